@@ -1,0 +1,73 @@
+"""What an engine is: four small protocols. The pipeline takes engines as arguments.
+
+Every engine calls `progress` with the fraction done, rising from 0 to 1. An engine loads its weights
+once, on first use, and may be called again for another recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from pipelines.types import Audio, Diarization, EngineInfo, Heard, HeardWord, Span, SpeakerCount
+
+Progress = Callable[[float], None]
+"""Takes the fraction of the work done, in [0, 1]."""
+
+
+def no_progress(fraction: float) -> None:
+    """For callers who do not watch."""
+
+
+class SpeechDetector(Protocol):
+    """Finds the stretches in which somebody speaks."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
+        """Speech, ordered, without overlap; empty for silence."""
+        ...
+
+
+class Transcriber(Protocol):
+    """Hears words."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def transcribe(
+        self, audio: Audio, speech: Sequence[Span], language: str, progress: Progress = no_progress
+    ) -> Heard:
+        """Words with times; nothing is heard outside `speech`. `language` is a BCP 47 tag, "" to detect it.
+
+        Raises OptionError for a language that the engine does not know.
+        """
+        ...
+
+
+class Diarizer(Protocol):
+    """Tells voices apart."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def diarize(
+        self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
+    ) -> Diarization:
+        """Who speaks when, inside `speech` only (an engine with its own detector may ignore `speech`)."""
+        ...
+
+
+class ForcedAligner(Protocol):
+    """Puts known words on the audio. It aligns wrong words as happily as right ones: check what it says."""
+
+    @property
+    def info(self) -> EngineInfo: ...
+
+    def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
+        """For each stretch and the words said in it: the same words with times, confidence in [0, 1].
+
+        A stretch that cannot be aligned gives an empty list.
+        """
+        ...

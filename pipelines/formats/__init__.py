@@ -1,0 +1,1 @@
+"""One file per format: `parse` and `serialize`, the spec named at the top."""

@@ -1,0 +1,343 @@
+"""The data that travels between the stages: frozen, slotted, standard library and numpy only.
+
+Times are float seconds from the start of the recording. A range of indexes is half open: [start, end).
+
+    recording ──► Audio ──► Heard, Diarization
+    text file ──► Supplied (Token…)
+    Supplied + Heard ──► AlignedToken… ──► Attribution, Turn… ──► Speaker…, Finding… ──► Transcript
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every `Audio`, in hertz."""
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of the recording, start <= end."""
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        if not self.start <= self.end:
+            raise ValueError(f"a span must not end before it starts: {self.start} > {self.end}")
+
+    @property
+    def duration(self) -> float:
+        return self.end - self.start
+
+
+# --------------------------------------------------------------------------- the recording
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What the media file was before decoding."""
+
+    name: str  # file name without its folder
+    sha256: str
+    size_bytes: int
+    container: str  # ffmpeg's name of the demuxer: "ogg", "mov,mp4,m4a,3gp,3g2,mj2"
+    codec: str
+    sample_rate_hz: int
+    channels: int
+    duration: float  # of the decoded audio
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Audio:
+    """Mono samples at SAMPLE_RATE, shape (n,), float32 in [-1, 1]."""
+
+    samples: Samples
+    media: Media
+
+    @property
+    def duration(self) -> float:
+        return len(self.samples) / SAMPLE_RATE
+
+    def cut(self, span: Span) -> Samples:
+        """The samples of one stretch (a view), clipped to the recording."""
+        return self.samples[max(0, round(span.start * SAMPLE_RATE)) : round(span.end * SAMPLE_RATE)]
+
+
+# --------------------------------------------------------------------------- what the engines say
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """Provenance: which engine, running which weights, made a result."""
+
+    engine: str  # "pocketsphinx"
+    version: str  # of the engine's code
+    model: str  # "en-us"
+    model_sha256: str  # "" where the engine has no weights
+
+
+@dataclass(frozen=True, slots=True)
+class HeardWord:
+    """One word that speech recognition heard; confidence in [0, 1]."""
+
+    text: str
+    start: float
+    end: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """All words heard, in order of their start."""
+
+    words: tuple[HeardWord, ...]
+    language: str  # BCP 47: "en"
+    engine: EngineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerSegment:
+    """One voice, speaking without a longer pause."""
+
+    start: float
+    end: float
+    speaker: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Diarization:
+    """Who speaks when.
+
+    `segments` may overlap where the engine models overlap; `exclusive` never does: it names the one
+    voice in front. Both are ordered by start. `speakers` lists every label once in order of first
+    appearance; row i of `embeddings`, shape (len(speakers), d), is the voice of speakers[i]
+    (shape (len(speakers), 0) where an engine gives none).
+    """
+
+    segments: tuple[SpeakerSegment, ...]
+    exclusive: tuple[SpeakerSegment, ...]
+    speakers: tuple[str, ...]
+    embeddings: npt.NDArray[np.float32]
+    engine: EngineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerCount:
+    """How many speakers a diarizer may find; `maximum` is 0 for "no limit"."""
+
+    minimum: int = 1
+    maximum: int = 0
+
+    @property
+    def exact(self) -> bool:
+        return self.minimum == self.maximum
+
+
+# --------------------------------------------------------------------------- the supplied text
+
+
+class TokenKind(StrEnum):
+    WORD = "word"  # something that can be spoken, or loose punctuation
+    CHANGE = "change"  # a caption mark for a new speaker: ">>", or "-" at the start of a caption line
+    LABEL = "label"  # a speaker's name in front of a line: "ANCHOR:"
+    SOUND = "sound"  # not speech: "[Music]", "(applause)", "♪"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token of the supplied text: text[char_start:char_end] of the decoded text.
+
+    `line` counts the lines (in caption formats: the cues) from 0; tokens of one line were written
+    together. `cue` is the time a caption format claims for it: a hint that may be seconds off.
+    """
+
+    text: str
+    char_start: int
+    char_end: int
+    kind: TokenKind = TokenKind.WORD
+    line: int = 0
+    cue: Span | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Supplied:
+    """The text that the user gave us, decoded, with its tokens in order.
+
+    text.encode(encoding) is the file byte for byte. `format` is "txt", "srt", "vtt", "json", or "heard"
+    where there was no text and the words heard stand in for it.
+    """
+
+    text: str
+    tokens: tuple[Token, ...]
+    format: str
+    encoding: str
+
+
+# --------------------------------------------------------------------------- the text in the recording
+
+
+class Match(StrEnum):
+    MATCHED = "matched"  # heard as written
+    DIFFERS = "differs"  # spoken here, but heard as another word
+    INTERPOLATED = "interpolated"  # spoken here by all evidence, not recognised; times lie between neighbours
+    NOT_SPOKEN = "not_spoken"  # not in the recording at this place
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedToken:
+    """Where a supplied token is in the recording.
+
+    `heard_start`, `heard_end`: the range of heard words it stands against, empty unless MATCHED or
+    DIFFERS. A NOT_SPOKEN token has start == end: the moment at which it would have come. Over the
+    tokens in order neither start nor end ever decreases. `confidence` in [0, 1] is that of `match`.
+    """
+
+    token: Token
+    match: Match
+    start: float
+    end: float
+    heard_start: int
+    heard_end: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """A speaker for every token: labels[i] for token i, "" for a token that was not spoken.
+
+    confidence[i] in [0, 1] is the posterior probability of that label.
+    """
+
+    labels: tuple[str, ...]
+    confidence: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One speaker's uninterrupted contribution: tokens [token_start, token_end) of the supplied text.
+
+    Tokens in that range that were not spoken are not in `text`, which joins the spoken ones as
+    supplied; `corrected` is the same stretch in the corrected reading.
+    """
+
+    speaker: str
+    start: float
+    end: float
+    token_start: int
+    token_end: int
+    text: str
+    corrected: str = ""
+
+
+class Role(StrEnum):
+    ANCHOR = "anchor"  # opens, asks, hands over, closes
+    CORRESPONDENT = "correspondent"  # the broadcaster's own reporter, asked by the anchor
+    ANALYST = "analyst"  # guest, expert: asked, and not of the house
+    NARRATOR = "narrator"  # the voice-over of a report, asked by nobody
+    OTHER = "other"  # clearly none of these: a clip, an interviewee in a report
+    UNKNOWN = "unknown"  # not enough evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Words that support a decision, and when they were said."""
+
+    supports: str  # "role", "name" or "affiliation"
+    quote: str
+    start: float
+    end: float
+    source: str  # "supplied", "heard", or "structure" where the quote describes who did what
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """One voice; name and affiliation are "" where nothing names them."""
+
+    id: str
+    role: Role
+    role_confidence: float
+    name: str
+    name_confidence: float
+    affiliation: str
+    evidence: tuple[Evidence, ...]
+    talk_time: float
+    turn_count: int
+
+
+class FindingKind(StrEnum):
+    NOT_SPOKEN = "not_spoken"  # in the text, not in the recording
+    MISSING = "missing"  # in the recording, not in the text
+    DIFFERS = "differs"  # both, but another word was heard
+    REPEATED = "repeated"  # written twice, said once
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A place where text and recording disagree.
+
+    `text` is what was supplied (tokens [token_start, token_end), empty range for MISSING: it belongs
+    before token_start), `suggestion` what was heard there ("" where nothing was).
+    """
+
+    kind: FindingKind
+    token_start: int
+    token_end: int
+    start: float
+    end: float
+    text: str
+    suggestion: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """One change that makes the corrected reading out of the supplied text; undone by writing `before` back.
+
+    Replaces tokens [token_start, token_end). `after` is "" where they are dropped.
+    """
+
+    token_start: int
+    token_end: int
+    before: str
+    after: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One sentence for the user about the whole result; `code` is stable, for programs."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Everything that is known about one recording and its text."""
+
+    media: Media
+    language: str
+    supplied: Supplied
+    heard: Heard
+    engines: tuple[tuple[str, EngineInfo], ...]  # stage name → engine: ("transcribe", …), ("diarize", …)
+    tokens: tuple[AlignedToken, ...]
+    attribution: Attribution
+    turns: tuple[Turn, ...]
+    speakers: tuple[Speaker, ...]
+    findings: tuple[Finding, ...]
+    corrections: tuple[Correction, ...]
+    corrected: str
+    warnings: tuple[Notice, ...] = field(default=())
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Words as running text."""
+    return " ".join(word for word in words if word)

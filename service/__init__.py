@@ -1,0 +1,1 @@
+"""HTTP, jobs and storage around `pipelines`; no speech mathematics here."""
