@@ -1,0 +1,204 @@
+"""Engines that play back a script: deterministic, instant, without a model and without real audio.
+
+For tests, and for anyone who builds on the pipeline and wants to know what it makes of given evidence:
+
+    script = (Line("anna", 0.0, 2.0, "who is on the line"), Line("ben", 2.5, 3.0, "me"))
+    FakeTranscriber(script).transcribe(script_audio(script), [Span(0.0, 3.0)], "en").words
+
+A recogniser that makes no mistakes is no test of an aligner: `FakeTranscriber(script, word_error_rate=0.2)`
+drops, replaces and adds words, the same ones for the same seed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import numpy as np
+
+from pipelines.engines.base import Progress, no_progress
+from pipelines.types import (
+    SAMPLE_RATE,
+    Audio,
+    Diarization,
+    EngineInfo,
+    Heard,
+    HeardWord,
+    Media,
+    Span,
+    SpeakerCount,
+    SpeakerSegment,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`text`, said by `speaker` from `start` to `end` with its words evenly spaced."""
+
+    speaker: str
+    start: float
+    end: float
+    text: str
+
+    def words(self) -> tuple[HeardWord, ...]:
+        texts = self.text.split()
+        edges = np.linspace(self.start, self.end, len(texts) + 1).tolist()
+        return tuple(
+            HeardWord(text, start, end, confidence=1.0)
+            for text, start, end in zip(texts, edges, edges[1:], strict=False)
+        )
+
+
+Script = Sequence[Line]
+"""Lines in order of their start; they may overlap."""
+
+
+def script_audio(script: Script, name: str = "script.wav") -> Audio:
+    """Silence as long as the script, for the stages that want an `Audio`."""
+    samples = np.zeros(round(max((line.end for line in script), default=0.0) * SAMPLE_RATE), np.float32)
+    media = Media(
+        name=name,
+        sha256=sha256(samples.tobytes()).hexdigest(),
+        size_bytes=samples.nbytes,
+        container="wav",
+        codec="pcm_f32le",
+        sample_rate_hz=SAMPLE_RATE,
+        channels=1,
+        duration=len(samples) / SAMPLE_RATE,
+    )
+    return Audio(samples, media)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeDetector:
+    """Finds speech where the script has lines."""
+
+    script: Script
+
+    @property
+    def info(self) -> EngineInfo:
+        return _info("detector")
+
+    def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
+        progress(1.0)
+        spans: list[Span] = []
+        for line in self.script:
+            if spans and line.start <= spans[-1].end:
+                spans[-1] = Span(spans[-1].start, max(spans[-1].end, line.end))
+            else:
+                spans.append(Span(line.start, line.end))
+        return tuple(spans)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeTranscriber:
+    """Hears the script's words; a share `word_error_rate` of them wrong, chosen by `seed`."""
+
+    script: Script
+    word_error_rate: float = 0.0
+    seed: int = 0
+
+    @property
+    def info(self) -> EngineInfo:
+        return _info("transcriber")
+
+    def transcribe(
+        self, audio: Audio, speech: Sequence[Span], language: str, progress: Progress = no_progress
+    ) -> Heard:
+        words = [word for line in self.script for word in line.words() if _inside(word, speech)]
+        words.sort(key=lambda word: word.start)
+        progress(1.0)
+        return Heard(tuple(self._misheard(words)), language or "en", self.info)
+
+    def _misheard(self, words: Sequence[HeardWord]) -> Iterator[HeardWord]:
+        choose = random.Random(self.seed)
+        for word in words:
+            if choose.random() >= self.word_error_rate:
+                yield word
+                continue
+            stranger = choose.choice(words).text
+            yield from choose.choice((_dropped, _replaced, _doubled))(word, stranger)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeDiarizer:
+    """Knows the voices and when they speak; moves each edge by up to `edge_error`, chosen by `seed`."""
+
+    script: Script
+    edge_error: float = 0.0
+    seed: int = 0
+
+    @property
+    def info(self) -> EngineInfo:
+        return _info("diarizer")
+
+    def diarize(
+        self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
+    ) -> Diarization:
+        speakers = tuple(dict.fromkeys(line.speaker for line in self.script))
+        segments = tuple(sorted(self._segments(), key=lambda segment: segment.start))
+        progress(1.0)
+        return Diarization(
+            segments=segments,
+            exclusive=tuple(_exclusive(segments)),
+            speakers=speakers,
+            embeddings=np.eye(len(speakers), dtype=np.float32),
+            engine=self.info,
+        )
+
+    def _segments(self) -> Iterator[SpeakerSegment]:
+        choose = random.Random(self.seed)
+        for line in self.script:
+            start = max(0.0, line.start + choose.uniform(-self.edge_error, self.edge_error))
+            end = line.end + choose.uniform(-self.edge_error, self.edge_error)
+            if start < end:
+                yield SpeakerSegment(start, end, line.speaker)
+
+
+@dataclass(frozen=True, slots=True)
+class FakeAligner:
+    """Spreads the words of each request evenly over its stretch, whatever was said in it."""
+
+    @property
+    def info(self) -> EngineInfo:
+        return _info("aligner")
+
+    def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
+        return [list(Line("", span.start, span.end, " ".join(words)).words()) for span, words in requests]
+
+
+def _info(model: str) -> EngineInfo:
+    return EngineInfo(engine="fake", version="1", model=model, model_sha256="")
+
+
+def _inside(word: HeardWord, speech: Sequence[Span]) -> bool:
+    middle = (word.start + word.end) / 2
+    return any(span.start <= middle <= span.end for span in speech)
+
+
+def _exclusive(segments: Sequence[SpeakerSegment]) -> Iterator[SpeakerSegment]:
+    """Whoever began last is in front:
+
+    a |========        |      a |====            |
+    b |    ====        |  ->  b |    ====        |
+    """
+    for segment, following in zip(segments, [*segments[1:], None], strict=True):
+        end = segment.end if following is None else min(segment.end, following.start)
+        if segment.start < end:
+            yield replace(segment, end=end)
+
+
+def _dropped(word: HeardWord, stranger: str) -> list[HeardWord]:
+    return []
+
+
+def _replaced(word: HeardWord, stranger: str) -> list[HeardWord]:
+    return [replace(word, text=stranger, confidence=0.3)]
+
+
+def _doubled(word: HeardWord, stranger: str) -> list[HeardWord]:
+    """`word` in the first half of its time, `stranger` in the second."""
+    middle = (word.start + word.end) / 2
+    return [replace(word, end=middle), HeardWord(stranger, middle, word.end, confidence=0.3)]
