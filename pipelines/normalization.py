@@ -53,10 +53,11 @@ SPACELESS = (
 CLOSERS = "\"'”’»›)]}」』）】*_"
 TERMINATORS = ".!?…。！？｡؟۔।॥‽⁇⁈⁉"
 QUESTION_MARKS = "?？؟⁇⁈⁉‽"
-TITLES = frozenset(
-    "mr mrs ms mx dr prof sen rep gov gen lt col capt sgt cpl cmdr adm maj hon rev fr sr jr st mt vs".split()
+UNFINISHED = re.compile(
+    r"mr|mrs|ms|mx|dr|prof|sen|rep|gov|gen|lt|col|capt|sgt|cpl|cmdr|adm|maj|hon|rev|fr|sr|jr|st|mt|vs"
+    r"|[^\W\d_](?:\.[^\W\d_])*"
 )
-"""Abbreviations that are nearly always followed by the rest of the sentence."""
+"""Titles, initials and initialisms: a full stop after one is nearly always no end of a sentence."""
 
 
 @lru_cache(maxsize=1 << 17)
@@ -97,7 +98,7 @@ def ends_sentence(text: str) -> bool:
     if not core.endswith(".") or core.endswith(".."):
         return True
     word = core[:-1].strip("\"'“‘([").casefold()
-    return word not in TITLES and not re.fullmatch(r"[^\W\d_](?:\.[^\W\d_])*", word)
+    return not UNFINISHED.fullmatch(word)
 
 
 def is_question(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Numbers as they are spoken in English: "2014" → twenty fourteen, "$3.5bn" → three point five billion dollars.
+"""Numbers as spoken in English: "2014" → twenty fourteen, "$3.5bn" → three point five billion dollars.
 
 Only ASCII digits; the caller folds other forms first. Nothing here raises on any digits: numbers too
 long to have a name are read digit by digit, as telephone numbers are.
@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 
-ONES = tuple(
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
-    " seventeen eighteen nineteen".split()
-)
-TENS = tuple("_ _ twenty thirty forty fifty sixty seventy eighty ninety".split())
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TEENS = ("ten", "eleven", "twelve", "thir", "four", "fif", "six", "seven", "eigh", "nine")
+ONES = DIGITS + TEENS[:3] + tuple(stem + "teen" for stem in TEENS[3:])
+TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 POWERS = ((10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (10**3, "thousand"))
 LONGEST_NAMED = 15  # digits; anything longer is read digit by digit
 
@@ -46,7 +45,7 @@ NUMERAL = (
     r"|(?P<currency>[$£€¥])?(?P<whole>\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.(?P<fraction>\d+))?"
     r"(?:(?P<suffix>%|'?s|st|nd|rd|th|mn|bn|tn|(?<=\d)[kmbt])(?![^\W_]))?"
 )
-"""Verbose-free pattern with named groups, in casefolded text; `spoken` reads its matches."""
+"""A pattern with named groups for casefolded text; `spoken` reads its matches."""
 
 
 def spoken(match: re.Match[str]) -> tuple[str, ...]:
@@ -113,7 +112,7 @@ def plural(word: str) -> str:
 
 def digits(text: str) -> tuple[str, ...]:
     """ "007" → zero zero seven."""
-    return tuple(ONES[int(digit)] for digit in text)
+    return tuple(DIGITS[int(digit)] for digit in text)
 
 
 def _rest(number: int) -> tuple[str, ...]:
