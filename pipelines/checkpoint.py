@@ -1,0 +1,113 @@
+"""Tensors out of a PyTorch checkpoint in the legacy format, without torch and without running its code.
+
+The file is a row of pickles: magic number, protocol version, system information, the object with its
+tensors, the keys of the storages; then, per key, a little-endian int64 count of elements and the raw
+float32 data. (Source: the format that `torch.save` wrote before 1.6, read from a file byte by byte.)
+
+A pickle is a program. The reader below admits the three names that a table of float tensors needs, and
+refuses every other one before it is looked up, so that a doctored file cannot call anything.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.errors import ModelCorruptError
+
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+LARGEST_TENSOR_ELEMENTS = 1 << 26
+
+Tensor = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    """The name of a block of float32 values that stands further down in the file."""
+
+    key: str
+    elements: int
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A tensor that is still to be cut out of its storage; offset and strides count elements."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def _rebuild_tensor(storage: _Storage, offset: int, shape: Any, strides: Any, *_: object) -> _View:
+    return _View(storage, int(offset), tuple(shape), tuple(strides))
+
+
+class _Reader(pickle.Unpickler):
+    """Admits tables, numbers, strings and float tensors."""
+
+    ADMITTED: dict[tuple[str, str], Callable[..., object]] = {  # noqa: RUF012
+        ("collections", "OrderedDict"): OrderedDict,
+        ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+        ("torch", "FloatStorage"): _Storage,
+    }
+
+    def find_class(self, module: str, name: str) -> Callable[..., object]:
+        try:
+            return self.ADMITTED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"the name {module}.{name} is not admitted") from None
+
+    def persistent_load(self, identity: Any) -> _Storage:
+        kind, storage_type, key, _device, elements, _view = identity
+        if kind != "storage" or storage_type is not _Storage:
+            raise pickle.UnpicklingError("a storage of another kind")
+        return _Storage(str(key), int(elements))
+
+
+def parse_checkpoint(data: bytes, table: str) -> dict[str, Tensor]:
+    """The tensors of `checkpoint[table]` by name, each a contiguous copy in its own shape.
+
+    Raises ModelCorruptError for anything that is not such a file.
+    """
+    try:
+        return _parse(io.BytesIO(data), table)
+    except ModelCorruptError:
+        raise
+    except Exception as error:  # a broken pickle can raise anything
+        raise ModelCorruptError(f"the checkpoint cannot be read: {error}") from error
+
+
+def _parse(file: io.BytesIO, table: str) -> dict[str, Tensor]:
+    if _Reader(file).load() != MAGIC_NUMBER:
+        raise ModelCorruptError("the checkpoint cannot be read: it does not start with PyTorch's magic number")
+    for _ in ("protocol version", "system information"):
+        _Reader(file).load()
+    views: dict[str, _View] = _Reader(file).load()[table]
+    storages = {key: _read_storage(file) for key in _Reader(file).load()}
+    return {name: _cut(storages[view.storage.key], view) for name, view in views.items()}
+
+
+def _read_storage(file: io.BytesIO) -> Tensor:
+    (elements,) = struct.unpack("<q", file.read(8))
+    if not 0 <= elements <= LARGEST_TENSOR_ELEMENTS:
+        raise ModelCorruptError(f"the checkpoint cannot be read: a tensor of {elements} elements")
+    return np.frombuffer(file.read(4 * elements), dtype="<f4", count=elements)
+
+
+def _cut(storage: Tensor, view: _View) -> Tensor:
+    """The view's elements. Bounds are checked: strides from a file must not reach outside the storage."""
+    last = view.offset + sum((n - 1) * stride for n, stride in zip(view.shape, view.strides, strict=True))
+    if min((view.offset, *view.shape, *view.strides), default=0) < 0 or last >= len(storage):
+        raise ModelCorruptError("the checkpoint cannot be read: a tensor reaches outside its storage")
+    byte_strides = [4 * stride for stride in view.strides]
+    strided = np.lib.stride_tricks.as_strided(storage[view.offset :], view.shape, byte_strides)
+    return np.array(strided, dtype=np.float32, order="C")
