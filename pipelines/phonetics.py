@@ -96,5 +96,5 @@ def syllables(unit: str) -> int:
     Groups of vowels without a silent final e; a unit without vowels is spelled out ("bbc"), a
     character of another script counts as one.
     """
-    groups = len(VOWELS.findall(SILENT_E.sub("", unit)))
+    groups = len(VOWELS.findall(SILENT_E.sub("", unit))) or len(VOWELS.findall(unit))
     return groups or max(1, len(unit))
