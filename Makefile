@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench clean
+.PHONY: demo test bench clean models
 
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 RECENT := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -21,16 +21,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 export TURNWISE_MODELS ?= $(CURDIR)/.cache/models
 export PIP_NO_INPUT = 1
 
-demo: .venv/models
+demo: models
 	$(BIN)/turnwise demo -o demo-out
 
-test: .venv/models .venv/tested
+test: models .venv/tested
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: .venv/models .venv/tested
+bench: models .venv/tested
 	for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
 
 clean:
@@ -40,19 +40,18 @@ clean:
 .venv/created:
 	@test -n "$(PYTHON)" || { echo "turnwise: needs a Python >= 3.11 with venv; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(PIP) install --quiet --upgrade "pip>=25"
+	$(PIP) install -qq --upgrade "pip>=25"
 	@touch $@
 
 .venv/installed: .venv/created pyproject.toml
-	$(PIP) install --quiet --editable .
+	$(PIP) install -qq --editable .
 	@touch $@
 
 .venv/tested: .venv/installed
-	$(PIP) install --quiet --editable ".[dev]"
-	@$(PIP) install --quiet --editable ".[score]" 2>.venv/score.log || \
-	  echo "turnwise: the extra [score] did not install (it needs a C++ compiler; .venv/score.log says more): its tests are skipped"
+	$(PIP) install -qq --editable ".[dev,score]" 2>.venv/score.log || { \
+	  echo "turnwise: without the extra [score], which needs a C++ compiler (see .venv/score.log); its tests are skipped"; \
+	  $(PIP) install -qq --editable ".[dev]"; }
 	@touch $@
 
-.venv/models: .venv/installed
-	$(BIN)/turnwise models pull embedded
-	@touch $@
+models: .venv/installed
+	@$(BIN)/turnwise models pull embedded
