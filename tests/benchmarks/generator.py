@@ -2,6 +2,7 @@
 
     dialogue ──speak──► utterances ──damage──► supplied text + truth
                              ├──recognise────► Heard
+                             ├──detect_speech► speech
                              └──diarize──────► Diarization
 
 One seed gives the same interview on every machine. Seeds 1 to 20 are for the reported figures; whoever
@@ -15,11 +16,11 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from random import Random
 
-from pipelines.types import Diarization, Heard, Supplied, Token
+from pipelines.types import Diarization, Heard, Span, Supplied, Token
 from tests.benchmarks import damage as captioning
 from tests.benchmarks.damage import Origin, Written
 from tests.benchmarks.dialogue import converse
-from tests.benchmarks.simulation import diarize, recognise
+from tests.benchmarks.simulation import detect_speech, diarize, recognise
 from tests.benchmarks.spoken import Utterance, speak
 
 TOKENS_PER_HEADING = 320
@@ -57,6 +58,7 @@ class Interview:
     truth: tuple[Truth, ...]
     repeats: tuple[Repeat, ...]
     heard: Heard
+    speech: tuple[Span, ...]
     diarization: Diarization
 
     @property
@@ -105,6 +107,7 @@ def generate(
         truth=tuple(_truth(token, utterances) for token in written),
         repeats=tuple(_repeats(written)),
         heard=recognise(random, utterances),
+        speech=detect_speech(random, utterances),
         diarization=diarize(random, utterances),
     )
 

@@ -10,23 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import accumulate, pairwise
 from random import Random
 
 import numpy as np
 from rapidfuzz import fuzz, process
 
-from pipelines.types import Diarization, EngineInfo, Heard, HeardWord, SpeakerSegment
+from pipelines.types import Diarization, EngineInfo, Heard, HeardWord, Span, SpeakerSegment
 from tests.benchmarks.dialogue import names, vocabulary
 from tests.benchmarks.spoken import SpokenWord, Utterance
 
 ENGINE = EngineInfo(engine="simulated", version="1", model="", model_sha256="")
 
-TIME_JITTER = 0.06  # standard deviation of a heard word's edges, seconds
-EDGE_JITTER = 0.13  # standard deviation of a diarized edge, seconds
-EDGE_LIMIT = 0.3  # no edge is further off, seconds
+PAUSE = 0.25  # the shortest that is detected, seconds
+# Standard deviations of times, seconds; no time is off by more than two and a half of them.
+WORD_EDGE = 0.06  # of a heard word
+PAUSE_EDGE = 0.08  # of speech beside a pause
+SPEECH_EDGE = 0.15  # of a change of speaker without a pause
 SHORT_TURN = 1.0  # a turn below this may be missed, seconds
 MISSED_SHORT_TURNS = 0.15  # share of them
-CONFUSION_EVERY = 70.0  # one wrong piece per so much speech, seconds
+CONFUSION_EVERY = 100.0  # one wrong piece per so much speech, seconds
 EXTRA_SPEAKER = 0.4  # probability that one confusion becomes a voice of its own
 
 # (substituted, deleted, inserted) of a word: where recognition goes well, and in the bad patches
@@ -55,18 +58,18 @@ def _hear(random: Random, spoken: SpokenWord, rates: tuple[float, float, float])
     texts = _mishear(random, said) if wrong else [said]
     if random.random() < inserted:
         texts = [*texts, random.choice(("the", "a", "and", "of", "to", "in", "uh", "it"))]
-    start = spoken.start + _jitter(random, TIME_JITTER, 0.2)
-    end = max(start + 0.03, spoken.end + _jitter(random, TIME_JITTER, 0.2))
+    start = spoken.start + _jitter(random, WORD_EDGE)
+    end = max(start + 0.03, spoken.end + _jitter(random, WORD_EDGE))
     step = (end - start) / len(texts)
     for number, text in enumerate(texts):
-        confidence = random.betavariate(3, 2.5) if wrong else random.betavariate(7, 1.5)
+        confidence = random.betavariate(0.7, 1.5) if wrong else random.betavariate(1.6, 0.45)
         yield HeardWord(
             text, max(0.0, start + number * step), max(0.01, start + (number + 1) * step), confidence
         )
 
 
-def _jitter(random: Random, deviation: float, limit: float) -> float:
-    return max(-limit, min(limit, random.gauss(0.0, deviation)))
+def _jitter(random: Random, deviation: float) -> float:
+    return deviation * max(-2.5, min(2.5, random.gauss(0.0, 1.0)))
 
 
 def _mishear(random: Random, said: str) -> list[str]:
@@ -92,20 +95,42 @@ def _in_order(words: Iterable[HeardWord]) -> Iterator[HeardWord]:
         yield replace(word, start=start, end=max(word.end, start + 0.02))
 
 
-# --------------------------------------------------------------------------- the diarizer
+# --------------------------------------------------------------------------- speech, and whose
+
+
+def detect_speech(random: Random, utterances: Sequence[Utterance]) -> tuple[Span, ...]:
+    """Where a voice activity detector finds speech: no pause below a quarter of a second."""
+    words = [word for utterance in utterances for word in utterance.words]
+    spans: list[Span] = []
+    for stretch in _stretches(words):
+        start = max(spans[-1].end if spans else 0.0, stretch[0].start + _jitter(random, PAUSE_EDGE))
+        spans.append(Span(start, max(start + 0.05, stretch[-1].end + _jitter(random, PAUSE_EDGE))))
+    return tuple(spans)
+
+
+def _stretches(words: Sequence[SpokenWord]) -> list[list[SpokenWord]]:
+    """Words with no detectable pause in between."""
+    stretches: list[list[SpokenWord]] = []
+    for word in words:
+        if stretches and word.start - stretches[-1][-1].end < PAUSE:
+            stretches[-1].append(word)
+        else:
+            stretches.append([word])
+    return stretches
 
 
 def diarize(random: Random, utterances: Sequence[Utterance]) -> Diarization:
     """Who a d-vector diarizer believes to speak when."""
     labels = _labels(random, utterances)
-    segments = [
-        SpeakerSegment(utterance.start, utterance.end, labels[utterance.speaker]) for utterance in utterances
+    true = [
+        SpeakerSegment(stretch[0].start, stretch[-1].end, labels[utterance.speaker])
+        for utterance in _miss_short(random, utterances)
+        for stretch in _stretches(utterance.words)
     ]
-    noisy = _confuse(random, _miss_short(random, segments), labels)
-    segments = _move_edges(random, _join(noisy))
+    segments = tuple(_move_edges(random, _join(_confuse(random, true, labels))))
     speakers = tuple(dict.fromkeys(segment.speaker for segment in segments))
-    silent = np.zeros((len(speakers), 0), dtype=np.float32)
-    return Diarization(tuple(segments), tuple(segments), speakers, silent, ENGINE)
+    no_embeddings = np.zeros((len(speakers), 0), dtype=np.float32)
+    return Diarization(segments, segments, speakers, no_embeddings, ENGINE)
 
 
 def _labels(random: Random, utterances: Sequence[Utterance]) -> dict[str, str]:
@@ -114,55 +139,57 @@ def _labels(random: Random, utterances: Sequence[Utterance]) -> dict[str, str]:
     return {speaker: f"SPEAKER_{number:02d}" for number, speaker in enumerate(speakers)}
 
 
-def _miss_short(random: Random, segments: Sequence[SpeakerSegment]) -> list[SpeakerSegment]:
+def _miss_short(random: Random, utterances: Sequence[Utterance]) -> list[Utterance]:
     """Some short turns go to the voice before or after them."""
-    heard = list(segments)
-    for index, segment in enumerate(segments):
-        if segment.end - segment.start < SHORT_TURN and random.random() < MISSED_SHORT_TURNS:
-            neighbour = segments[max(0, min(len(segments) - 1, index + random.choice((-1, 1))))]
-            heard[index] = replace(segment, speaker=neighbour.speaker)
+    heard = list(utterances)
+    for index, utterance in enumerate(utterances):
+        if utterance.end - utterance.start < SHORT_TURN and random.random() < MISSED_SHORT_TURNS:
+            neighbour = utterances[max(0, min(len(utterances) - 1, index + random.choice((-1, 1))))]
+            heard[index] = replace(utterance, speaker=neighbour.speaker)
     return heard
 
 
 def _confuse(
     random: Random, segments: Sequence[SpeakerSegment], labels: dict[str, str]
 ) -> Iterator[SpeakerSegment]:
-    """Here and there a piece of a long turn goes to another voice."""
+    """Here and there a piece of a long stretch goes to another voice."""
     stranger = f"SPEAKER_{len(labels):02d}"
     for segment in segments:
-        start = segment.start
-        while True:
-            at = start + random.expovariate(1 / CONFUSION_EVERY)
-            length = random.uniform(0.4, 1.6)
-            if at < segment.start + 1.0 or at + length > segment.end - 1.0:
-                break
-            others = [label for label in labels.values() if label != segment.speaker]
-            wrong = stranger if random.random() < EXTRA_SPEAKER else random.choice(others)
-            yield SpeakerSegment(start, at, segment.speaker)
-            yield SpeakerSegment(at, at + length, wrong)
-            start = at + length
-        yield SpeakerSegment(start, segment.end, segment.speaker)
+        length = random.uniform(0.4, 1.6)
+        room = segment.end - segment.start - length - 1.0
+        if room <= 0 or random.random() >= (segment.end - segment.start) / CONFUSION_EVERY:
+            yield segment
+            continue
+        at = segment.start + 0.5 + random.uniform(0, room)
+        others = [label for label in labels.values() if label != segment.speaker]
+        wrong = stranger if random.random() < EXTRA_SPEAKER else random.choice(others)
+        yield replace(segment, end=at)
+        yield SpeakerSegment(at, at + length, wrong)
+        yield replace(segment, start=at + length)
 
 
 def _join(segments: Iterable[SpeakerSegment]) -> list[SpeakerSegment]:
-    """Neighbouring segments of one voice as one, unless more than half a second lies between."""
+    """Neighbours of one voice with no detectable pause in between as one."""
     joined: list[SpeakerSegment] = []
     for segment in segments:
         last = joined[-1] if joined else None
-        if last and last.speaker == segment.speaker and segment.start - last.end < 0.5:
+        if last and last.speaker == segment.speaker and segment.start - last.end < PAUSE:
             joined[-1] = replace(last, end=segment.end)
         else:
             joined.append(segment)
     return joined
 
 
-def _move_edges(random: Random, segments: Sequence[SpeakerSegment]) -> list[SpeakerSegment]:
-    moved: list[SpeakerSegment] = []
-    for segment in segments:
-        start = max(0.0, segment.start + _jitter(random, EDGE_JITTER, EDGE_LIMIT))
-        end = segment.end + _jitter(random, EDGE_JITTER, EDGE_LIMIT)
-        if moved and start < moved[-1].end:
-            start = moved[-1].end
+def _move_edges(random: Random, segments: Sequence[SpeakerSegment]) -> Iterator[SpeakerSegment]:
+    """Edges at a pause are found well; a change without one is found less well, as a single edge."""
+    edges = [segments[0].start]
+    for left, right in pairwise(segments):
+        if right.start - left.end >= PAUSE:
+            edges += [left.end + _jitter(random, PAUSE_EDGE), right.start + _jitter(random, PAUSE_EDGE)]
+        else:
+            edges += [(left.end + right.start) / 2 + _jitter(random, SPEECH_EDGE)] * 2
+    edges.append(segments[-1].end)
+    rising = list(accumulate(edges, max))
+    for segment, start, end in zip(segments, rising[::2], rising[1::2], strict=True):
         if end > start:
-            moved.append(SpeakerSegment(start, end, segment.speaker))
-    return moved
+            yield SpeakerSegment(start, end, segment.speaker)

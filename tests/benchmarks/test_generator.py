@@ -50,6 +50,7 @@ def test_times_rise_and_segments_are_apart(seed: int, speakers: int) -> None:
     assert all(
         left.start <= right.start and left.start < left.end for left, right in pairwise(interview.heard.words)
     )
+    assert all(left.end <= right.start for left, right in pairwise(interview.speech))
     assert all(left.end <= right.start for left, right in pairwise(interview.diarization.exclusive))
     assert all(segment.start < segment.end for segment in interview.diarization.exclusive)
 
