@@ -19,10 +19,6 @@ from pipelines.types import HeardWord, Token, TokenKind
 Floats = npt.NDArray[np.float32]
 Indexes = npt.NDArray[np.int64]
 
-SOUND_TRUST = 0.9
-"""Alike in sound counts this much of alike in spelling: a sound key has few classes, so chance is higher."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Units:
     """The comparable units of one side, in order.
@@ -54,19 +50,23 @@ class Vocabulary:
     def similarity(self, rows: Indexes, columns: Indexes) -> Floats:
         """Alikeness of two id sequences, shape (len(rows), len(columns)), in [0, 1]; 1 is equal.
 
-        The better of Levenshtein similarity in spelling and, a little discounted, in sound.
+        The better of spelling (Levenshtein distance over the longer length) and sound (the same with
+        one more difference and one more class: keys are coarse, and short ones agree by chance).
         Distinct forms are compared once, however often they occur.
         """
         left, left_at = np.unique(rows, return_inverse=True)
         right, right_at = np.unique(columns, return_inverse=True)
-        spelling = _compare([self.forms[i] for i in left], [self.forms[i] for i in right])
-        sounding = _compare([self.sounds[i] for i in left], [self.sounds[i] for i in right])
-        alike: Floats = np.maximum(spelling, SOUND_TRUST * sounding)
-        return alike[left_at[:, None], right_at[None, :]]
+        spelling = _alike([self.forms[i] for i in left], [self.forms[i] for i in right], chance=0)
+        sounding = _alike([self.sounds[i] for i in left], [self.sounds[i] for i in right], chance=1)
+        alike: Floats = np.maximum(spelling, sounding)[left_at[:, None], right_at[None, :]]
+        return alike
 
 
-def _compare(left: Sequence[str], right: Sequence[str]) -> Floats:
-    return cdist(left, right, scorer=Levenshtein.normalized_similarity, dtype=np.float32)
+def _alike(left: Sequence[str], right: Sequence[str], chance: int) -> Floats:
+    distance = cdist(left, right, scorer=Levenshtein.distance, dtype=np.int32)
+    longer = np.maximum.outer([len(form) for form in left], [len(form) for form in right])
+    alike: Floats = (1.0 - (distance + chance) / (longer + chance)).astype(np.float32)
+    return alike
 
 
 def compare(
