@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
+from html import unescape
 
 from pipelines.numerals import NUMERAL, spoken
 from pipelines.phonetics import sound, syllables
@@ -27,6 +28,9 @@ LATIN_LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ı": "i"}
 )
 """Latin letters that no decomposition brings down to ASCII."""
+
+ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
+"""Captions come out of web pages half decoded: "&amp;", "&#39;"."""
 
 INITIALISM = re.compile(r"(?<![^\W_])[^\W\d_](?:\.[^\W\d_])+(?![^\W_])\.?")
 WORD = r"[^\s0-9.,:&%$£€¥']+(?:'[^\s0-9.,:&%$£€¥']+)*"
@@ -73,7 +77,9 @@ def units(text: str, language: str = "en") -> tuple[str, ...]:
 
 
 def fold(text: str) -> str:
-    """Casefolded, compatibility forms and typographic apostrophes folded, accents off Latin letters."""
+    """Casefolded; compatibility forms, typographic apostrophes, HTML entities and Latin accents folded."""
+    if "&" in text:
+        text = ENTITY.sub(lambda entity: unescape(entity[0]), text)
     if text.isascii():
         return text.lower().replace("`", "'")
     plain = text.translate(APOSTROPHES)

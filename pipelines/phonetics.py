@@ -76,7 +76,12 @@ RULES = (
 )
 SPELLING = re.compile("|".join(f"({spelling})" for spelling, _ in RULES))
 VOWELS = re.compile(r"[aeiouy]+")
-SILENT_E = re.compile(r"(?<=[^aeiouyl])e(?=d?$)|(?<=[aeiouy][^aeiouysxz])e(?=s$)")
+SILENT_E = re.compile(
+    r"(?<=[^aeiouyl])e$|(?<=[aeiouyl]l)e(?=[ds]?$)|(?<=[^aeiouytdl])e(?=d$)|(?<=[^aeiouysxzcgl])e(?=s$)"
+    r"|(?<!^)e(?=ly$|ment|less|ful)"
+)
+HIATUS = re.compile(r"(?<![tcsg])i(?=[aou])|[iy](?=ng)|(?<=[^aeiouq])u(?=[ao])|e(?=o)|y(?=[aeiou])")
+"""Where a vowel is a syllable of its own before another vowel."""
 
 
 @lru_cache(maxsize=1 << 17)
@@ -93,8 +98,8 @@ def _classes(match: re.Match[str]) -> str:
 def syllables(unit: str) -> int:
     """About how many syllables one comparable unit has, for estimates of speaking time; at least 1.
 
-    Groups of vowels without a silent final e; a unit without vowels is spelled out ("bbc"), a
-    character of another script counts as one.
+    Groups of vowels, divided at a hiatus, without a silent e; a unit without vowels is spelled out
+    ("bbc"), and a character of another script counts as one.
     """
-    groups = len(VOWELS.findall(SILENT_E.sub("", unit))) or len(VOWELS.findall(unit))
-    return groups or max(1, len(unit))
+    divided = HIATUS.sub(r"\g<0> ", SILENT_E.sub("", unit))
+    return len(VOWELS.findall(divided)) or max(1, len(unit))
