@@ -1,0 +1,159 @@
+"""Where captions are cut, and how a caption breaks into lines: one segmentation for WebVTT, SRT and TTML.
+
+Each turn is cut by dynamic programming into the cues of least cost: at most two lines of 42 characters
+and seven seconds (what broadcasters' caption guidelines agree on), cut after sentences, clauses and
+pauses rather than inside them.
+
+    so can the talks be taken seriously? | I don't think they can, | because …
+    ANCHOR─────────────────────────────── ANALYST
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from pipelines.formats.names import display_names
+from pipelines.formats.reading import ReadWord, join, words_by_turn
+from pipelines.types import Transcript
+
+LINE_CHARACTERS = 42
+LONGEST = 7.0
+"""Seconds that a cue may take; only a single word may take more."""
+SHORTEST = 1.0
+"""Seconds that a cue stays, where the next one leaves room for them."""
+
+_APART = (
+    0.002  # seconds: the least that differs after rounding to milliseconds, since an empty cue is not allowed
+)
+_SENTENCE_END = tuple(".?!…。？！")
+_CLAUSE_END = tuple(",;:–—，；：、")
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One caption. `opens` where the speaker is not that of the cue before; `name` is the displayed one."""
+
+    start: float
+    end: float
+    speaker: str
+    name: str
+    opens: bool
+    words: tuple[ReadWord, ...]
+
+
+def cues(transcript: Transcript) -> list[Cue]:
+    """The corrected reading as cues in order; start < end for each."""
+    names = display_names(transcript.speakers)
+    result: list[Cue] = []
+    speaker = ""
+    for turn, words in zip(transcript.turns, words_by_turn(transcript), strict=True):
+        pieces = [piece for word in words for piece in _pieces(word)]
+        name = names.get(turn.speaker, turn.speaker)
+        room = len(name) + 2 if turn.speaker != speaker else 0
+        for part in _cut(pieces, min(room, LINE_CHARACTERS // 2)):
+            opens = turn.speaker != speaker
+            speaker = turn.speaker
+            result.append(Cue(part[0].start, part[-1].end, speaker, name, opens, tuple(part)))
+    return _linger(result)
+
+
+def wrap(words: Sequence[ReadWord], taken: int = 0) -> list[str]:
+    """One line if it fits, else two: as even as can be, the break rather after punctuation.
+
+    `taken` characters of the first line are in use already.
+    """
+    whole = join(words)
+    if taken + len(whole) <= LINE_CHARACTERS or len(words) < 2:
+        return [whole]
+    lines = {k: (join(words[:k]), join(words[k:])) for k in range(1, len(words))}
+    return list(lines[min(lines, key=lambda k: _unevenness(*lines[k], taken))])
+
+
+def _unevenness(first: str, second: str, taken: int) -> tuple[int, int]:
+    """Characters too many, then the difference in length, less a bonus."""
+    lengths = taken + len(first), len(second)
+    bonus = 12 if first.endswith(_SENTENCE_END + _CLAUSE_END) else 0
+    return max(0, max(lengths) - LINE_CHARACTERS), abs(lengths[0] - lengths[1]) - bonus
+
+
+def clock(time: float, point: str = ".") -> str:
+    """Seconds as HH:MM:SS.mmm, the decimal point as the format wants it."""
+    seconds, milliseconds = divmod(round(time * 1000), 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{milliseconds:03}"
+
+
+def _pieces(word: ReadWord) -> Iterator[ReadWord]:
+    """A word longer than a line in parts that fit, the time shared evenly among its characters."""
+    step = (word.end - word.start) / len(word.text) if word.text else 0.0
+    for at in range(0, len(word.text), LINE_CHARACTERS):
+        text = word.text[at : at + LINE_CHARACTERS]
+        start, end = word.start + at * step, min(word.end, word.start + (at + len(text)) * step)
+        yield replace(word, text=text, start=start, end=end, glued=word.glued or at > 0)
+
+
+def _cut(words: Sequence[ReadWord], room: int) -> list[Sequence[ReadWord]]:
+    """The words of one turn in cues of least total cost; `room` characters of the first line are taken."""
+    costs, starts = [0.0], [0]
+    for end in range(1, len(words) + 1):
+        choices = [
+            (costs[start] + _cost(words, start, end), start)
+            for start in _possible_starts(words, end, room)
+        ]  # fmt: skip
+        cost, start = min(choices)
+        costs.append(cost)
+        starts.append(start)
+    parts, end = [], len(words)
+    while end:
+        parts.append(words[starts[end] : end])
+        end = starts[end]
+    return parts[::-1]
+
+
+def _possible_starts(words: Sequence[ReadWord], end: int, room: int) -> Iterator[int]:
+    """First words of the cues that may end before word `end`: a single word always may."""
+    yield end - 1
+    for start in range(end - 2, -1, -1):
+        taken = room if start == 0 else 0
+        if words[end - 1].end - words[start].start > LONGEST or not _fits(words[start:end], taken):
+            return
+        yield start
+
+
+def _fits(words: Sequence[ReadWord], taken: int) -> bool:
+    """Whether two lines hold the words, the first having `taken` characters less."""
+    line, used, rows = taken, taken, 1
+    for word in words:
+        used = line + len(word.text) + (not word.glued and line > 0)
+        if used > LINE_CHARACTERS:
+            rows, used = rows + 1, len(word.text)
+        line = used
+    return rows <= 2
+
+
+def _cost(words: Sequence[ReadWord], start: int, end: int) -> float:
+    """How bad words [start, end) are as a cue: a little always, more for a poor cut or a pause inside."""
+    part = words[start:end]
+    brief = max(0.0, 1.0 - sum(len(word.text) + 1 for word in part) / 30)
+    pauses = sum(max(0.0, min(after.start - before.end, 3.0) - 0.5) for before, after in pairwise(part))
+    at_end = 0.0 if end == len(words) else _break_cost(words[end - 1], words[end])
+    return 1.0 + brief + 2.0 * pauses + at_end
+
+
+def _break_cost(before: ReadWord, after: ReadWord) -> float:
+    if before.text.endswith(_SENTENCE_END):
+        return 0.0
+    pause = min(max(after.start - before.end, 0.0), 0.6)
+    clause = 0.8 if before.text.endswith(_CLAUSE_END) else 2.0
+    return clause - 1.2 * pause + (1.0 if after.glued else 0.0)
+
+
+def _linger(cues_: Sequence[Cue]) -> list[Cue]:
+    """Short cues stay up to SHORTEST, but not into the next one."""
+    result = []
+    for index, cue in enumerate(cues_):
+        until = cues_[index + 1].start if index + 1 < len(cues_) else cue.start + SHORTEST
+        end = max(cue.end, min(cue.start + SHORTEST, until), cue.start + _APART)
+        result.append(replace(cue, end=end))
+    return result

@@ -1,0 +1,64 @@
+"""What RTTM, STM and CTM share: fields separated by white space, `;;` comments, seconds with three decimals.
+
+They go back to the NIST Rich Transcription evaluations and their scoring toolkit (SCTK).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
+
+from pipelines.errors import TextError
+from pipelines.types import Transcript
+
+_UNSAFE = re.compile(r"""[\s"';\x00-\x1f\x7f]+""")
+
+
+def field(text: str) -> str:
+    """The text as one field: what separates, quotes or comments becomes `_`; an empty field `<NA>`."""
+    return _UNSAFE.sub("_", text) or "<NA>"
+
+
+def recording_id(transcript: Transcript) -> str:
+    """The file name without its ending, as one field."""
+    return field(PurePosixPath(transcript.media.name).stem)
+
+
+def milliseconds(seconds: float) -> int:
+    """The nearest whole millisecond: sums and differences of these are exact."""
+    return round(seconds * 1000)
+
+
+def seconds(milliseconds_: int) -> str:
+    """Milliseconds as seconds with three decimals."""
+    return f"{milliseconds_ / 1000:.3f}"
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """Line numbers from 1 and lines, without blank ones and comments."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.lstrip().startswith(";;"):
+            yield number, line
+
+
+def times(name: str, number: int, *values: str) -> tuple[float, ...]:
+    """Fields of line `number` as finite, non-negative seconds. Raises TextError."""
+    try:
+        result = tuple(float(value) for value in values)
+    except ValueError:
+        result = (math.nan,)
+    if not all(0 <= value < math.inf for value in result):
+        raise TextError(
+            f"line {number} of this {name} has a time that is no number of seconds: {' '.join(values)}"
+        )
+    return result
+
+
+def check_single(name: str, recordings: Sequence[str]) -> None:
+    """Raises TextError where lines of several recordings are mixed."""
+    if len(set(recordings)) > 1:
+        raise TextError(
+            f"this {name} mixes {len(set(recordings))} recordings: give one that holds a single recording"
+        )

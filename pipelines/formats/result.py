@@ -1,0 +1,235 @@
+"""result.json, version turnwise/1: everything that is known about a recording and its text.
+
+Specification: result.schema.json in this folder (JSON Schema, draft 2020-12). Objects have the fields of the
+data types in `pipelines.types`. Times are rounded to milliseconds and confidences to four digits, which
+keeps their order. The same transcript gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from pipelines.errors import TextError
+from pipelines.types import (
+    AlignedToken,
+    Attribution,
+    Correction,
+    EngineInfo,
+    Finding,
+    Heard,
+    HeardWord,
+    Match,
+    Media,
+    Notice,
+    Speaker,
+    Supplied,
+    Token,
+    Transcript,
+    Turn,
+    join_words,
+)
+
+SCHEMA = "turnwise/1"
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+_JSON_NAMES = {str: "a string", int: "a whole number", float: "a number", list: "a list", dict: "an object"}
+
+
+def serialize(transcript: Transcript) -> str:
+    """The transcript as JSON: one line per token, word, turn, finding."""
+    members = (f"{json.dumps(key)}: {_lines(value)}" for key, value in _object(transcript).items())
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def parse(text: str) -> Transcript:
+    """The transcript that `serialize` wrote. Raises TextError where `text` is none of this version."""
+    try:
+        result = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TextError(f"this is no result.json, because it is no JSON: {error}") from error
+    version = result.get("schema") if isinstance(result, dict) else None
+    if version != SCHEMA:
+        raise TextError(
+            f"this is no result.json of version {SCHEMA}: its `schema` is {json.dumps(version)[:40]}"
+        )
+    try:
+        return _transcript(result)
+    except KeyError as error:
+        raise TextError(
+            f"this result.json does not follow the schema {SCHEMA}: {error} is missing"
+        ) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TextError(f"this result.json does not follow the schema {SCHEMA}: {error}") from error
+
+
+# --------------------------------------------------------------------------- writing
+
+
+def _object(transcript: Transcript) -> Object:
+    supplied, heard = transcript.supplied, transcript.heard
+    return {
+        "schema": SCHEMA,
+        "media": _encode(transcript.media),
+        "language": transcript.language,
+        "engines": {stage: _encode(engine) for stage, engine in transcript.engines},
+        "supplied": {"format": supplied.format, "encoding": supplied.encoding},
+        "readings": {
+            "supplied": supplied.text,
+            "heard": join_words([word.text for word in heard.words]),
+            "corrected": transcript.corrected,
+        },
+        "speakers": _encode(transcript.speakers),
+        "turns": _encode(transcript.turns),
+        "tokens": [_token(transcript, index) for index in range(len(transcript.tokens))],
+        "heard": _encode(heard.words),
+        "heard_by": {"language": heard.language, **_encode(heard.engine)},
+        "findings": _encode(transcript.findings),
+        "corrections": _encode(transcript.corrections),
+        "warnings": _encode(transcript.warnings),
+    }
+
+
+def _token(transcript: Transcript, index: int) -> Object:
+    aligned = transcript.tokens[index]
+    attribution = transcript.attribution
+    heard = transcript.heard.words[aligned.heard_start : aligned.heard_end]
+    return {
+        **_encode(aligned.token),
+        "match": aligned.match.value,
+        "start": _rounded("start", aligned.start),
+        "end": _rounded("end", aligned.end),
+        "speaker": attribution.labels[index] or None,
+        "speaker_confidence": _rounded("confidence", attribution.confidence[index]),
+        "heard": join_words([word.text for word in heard]),
+        "heard_start": aligned.heard_start,
+        "heard_end": aligned.heard_end,
+        "confidence": _rounded("confidence", aligned.confidence),
+    }
+
+
+def _encode(value: Any) -> Any:
+    """A value of the data types as JSON values."""
+    if isinstance(value, tuple):
+        return [_encode(item) for item in value]
+    if is_dataclass(value):
+        return {f.name: _rounded(f.name, _encode(getattr(value, f.name))) for f in fields(value)}
+    return value.value if isinstance(value, StrEnum) else value
+
+
+def _rounded(name: str, value: Any) -> Any:
+    """Rounding to nearest never changes the order of two numbers; adding 0.0 makes -0.0 plain."""
+    if isinstance(value, float):
+        return round(value, 4 if name.endswith("confidence") else 3) + 0.0
+    return value
+
+
+def _lines(value: Any) -> str:
+    """JSON with the items of a list one per line."""
+    if isinstance(value, list) and value:
+        return "[\n " + ",\n ".join(map(_compact, value)) + "\n]"
+    return _compact(value)
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def _transcript(result: Object) -> Transcript:
+    readings, supplied, heard_by, engines = (
+        _checked(dict, result[name]) for name in ("readings", "supplied", "heard_by", "engines")
+    )
+    tokens = tuple(map(_aligned, _checked(list, result["tokens"])))
+    return Transcript(
+        media=_decode(Media, result["media"]),
+        language=_decode(str, result["language"]),
+        supplied=Supplied(
+            text=_decode(str, readings["supplied"]),
+            tokens=tuple(aligned.token for aligned in tokens),
+            format=_decode(str, supplied["format"]),
+            encoding=_decode(str, supplied["encoding"]),
+        ),
+        heard=Heard(
+            _decode(tuple[HeardWord, ...], result["heard"]),
+            _decode(str, heard_by["language"]),
+            _decode(EngineInfo, heard_by),
+        ),
+        engines=tuple((stage, _decode(EngineInfo, engine)) for stage, engine in engines.items()),
+        tokens=tokens,
+        attribution=_attribution(result["tokens"]),
+        turns=_decode(tuple[Turn, ...], result["turns"]),
+        speakers=_decode(tuple[Speaker, ...], result["speakers"]),
+        findings=_decode(tuple[Finding, ...], result["findings"]),
+        corrections=_decode(tuple[Correction, ...], result["corrections"]),
+        corrected=_decode(str, readings["corrected"]),
+        warnings=_decode(tuple[Notice, ...], result["warnings"]),
+    )
+
+
+def _aligned(token: Object) -> AlignedToken:
+    return AlignedToken(
+        token=_decode(Token, token),
+        match=_decode(Match, token["match"]),
+        start=_decode(float, token["start"]),
+        end=_decode(float, token["end"]),
+        heard_start=_decode(int, token["heard_start"]),
+        heard_end=_decode(int, token["heard_end"]),
+        confidence=_decode(float, token["confidence"]),
+    )
+
+
+def _attribution(tokens: list[Object]) -> Attribution:
+    return Attribution(
+        labels=tuple(_decode(str, token["speaker"] or "") for token in tokens),
+        confidence=tuple(_decode(float, token["speaker_confidence"]) for token in tokens),
+    )
+
+
+def _decode(kind: Any, value: Any) -> Any:
+    """JSON values as `kind`: a data type, an enumeration, a tuple, an optional or a plain type.
+
+    Raises TypeError, ValueError or KeyError where they are not.
+    """
+    if typing.get_origin(kind) is tuple:
+        return tuple(_decode(typing.get_args(kind)[0], item) for item in _checked(list, value))
+    if typing.get_origin(kind) is types.UnionType:
+        return None if value is None else _decode(typing.get_args(kind)[0], value)
+    if is_dataclass(kind):
+        return _decode_object(kind, _checked(dict, value))
+    if issubclass(kind, StrEnum):
+        return kind(value)
+    return _number(value) if kind is float else _checked(kind, value)
+
+
+def _decode_object(kind: Any, members: Mapping[str, Any]) -> Any:
+    return kind(**{name: _decode(hint, members[name]) for name, hint in _hints(kind).items()})
+
+
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _number(value: Any) -> float:
+    number = float(value if type(value) is int else _checked(float, value))
+    if not math.isfinite(number):
+        raise ValueError(f"{value} is no number of seconds and no confidence")
+    return number
+
+
+def _checked(kind: type[T], value: Any) -> T:
+    if type(value) is not kind:
+        raise TypeError(f"{json.dumps(value)[:40]} stands where there should be {_JSON_NAMES[kind]}")
+    return value

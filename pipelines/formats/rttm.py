@@ -1,0 +1,44 @@
+"""RTTM, Rich Transcription Time Marked: who speaks when.
+
+Specification: NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Evaluation Plan", appendix A.
+
+    SPEAKER <recording> 1 <onset> <duration> <NA> <NA> <speaker> <NA> <NA>
+"""
+
+from __future__ import annotations
+
+from pipelines.errors import TextError
+from pipelines.formats import nist
+from pipelines.types import SpeakerSegment, Transcript
+
+
+def serialize(transcript: Transcript) -> str:
+    """One line per turn, with the speaker's id; a turn shorter than a millisecond has no line."""
+    recording = nist.recording_id(transcript)
+    result = []
+    for turn in transcript.turns:
+        start, end = nist.milliseconds(turn.start), nist.milliseconds(turn.end)
+        if end > start:
+            onset, duration = nist.seconds(start), nist.seconds(end - start)
+            speaker = nist.field(turn.speaker)
+            result.append(f"SPEAKER {recording} 1 {onset} {duration} <NA> <NA> {speaker} <NA> <NA>\n")
+    return "".join(result)
+
+
+def parse(text: str) -> tuple[SpeakerSegment, ...]:
+    """The SPEAKER lines in order of their start; lines of other types are skipped.
+
+    Accepts the nine fields of older versions. Raises TextError on a line that is no RTTM, or where the
+    lines are of several recordings.
+    """
+    segments, recordings = [], []
+    for number, line in nist.lines(text):
+        kind, *fields = line.split()
+        if len(fields) not in {8, 9}:
+            raise TextError(f"line {number} is no RTTM, which has 10 fields: {line[:80]}")
+        if kind == "SPEAKER":
+            onset, duration = nist.times("RTTM", number, fields[2], fields[3])
+            segments.append(SpeakerSegment(onset, round(onset + duration, 6), fields[6]))
+            recordings.append(fields[0])
+    nist.check_single("RTTM", recordings)
+    return tuple(sorted(segments, key=lambda segment: (segment.start, segment.end)))

@@ -1,0 +1,57 @@
+"""STM, segment time mark: who says what, by stretches; the reference format of NIST's scoring toolkit.
+
+Specification: "stm" in the manual of sclite; NIST OpenASR20 evaluation plan, appendix.
+
+    <recording> 1 <speaker> <begin> <end> [<label>] <text>
+"""
+
+from __future__ import annotations
+
+import re
+
+from pipelines.errors import TextError
+from pipelines.formats import nist
+from pipelines.formats.names import one_line
+from pipelines.formats.reading import turn_texts
+from pipelines.formats.utterance import Utterance
+from pipelines.types import Transcript
+
+_LABEL = re.compile(r"^<[\w,]*>(?=\s|$)")
+_NO_LABEL = "<NA> "
+
+
+def serialize(transcript: Transcript) -> str:
+    """One line per turn in the corrected reading, with the speaker's id."""
+    recording = nist.recording_id(transcript)
+    result = []
+    for turn, text in zip(transcript.turns, turn_texts(transcript), strict=True):
+        start, end = (nist.seconds(nist.milliseconds(time)) for time in (turn.start, turn.end))
+        # A text that begins like a label would lose its first word.
+        words = one_line(text)
+        label = _NO_LABEL if _LABEL.match(words) else ""
+        result.append(
+            f"{recording} 1 {nist.field(turn.speaker)} {start} {end} {label}{words}".rstrip() + "\n"
+        )
+    return "".join(result)
+
+
+def parse(text: str) -> tuple[Utterance, ...]:
+    """The utterances in order of their start, without labels.
+
+    Raises TextError on a line that is no STM, or where the lines are of several recordings.
+    """
+    utterances, recordings = [], []
+    for number, line in nist.lines(text):
+        fields = line.split(maxsplit=5)
+        if len(fields) < 5:
+            raise TextError(
+                f"line {number} is no STM, which has a speaker, two times and a text: {line[:80]}"
+            )
+        start, end = nist.times("STM", number, fields[3], fields[4])
+        if end < start:
+            raise TextError(f"line {number} of this STM ends before it begins: {line[:80]}")
+        words = _LABEL.sub("", "".join(fields[5:]))
+        utterances.append(Utterance(fields[2], start, end, one_line(words)))
+        recordings.append(fields[0])
+    nist.check_single("STM", recordings)
+    return tuple(sorted(utterances, key=lambda utterance: (utterance.start, utterance.end)))
