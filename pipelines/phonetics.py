@@ -80,7 +80,9 @@ SILENT_E = re.compile(
     r"(?<=[^aeiouyl])e$|(?<=[aeiouyl]l)e(?=[ds]?$)|(?<=[^aeiouytdl])e(?=d$)|(?<=[^aeiouysxzcgl])e(?=s$)"
     r"|(?<!^)e(?=ly$|ment|less|ful)"
 )
-HIATUS = re.compile(r"(?<![tcsg])i(?=[aou])|[iy](?=ng)|(?<=[^aeiouq])u(?=[ao])|e(?=o)|y(?=[aeiou])")
+HIATUS = re.compile(
+    r"(?<![tcsg])i(?=[aou])|(?<=t)i(?=at)|(?<=[aeiou][a-z])e(?=as?$)|[iy](?=ng)|(?<=[^aeiouq])u(?=[ao])|e(?=o)|y(?=[aeiou])"
+)
 """Where a vowel is a syllable of its own before another vowel."""
 
 
@@ -102,4 +104,5 @@ def syllables(unit: str) -> int:
     ("bbc"), and a character of another script counts as one.
     """
     divided = HIATUS.sub(r"\g<0> ", SILENT_E.sub("", unit))
-    return len(VOWELS.findall(divided)) or max(1, len(unit))
+    groups = len(VOWELS.findall(divided)) or len(VOWELS.findall(unit))  # "the": its only vowel is not silent
+    return groups or max(1, len(unit))
