@@ -77,7 +77,7 @@ RULES = (
 SPELLING = re.compile("|".join(f"({spelling})" for spelling, _ in RULES))
 VOWELS = re.compile(r"[aeiouy]+")
 SILENT_E = re.compile(
-    r"(?<=[^aeiouyl])e$|(?<=[aeiouyl]l)e(?=[ds]?$)|(?<=[^aeiouytdl])e(?=d$)|(?<=[^aeiouysxzcgl])e(?=s$)"
+    r"(?<=[^aeioul])e$|(?<=y)e(?=s$)|(?<=[aeiouyl]l)e(?=[ds]?$)|(?<=[^aeiouytdl])e(?=d$)|(?<=[^aeiouysxzcgl])e(?=s$)"
     r"|(?<!^)e(?=ly$|ment|less|ful)"
 )
 HIATUS = re.compile(

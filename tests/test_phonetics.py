@@ -12,7 +12,7 @@ from rapidfuzz.distance import Levenshtein
 
 from pipelines.phonetics import sound, syllables
 
-# Names as captions and recognisers mangle them: the first seven were found in real ones, the rest are made up.
+# Names as captions and recognisers mangle them; the first seven were found in real ones.
 CONFUSED = [
     ("hegseth", "hexes"),
     ("hegseth", "heath"),
