@@ -15,7 +15,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import pairwise
-from math import isfinite
 from pathlib import Path
 
 from pipelines import captions, marks
@@ -40,6 +39,7 @@ DOCUMENTS = (
     (b"PK\x03\x04", "an office document or archive"),
 )
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+LATEST = 1e7  # a hundred days; a time beyond it, or no number, is no time
 RUN = re.compile(r"[^\s\ufeff]+")
 
 
@@ -132,14 +132,13 @@ def _passages(text: str, name: str) -> tuple[str, str, list[Passage]]:
 def _segments(text: str, name: str, required: bool) -> list[tuple[str, Span | None]] | None:
     """The texts in a JSON document; None where it is none of ours and need not be."""
     try:
-        document = json.loads(text.lstrip("\ufeff"))
+        segments = list(_said(json.loads(text.lstrip("\ufeff"))))
     except (ValueError, RecursionError):
         if required:
             raise TextError(
                 f"{name} is not valid JSON; correct it, or name it .txt if it is plain text."
             ) from None
         return None
-    segments = list(_said(document))
     if not segments and required:
         raise TextError(
             f'{name} holds no text; expected {{"segments": [{{"text": "…"}}]}} or a list of strings.'
@@ -167,7 +166,7 @@ def _said(document: object) -> Iterator[tuple[str, Span | None]]:
 def _claimed(start: object, end: object) -> Span | None:
     if not (isinstance(start, int | float) and isinstance(end, int | float)):
         return None
-    return Span(float(start), float(end)) if isfinite(start) and isfinite(end) and start <= end else None
+    return Span(float(start), float(end)) if 0 <= start <= end < LATEST else None
 
 
 def _joined(segments: list[tuple[str, Span | None]]) -> tuple[str, str, list[Passage]]:
