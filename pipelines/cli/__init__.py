@@ -1,0 +1,65 @@
+"""The command `turnwise`.
+
+Exit status: 0 done · 1 a fault of ours · 2 the input or an option cannot be used · 3 an engine or a model
+failed · 4 the results cannot be written · 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from pipelines.cli import arguments, demo, models, run, score
+from pipelines.errors import CancelledError, EngineError, InputError, ModelError, OutputError, TurnwiseError
+
+COMMANDS = {"run": run.run, "demo": demo.demo, "score": score.score, "models": models.models}
+
+STATUS: tuple[tuple[type[TurnwiseError], int], ...] = (
+    (InputError, 2),
+    (EngineError, 3),
+    (ModelError, 3),
+    (OutputError, 4),
+    (CancelledError, 130),
+)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status; every failure is one sentence on stderr."""
+    _print_anything()
+    try:
+        request = arguments.parse(words)
+        status = COMMANDS[request.command](request)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _fail("stopped: no result was written", 130)
+    except BrokenPipeError:  # whoever read our output has gone, as in `turnwise … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except TurnwiseError as error:
+        return _fail(str(error), next((code for kind, code in STATUS if isinstance(error, kind)), 1))
+    except Exception as error:
+        return _fail(_unforeseen(error), 1)
+    return status
+
+
+def _print_anything() -> None:
+    """A sign that the terminal's encoding lacks is printed as an escape, not raised as an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _fail(message: str, status: int) -> int:
+    if os.environ.get("TURNWISE_DEBUG"):
+        traceback.print_exc()
+    print(f"turnwise: {message}", file=sys.stderr)
+    return status
+
+
+def _unforeseen(error: Exception) -> str:
+    return (
+        f"a fault in turnwise ({type(error).__name__}: {error}): please report it with the command you ran"
+        " and what it prints with TURNWISE_DEBUG=1 set"
+    )

@@ -1,0 +1,95 @@
+"""The command line: what can be asked for, and what a wrong request is told."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from pipelines.errors import OptionError
+
+DEFAULT_FORMATS = "json,txt,vtt,srt,rttm,html"
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong as one sentence, by raising it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise OptionError(f"{message}: see {self.prog} --help")
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of one command, whose name is `command`. Raises OptionError."""
+    parser = Parser(
+        prog="turnwise", description="A recording and its messy text in; who said what, and when, out."
+    )
+    parser.add_argument("--version", action="version", version=f"turnwise {version('turnwise')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_run(commands.add_parser("run", help="give a text of a recording its speaker turns"))
+    _add_demo(commands.add_parser("demo", help="run the segment that ships with the project"))
+    _add_score(commands.add_parser("score", help="measure a result against a reference"))
+    _add_models(commands.add_parser("models", help="list, fetch and check the models"))
+    return parser.parse_args(arguments)
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("audio", metavar="AUDIO", type=Path, help="the recording: any audio or video file")
+    parser.add_argument(
+        "--text", type=Path, help="its text: txt, srt, vtt or json; without it, what is heard"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the results"
+    )
+    parser.add_argument(
+        "--asr", default="auto", metavar="NAME", help="engine that hears words (default: auto)"
+    )
+    parser.add_argument("--diarizer", default="auto", metavar="NAME", help="engine that tells voices apart")
+    parser.add_argument("--speakers", type=_positive, metavar="N", help="how many speakers there are")
+    parser.add_argument("--min-speakers", type=_positive, metavar="N", help="at least so many")
+    parser.add_argument("--max-speakers", type=_positive, metavar="N", help="at most so many")
+    parser.add_argument("--language", default="en", metavar="TAG", help="language spoken (default: en)")
+    parser.add_argument("--glossary", type=Path, metavar="FILE", help="names and terms, one on a line")
+    parser.add_argument(
+        "--formats",
+        default=DEFAULT_FORMATS,
+        metavar="LIST",
+        help=f"what to write beside result.json (default: {DEFAULT_FORMATS})",
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress, plain lines")
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the results"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress, plain lines")
+
+
+def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("result", metavar="RESULT.json", type=Path, help="what `turnwise run` wrote")
+    parser.add_argument(
+        "--reference",
+        metavar="REF",
+        type=Path,
+        action="append",
+        required=True,
+        help="the truth: rttm, stm or json; may be given more than once",
+    )
+    parser.add_argument("--supplied-truth", metavar="FILE", type=Path, help="the truth about each token")
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("list", "pull", "verify"), help="what to do")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="which models (default: all)")
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of speakers, 1 or more")
+    return number

@@ -1,0 +1,28 @@
+"""`turnwise demo`: the command of `turnwise run`, on the segment that ships with the project."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import Namespace
+from pathlib import Path
+
+import pipelines
+from pipelines.cli.arguments import parse
+from pipelines.cli.run import run
+from pipelines.errors import InputError
+
+DEMO = Path(pipelines.__file__).parents[1] / "tests" / "data" / "demo"
+
+
+def demo(request: Namespace) -> int:
+    """Shows the command, runs it, and says where the page is."""
+    if not DEMO.is_dir():
+        raise InputError(
+            "The demo segment is in the sources, not in this installation: clone them and `make demo`."
+        )
+    audio = next(path for path in sorted(DEMO.iterdir()) if path.suffix == ".opus")
+    command = ["run", str(audio), "--text", str(DEMO / "supplied.txt"), "-o", str(request.output)]
+    print(f"$ turnwise {shlex.join(command)}")
+    status = run(parse([*command, *(["--quiet"] if request.quiet else [])]))
+    print(f"open {request.output / 'result.html'} in a browser: a click on a turn plays it")
+    return status

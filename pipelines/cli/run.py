@@ -1,0 +1,85 @@
+"""`turnwise run`: a recording and its text in, result files out."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from pipelines import audio, formats, output, supplied
+from pipelines.cli import show
+from pipelines.engines.choice import choose
+from pipelines.errors import OptionError, TextError
+from pipelines.pipeline import Options, Stage
+from pipelines.pipeline import run as run_pipeline
+from pipelines.types import SpeakerCount, Supplied, Transcript
+
+LARGEST_GLOSSARY_BYTES = 2**20
+
+
+def run(request: Namespace) -> int:
+    """Cheap checks first, then the long work, then all files at once."""
+    options = Options(
+        language=request.language,
+        speakers=speaker_count(request.speakers, request.min_speakers, request.max_speakers),
+        glossary=glossary_terms(request.glossary),
+    )
+    names = {f"result.{name}": name for name in parse_formats(request.formats)}
+    text = supplied.load(request.text) if request.text else None
+    output.check_folder(request.output, names)
+    transcript = transcribe(request, text, options)
+    contents = {file: formats.serialize(transcript, name) for file, name in names.items()}
+    paths = output.write_files(request.output, contents)
+    show.show_notices(transcript.warnings)
+    show.show_transcript(transcript, request.quiet)
+    show.show_files(paths)
+    return 0
+
+
+def transcribe(request: Namespace, text: Supplied | None, options: Options) -> Transcript:
+    """The long work, watched."""
+    engines, notices = choose(request.asr, request.diarizer)
+    show.show_notices(notices)
+    with show.progress(request.quiet) as watch:
+        recording, warnings = audio.load(
+            request.audio, progress=lambda fraction: watch(Stage.DECODE, fraction)
+        )
+        transcript = run_pipeline(recording, text, engines, options, watch)
+    return replace(transcript, warnings=(*warnings, *transcript.warnings))
+
+
+def speaker_count(exact: int | None, minimum: int | None, maximum: int | None) -> SpeakerCount:
+    """Raises OptionError where the three contradict each other."""
+    if exact is not None and (minimum is not None or maximum is not None):
+        raise OptionError("--speakers already says how many: leave out --min-speakers and --max-speakers.")
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise OptionError(f"--min-speakers {minimum} is more than --max-speakers {maximum}: swap them.")
+    if exact is not None:
+        return SpeakerCount(exact, exact)
+    return SpeakerCount(minimum or 1, maximum or 0)
+
+
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Names of formats, each once, json first. Raises OptionError for a name that is none."""
+    names = dict.fromkeys(["json", *(name.strip().lower() for name in text.split(",") if name.strip())])
+    unknown = [name for name in names if name not in formats.FORMATS]
+    if unknown:
+        raise OptionError(f"There is no format {unknown[0]!r}: choose from {', '.join(formats.FORMATS)}.")
+    return tuple(names)
+
+
+def glossary_terms(path: Path | None) -> tuple[str, ...]:
+    """One term on a line, each once. Raises TextError where the file cannot be read."""
+    if path is None:
+        return ()
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_GLOSSARY_BYTES + 1).decode("utf-8-sig")
+    except OSError as error:
+        raise TextError(f"The glossary {path} cannot be read ({error.strerror}): check its name.") from None
+    except UnicodeDecodeError:
+        raise TextError(f"{path} is not UTF-8 text: save the glossary as such, one term on a line.") from None
+    if len(text) > LARGEST_GLOSSARY_BYTES:
+        raise TextError(f"{path} is larger than 1 MiB, the limit for a glossary: leave the common words out.")
+    terms = (line.strip() for line in text.splitlines())
+    return tuple(dict.fromkeys(term for term in terms if term))
