@@ -1,7 +1,7 @@
 """Recordings made of a script, for tests: what each stage would have handed on had it made no mistake.
 
-A script has one line per turn, `SPEAKER: words`. `{…}` is written but not spoken, `<…>` is spoken but not
-written, and `[Jane Doe:]` is a label. Every spoken word takes WORD_SECONDS, a change of speaker PAUSE_SECONDS.
+A script has one line per turn, `SPEAKER: words`. `{…}` is written but not spoken, `<…>` is spoken but
+not written, and `[Jane Doe:]` is a label. Every spoken word takes WORD_SECONDS, a new speaker PAUSE_SECONDS.
 """
 
 from __future__ import annotations

@@ -1,0 +1,291 @@
+"""The places where a broadcast names somebody, and the voices that each place points at.
+
+    "we can now speak to G Lan, who's …"   → the next voice, the more surely if it has not spoken yet
+    "So Yuri, these talks …"               → the voice spoken to: the next one, or the one that just asked
+    "Glam from Queen Mary … Thank you"     → the voice before
+    "I'm Anna Vale and this is …"          → the voice itself
+    "JANE DOE:"                            → the voice itself
+
+People who are only talked about stand in none of these places and name nobody.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from pipelines.conversation import Conversation, Passage, plain_words
+from pipelines.exchange import ASKING
+from pipelines.introductions import Person, Slot
+from pipelines.phrases import Phrases
+from pipelines.types import Evidence, join_words
+from pipelines.vocatives import Call, find_calls
+
+THANKED_WORDS = 14
+"""A name before "thank you" stands at most so far in front of it."""
+SIGN_OFF_WORDS = 8
+
+
+class Kind(IntEnum):
+    """Where a name stands; the lower, the better it is written there."""
+
+    LABEL = 0
+    INTRODUCTION = 1
+    SELF = 2
+    THANKS = 3
+    VOCATIVE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """A person named in a place that points at voices; weights are natural-log odds."""
+
+    kind: Kind
+    person: Person
+    by: str  # the voice that says it, "" for a label
+    toward: tuple[tuple[str, float], ...]
+    quote: str
+    start: float
+    end: float
+    source: str
+    is_answer: bool = False  # said in answer to a question
+    is_last: bool = False  # the turn ends with it
+
+    def evidence(self, supports: str) -> Evidence:
+        return Evidence(supports, self.quote, self.start, self.end, self.source)
+
+    @property
+    def words(self) -> frozenset[str]:
+        return plain_words(self.person.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """Finds the mentions of one conversation."""
+
+    conversation: Conversation
+    phrases: Phrases
+    questions: Sequence[float]
+
+    def mentions(self) -> list[Mention]:
+        """Introductions, thanks and self-introductions, then the vocatives that they explain."""
+        found: list[Mention] = []
+        for passage in self.conversation.passages:
+            found += self._introductions(passage)
+            found += self._reports(passage)
+            found += self._thanks(passage)
+            found += self._selves(passage)
+        return found + self._vocatives(found)
+
+    def _slot(self, passage: Passage, first: int, limit: int | None = None) -> Slot:
+        end = len(passage.words) if limit is None else limit
+        return Slot(passage, self.phrases, self.conversation.is_cased, first, end)
+
+    def _mention(
+        self,
+        kind: Kind,
+        person: Person,
+        passage: Passage,
+        first: int,
+        toward: Sequence[tuple[int | None, float]],
+    ) -> Mention:
+        """A mention quoted from word `first`, or the person's first word, to the person's last."""
+        first, last = min(first, person.first), max(first + 1, person.last)
+        turns = self.conversation.turns
+        return Mention(
+            kind,
+            person,
+            passage.speaker,
+            tuple((turns[turn].speaker, weight) for turn, weight in toward if turn is not None),
+            passage.quote(first, last),
+            passage.words[first].start,
+            passage.words[last - 1].end,
+            passage.source,
+            is_answer=self._answers(passage.turn),
+            is_last=len(passage.words) - last <= 2,
+        )
+
+    def _answers(self, turn: int) -> bool:
+        return turn > 0 and self.questions[turn - 1] >= ASKING
+
+    # ------------------------------------------------------------------ introductions
+
+    def _introductions(self, passage: Passage) -> Iterator[Mention]:
+        for first, last in passage.find(self.phrases.introduction):
+            if self._is_later(passage, first) or self._is_quoted(passage, first):
+                continue
+            people = self._slot(passage, last).people()
+            for place, person in enumerate(people):
+                weight = introduction_weight(person, self.conversation.is_cased)
+                toward = self._next_voices(passage.turn, weight, place, len(people))
+                yield self._mention(Kind.INTRODUCTION, person, passage, first, toward)
+
+    def _reports(self, passage: Passage) -> Iterator[Mention]:
+        """The name stands before the phrase: "Our correspondent Jane Doe has this report"."""
+        for first, _ in passage.find(self.phrases.report):
+            start = self._clause_start(passage, first)
+            for person in self._slot(passage, start, first).people()[:1]:
+                if first - person.last <= 2 and person.is_described:
+                    weight = introduction_weight(person, self.conversation.is_cased)
+                    toward = self._next_voices(passage.turn, weight, 0, 1)
+                    yield self._mention(Kind.INTRODUCTION, person, passage, start, toward)
+
+    def _next_voices(
+        self, turn: int, weight: float, place: int, people: int
+    ) -> list[tuple[int | None, float]]:
+        """The next voice; for the first of two people the next more likely than the one after, and so on.
+
+        A voice in the middle of a conversation needs no introduction, and who is being asked makes none.
+        """
+        if self._answers(turn):
+            weight *= 0.3
+        following = self.conversation.voice_after(turn)
+        if people == 1 or following is None:
+            return [(following, weight if self._is_new(following, turn) else 0.3 * weight)]
+        voices = self._new_voices(turn)[:people]
+        return [(voice, weight * (0.7 if at == place else 0.3)) for at, voice in enumerate(voices)]
+
+    def _is_new(self, voice: int | None, turn: int) -> bool:
+        """Whether the voice has not yet spoken more than a word before the turn."""
+        if voice is None:
+            return False
+        speaker, texts = self.conversation.turns[voice].speaker, self.conversation.texts
+        return sum(len(text.words) for text in texts[:turn] if text.speaker == speaker) < 6
+
+    def _new_voices(self, turn: int) -> list[int]:
+        """The first turns of the voices that appear after the turn."""
+        speakers: dict[str, int] = {}
+        for index in range(turn + 1, len(self.conversation.turns)):
+            speakers.setdefault(self.conversation.turns[index].speaker, index)
+        return [index for index in speakers.values() if self._is_new(index, turn)]
+
+    def _is_later(self, passage: Passage, first: int) -> bool:
+        start = max(0, first - 6)
+        for index in range(start, first):
+            if passage.stops(index):
+                start = index + 1
+        ahead = join_words([word.plain for word in passage.words[start : first + 4]])
+        return self.phrases.later.search(ahead) is not None
+
+    def _is_quoted(self, passage: Passage, first: int) -> bool:
+        """Whether these are somebody else's words: in quotation marks, or after "they said"."""
+        if passage.words[first].text[:1] in "\"“«„'‘":
+            return True
+        before = passage.words[max(0, first - 2) : first]
+        return self.phrases.quoting.search(join_words([word.plain for word in before])) is not None
+
+    def _clause_start(self, passage: Passage, last: int) -> int:
+        start = last
+        while start > max(0, last - THANKED_WORDS) and not passage.stops(start - 1):
+            start -= 1
+        return start
+
+    # ------------------------------------------------------------------ thanks and farewells
+
+    def _thanks(self, passage: Passage) -> Iterator[Mention]:
+        """Names on either side of "thank you": "DW's Yuri, many thanks", "Thank you, Jane"."""
+        before = self.conversation.voice_before(passage.turn)
+        for first, _ in [*passage.find(self.phrases.thanks), *passage.find(self.phrases.farewell)]:
+            person = self._thanked_before(passage, first)
+            if person:
+                yield self._mention(Kind.THANKS, person, passage, person.first, [(before, 2.0)])
+
+    def _thanked_before(self, passage: Passage, thanks: int) -> Person | None:
+        """The person of the words just before, if these do nothing but name somebody."""
+        start = self._clause_start(passage, max(thanks - 1, 0))
+        while start < thanks and passage.words[start].plain in self.phrases.discourse:
+            start += 1
+        people = self._slot(passage, start, thanks).people()
+        if len(people) != 1 or not self._is_bare(passage, people[0], start, thanks):
+            return None
+        known = people[0].is_described or self.conversation.is_cased
+        return people[0] if known else None
+
+    def _is_bare(self, passage: Passage, person: Person, start: int, limit: int) -> bool:
+        extra = [word.plain for word in passage.words[start : person.first]]
+        return limit - person.last <= 1 and all(word in self.phrases.articles for word in extra)
+
+    # ------------------------------------------------------------------ the speaker's own name
+
+    def _selves(self, passage: Passage) -> Iterator[Mention]:
+        for first, last in passage.find(self.phrases.myself):
+            person = self._own_name(passage, last)
+            if person and not self._is_quoted(passage, first):
+                weight = 3.0 if self.conversation.is_cased else 2.0
+                yield self._mention(Kind.SELF, person, passage, first, [(passage.turn, weight)])
+        yield from self._sign_off(passage)
+
+    def _own_name(self, passage: Passage, first: int) -> Person | None:
+        """At least two words right here, and then nothing that would make them part of a statement."""
+        slot = self._slot(passage, first)
+        end = slot.run(first) if first < len(passage.words) else first
+        people = slot.people() if end - first >= 2 else []
+        if not people or people[0].first != first or passage.words[end - 1].is_possessive:
+            return None
+        following = passage.words[end].plain if end < len(passage.words) else ""
+        settled = following in self.phrases.after_own_name or (
+            self.conversation.is_cased and (passage.pauses(end - 1) or not following)
+        )
+        return people[0] if settled else None
+
+    def _sign_off(self, passage: Passage) -> Iterator[Mention]:
+        """The speaker's name ends the turn: "Jane Doe, BBC News, Moscow.", "Jane Doe reporting"."""
+        start = max(0, len(passage.words) - SIGN_OFF_WORDS)
+        for first in range(start, len(passage.words) - 2):
+            person = self._signed(passage, first)
+            if person:
+                yield self._mention(Kind.SELF, person, passage, first, [(passage.turn, 3.0)])
+                return
+
+    def _signed(self, passage: Passage, first: int) -> Person | None:
+        slot = self._slot(passage, first)
+        end = slot.run(first)
+        if not 2 <= end - first <= 3 or (first and not self._begins(passage, first)):
+            return None
+        signs = (self.phrases.broadcasters, self.phrases.sign_off)
+        if not any(passage.matches(end, sign) for sign in signs):
+            return None
+        return next(iter(slot.people()), None)
+
+    def _begins(self, passage: Passage, first: int) -> bool:
+        return passage.stops(first - 1) or not self.conversation.is_cased
+
+    # ------------------------------------------------------------------ the one spoken to
+
+    def _vocatives(self, found: Sequence[Mention]) -> list[Mention]:
+        """Names in front of what is said to their bearers; an unknown name must never be talked about."""
+        known = frozenset(word for mention in found for word in mention.words if len(word) > 2)
+        calls = [
+            call
+            for passage in self.conversation.passages
+            for call in find_calls(passage, self.phrases, known, is_cased=self.conversation.is_cased)
+        ]
+        called = Counter(word for call in calls for word in plain_words(call.person.name))
+        written = Counter(word.plain for passage in self.conversation.passages for word in passage.words)
+        return [
+            self._mention(Kind.VOCATIVE, call.person, call.passage, call.first, self._spoken_to(call))
+            for call in calls
+            if call.is_known or all(written[word] <= called[word] for word in plain_words(call.person.name))
+        ]
+
+    def _spoken_to(self, call: Call) -> list[tuple[int | None, float]]:
+        """Thanks and answers go back, a question goes on, anything else either way."""
+        weight = 1.5 if call.is_known else 1.3
+        turn, conversation = call.passage.turn, self.conversation
+        before, after = conversation.voice_before(turn), conversation.voice_after(turn)
+        if call.is_thanks or self._answers(turn):
+            return [(before, weight)]
+        if self.questions[turn] >= ASKING:
+            return [(after, weight)]
+        return [(before, 0.5 * weight), (after, 0.5 * weight)]
+
+
+def introduction_weight(person: Person, is_cased: bool) -> float:
+    """How surely words in the place of an introduction name somebody: "Jane Doe, professor at …" surely,
+    a single bare word ("turn to Ukraine") hardly."""
+    words = len(person.name.split())
+    bare = 2.2 if words > 1 else 0.8
+    weight = 3.0 if person.is_described else bare
+    return weight if is_cased else 0.7 * weight
