@@ -96,8 +96,9 @@ def _is_timing(content: str) -> bool:
     """Whether a line can only be a timing line, readable or not."""
     if len(content) > LONGEST_TIMING:
         return False
-    arrow = "-->" in content and any(map(str.isdigit, content))
-    return arrow or ARROWLESS.match(content) is not None
+    before, arrow, _ = content.partition("-->")
+    one_field = len(before.split()) <= 1 and any(map(str.isdigit, content))
+    return (bool(arrow) and one_field) or ARROWLESS.match(content) is not None
 
 
 def _span(content: str) -> Span | None:

@@ -65,7 +65,7 @@ def find(text: str, passages: Sequence[Passage], captioned: bool) -> Iterator[li
     plain text a dash counts where many lines have one, a name where it recurs or is a part ("ANCHOR:").
     """
     dashed = captioned or _dashes_are_marks(text, passages)
-    inline = [list(_inline(text, passage, captioned)) for passage in passages]
+    inline = _without_repeated_voices(text, [list(_inline(text, passage, captioned)) for passage in passages])
     openings = [_opening(text, passage, dashed) for passage in passages]
     candidates = [
         list(_candidates(text, passage, [*opening, *found]))
@@ -98,6 +98,20 @@ def _inline(text: str, passage: Passage, captioned: bool) -> Iterator[Mark]:
             yield Mark(end, match.end(), None)
         else:
             yield Mark(match.start(), match.end(), kinds.get(match.lastgroup or ""))
+
+
+def _without_repeated_voices(text: str, inline: list[list[Mark]]) -> list[list[Mark]]:
+    """A voice tag on every cue of one speaker says nothing new: only the first of a row is a label."""
+    before = ""
+    kept: list[list[Mark]] = []
+    for found in inline:
+        kept.append([])
+        for mark in found:
+            voice = text[mark.start : mark.end] if mark.kind is TokenKind.LABEL else before
+            repeated = mark.kind is TokenKind.LABEL and voice == before
+            kept[-1].append(Mark(mark.start, mark.end, None) if repeated else mark)
+            before = voice
+    return kept
 
 
 def _opening(text: str, passage: Passage, dashed: bool) -> list[Mark]:
