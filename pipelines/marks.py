@@ -2,8 +2,10 @@
 
     >> ANCHOR: Good evening. [Music]      - Thank you.      <v Mara Okoye>It rises.</v>
 
-Decided conservatively, from the conventions of captioning (e.g. 47 CFR 79.1 practice, BBC subtitle
-guidelines): a token marked here is never looked for in the recording, so a doubtful one stays a word.
+">>" and ">>>" (a new speaker, a new story) are customs of American line-21 captions, a leading dash and a
+name in capitals those of subtitles, the voice tag is WebVTT's (https://www.w3.org/TR/webvtt1/).
+Decided conservatively: a token marked here is never looked for in the recording, so a doubtful one stays
+a word.
 """
 
 from __future__ import annotations
