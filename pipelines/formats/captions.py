@@ -138,7 +138,8 @@ def _cost(words: Sequence[ReadWord], start: int, end: int) -> float:
     brief = max(0.0, 1.0 - sum(len(word.text) + 1 for word in part) / 30)
     pauses = sum(max(0.0, min(after.start - before.end, 3.0) - 0.5) for before, after in pairwise(part))
     at_end = 0.0 if end == len(words) else _break_cost(words[end - 1], words[end])
-    return 1.0 + brief + 2.0 * pauses + at_end
+    sentences = sum(word.text.endswith(_SENTENCE_END) for word in part[:-1])
+    return 1.0 + brief + 2.0 * pauses + 0.5 * sentences + at_end
 
 
 def _break_cost(before: ReadWord, after: ReadWord) -> float:

@@ -26,16 +26,25 @@ class ReadWord:
 
 
 def words_by_turn(transcript: Transcript) -> list[tuple[ReadWord, ...]]:
-    """The words of each turn in the corrected reading; a turn whose tokens are all dropped is empty.
-
-    Corrections are applied in order; one that overlaps an earlier one is left out.
-    """
-    corrections = _by_start(transcript.corrections)
+    """The words of each turn in the corrected reading; a turn whose tokens are all dropped is empty."""
+    corrections: dict[int, list[Correction]] = {}
+    for correction in compatible(transcript.corrections):
+        corrections.setdefault(correction.token_start, []).append(correction)
     result, done = [], 0
     for turn in transcript.turns:
         start = max(turn.token_start, done)
         words, done = _read(transcript.tokens, start, turn.token_end, corrections)
         result.append(tuple(words))
+    return result
+
+
+def compatible(corrections: Sequence[Correction]) -> list[Correction]:
+    """The corrections in order, without those that overlap an earlier one; insertions before replacements."""
+    result, done = [], 0
+    for correction in sorted(corrections, key=lambda c: (c.token_start, c.token_end)):
+        if correction.token_start >= done:
+            result.append(correction)
+            done = correction.token_end
     return result
 
 
@@ -47,17 +56,6 @@ def turn_texts(transcript: Transcript) -> list[str]:
 def join(words: Sequence[ReadWord]) -> str:
     """Words as running text."""
     return "".join(word.text if word.glued else f" {word.text}" for word in words).lstrip(" ")
-
-
-def _by_start(corrections: Sequence[Correction]) -> dict[int, list[Correction]]:
-    """The corrections that can stand together, by their first token; an insertion before a replacement."""
-    result: dict[int, list[Correction]] = {}
-    done = 0
-    for correction in sorted(corrections, key=lambda c: (c.token_start, c.token_end)):
-        if correction.token_start >= done:
-            result.setdefault(correction.token_start, []).append(correction)
-            done = correction.token_end
-    return result
 
 
 def _read(
