@@ -146,7 +146,9 @@ def _entries(text: str) -> list[tuple[int, dict[str, Any]]]:
     except (ValueError, RecursionError) as error:
         raise TextError(f"the reference is no JSON: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise TextError("a reference in JSON is a list of objects: see docs/accuracy.md for an example")
+        raise TextError(
+            'a reference in JSON is a list of objects like {"speaker": "A", "text": "Good evening."}'
+        )
     return list(enumerate(entries))
 
 
