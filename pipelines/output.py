@@ -63,11 +63,8 @@ def _beside(folder: Path, name: str) -> Path:
 
 
 def _write_through(path: Path, content: str) -> None:
-    """Through to the disk: a full one must be noticed now, not after the old file is gone.
-
-    A file name that is not UTF-8 comes with lone surrogates; they become question marks.
-    """
-    with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+    """Through to the disk: a full one must be noticed now, not after the old file is gone."""
+    with path.open("w", encoding="utf-8", newline="") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

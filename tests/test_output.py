@@ -73,11 +73,6 @@ def test_a_stop_in_the_middle_leaves_no_part_of_a_file(
     assert names(tmp_path) == []
 
 
-def test_a_name_that_is_not_utf_8_is_no_obstacle(tmp_path: Path) -> None:
-    (path,) = write_files(tmp_path, {"a.txt": os.fsdecode(b"caf\xe9.wav")})
-    assert path.read_bytes() == b"caf?.wav"
-
-
 def test_the_folder_is_made(tmp_path: Path) -> None:
     check_folder(tmp_path / "new" / "deep", ["a.txt"])
     assert names(tmp_path / "new" / "deep") == []
