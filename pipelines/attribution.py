@@ -15,7 +15,7 @@ posterior probability; all evidence is in nats.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -27,7 +27,7 @@ from pipelines.types import AlignedToken, Attribution, Diarization, Match, Speak
 
 Floats = npt.NDArray[np.float64]
 
-DOUBT = 0.02
+DOUBT = 0.01
 """Share of a token's time that any voice may have had unnoticed."""
 
 BLUR = 0.1
@@ -39,16 +39,16 @@ BLUR_UNSURE = 0.4
 SURE = 0.6
 """Confidence of a match from which its times are taken at their word."""
 
-TRUST = 0.7
+TRUST = 2.0
 """Weight of each token's evidence: that of neighbours is not independent."""
 
-UNNOTICED = 2.0
+UNNOTICED = 0.5
 """Price of beginning a stretch in which the diarization is wrong."""
 
-UNNOTICED_TOKEN = 0.7
-"""Price of each token in such a stretch."""
+UNNOTICED_SECOND = 1.5
+"""Price of each second of speech in such a stretch: short answers are missed, long ones are not."""
 
-PRESENCE = 10.0
+PRESENCE = 20.0
 """Seconds: a voice that is heard in none of them before or after is unlikely to be the unnoticed one."""
 
 
@@ -78,10 +78,11 @@ def _model(
     chosen = [tokens[index] for index in spoken]
     tracks = [[segment for segment in segments if segment.speaker == speaker] for speaker in speakers]
     noticed = TRUST * _voices(chosen, tracks)
-    unnoticed = np.full_like(noticed, -UNNOTICED_TOKEN)
+    seconds = np.array([[token.end - token.start] for token in chosen])
+    unnoticed = np.broadcast_to(-UNNOTICED_SECOND * seconds, noticed.shape)
     return VoiceModel(
         evidence=np.concatenate([noticed, unnoticed], axis=1),
-        odds=change_odds(tokens, spoken),
+        odds=change_odds(tokens, spoken, segments),
         entry=UNNOTICED - _presence(chosen, tracks),
     )
 
@@ -133,6 +134,10 @@ def _distance(track: Sequence[SpeakerSegment], moments: Floats) -> Floats:
 # --------------------------------------------------------------------------- optimisation
 
 
+CHUNK = 1024
+"""Tokens whose prices are laid out at once."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class VoiceModel:
     """The hidden Markov model over n tokens and k voices; state v is voice v noticed, k + v unnoticed.
@@ -147,50 +152,56 @@ class VoiceModel:
 
     @property
     def voices(self) -> int:
-        return self.evidence.shape[1] // 2
+        return int(self.evidence.shape[1]) // 2
 
     def decode(self) -> list[int]:
         """The voice of every token in the most probable sequence of states. O(n k^2)."""
         value = self._first()
         came_from = np.zeros(self.evidence.shape, dtype=np.int64)
-        for row in range(1, len(self.evidence)):
-            reached = value[:, None] - self._price(row)
+        for row, price in self._prices():
+            reached = value[:, None] - price
             came_from[row] = reached.argmax(axis=0)
             value = reached.max(axis=0) + self.evidence[row]
         path = [int(value.argmax())]
-        for row in range(len(self.evidence) - 1, 0, -1):
-            path.append(int(came_from[row, path[-1]]))
+        for origin in came_from[:0:-1]:
+            path.append(int(origin[path[-1]]))
         return [state % self.voices for state in reversed(path)]
 
     def posterior(self) -> Floats:
         """Probability of each voice for each token given everything, shape (n, k)."""
-        forward = [_normalised(np.exp(self._first()))]
-        for row in range(1, len(self.evidence)):
-            arrived = forward[-1] @ np.exp(-self._price(row))
-            forward.append(_normalised(arrived * np.exp(self.evidence[row])))
-        backward = [np.ones(2 * self.voices)]
-        for row in range(len(self.evidence) - 1, 0, -1):
-            onward = backward[-1] * np.exp(self.evidence[row])
-            backward.append(_normalised(np.exp(-self._price(row)) @ onward))
-        joint = np.array(forward) * np.array(backward[::-1])
-        voice = joint[:, : self.voices] + joint[:, self.voices :]
-        return np.asarray(voice / voice.sum(axis=1, keepdims=True))
+        seen = np.exp(self.evidence)
+        forward = np.empty_like(seen)
+        forward[0] = _normalised(np.exp(self._first()))
+        steps = [(row, np.exp(-price)) for row, price in self._prices()]
+        for row, step in steps:
+            forward[row] = _normalised((forward[row - 1] @ step) * seen[row])
+        backward = np.ones_like(seen)
+        for row, step in reversed(steps):
+            backward[row - 1] = _normalised(step @ (backward[row] * seen[row]))
+        joint = (forward * backward).reshape(len(seen), 2, self.voices).sum(axis=1)
+        return np.asarray(joint / joint.sum(axis=1, keepdims=True))
 
     def _first(self) -> Floats:
         return self.evidence[0] - np.concatenate([np.zeros(self.voices), self.entry[0]])
 
-    def _price(self, row: int) -> Floats:
-        """Price of going from any state to any other in front of token `row`, shape (2k, 2k)."""
+    def _prices(self) -> Iterator[tuple[int, Floats]]:
+        """From the second token on: its row and the price of going from any state to any other, (2k, 2k)."""
         same = np.eye(self.voices, dtype=bool)
-        chance = np.logaddexp(0.0, [self.odds[row], -self.odds[row]])  # of staying, of changing
-        between = np.where(same, chance[0], chance[1])
-        entering = between + self.entry[row]
-        remaining = np.where(same, chance[0], entering)
-        return np.block([[between, entering], [between, remaining]])
+        for first in range(1, len(self.evidence), CHUNK):
+            odds = self.odds[first : first + CHUNK, None, None]
+            between = np.logaddexp(0.0, np.where(same, odds, -odds))
+            entering = between + self.entry[first : first + CHUNK, None, :]
+            remaining = np.where(same, between, entering)
+            price = np.concatenate(
+                [np.concatenate([between, entering], axis=2), np.concatenate([between, remaining], axis=2)],
+                axis=1,
+            )
+            yield from enumerate(price, start=first)
 
 
 def _normalised(values: Floats) -> Floats:
-    return np.asarray(values / values.sum())
+    scaled: Floats = values / values.sum()
+    return scaled
 
 
 # --------------------------------------------------------------------------- turns

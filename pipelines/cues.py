@@ -1,4 +1,4 @@
-"""How likely the speaker changes between two tokens, from what is written and from the pauses.
+"""How likely the speaker changes between two tokens: what is written, the pauses, the diarization's edges.
 
     …  so can you say that?   ·0.5 s·   Yes.   ·0.4 s·   And what then?  …
                   question ──┘        └─ answer ─┘ └─ opening
@@ -11,38 +11,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.normalization import ends_sentence, is_question, units
-from pipelines.types import AlignedToken, TokenKind
+from pipelines.types import AlignedToken, SpeakerSegment, TokenKind
 
 Floats = npt.NDArray[np.float64]
 
 
 class Cue(StrEnum):
-    """What can be seen at one place between two spoken tokens; each is 0 or 1 but for the pauses."""
+    """What can be seen at one place between two spoken tokens; each is between 0 and 1."""
 
     ALWAYS = "always"  # the rarity of changes
     SENTENCE = "sentence"  # the token before ends one
     QUESTION = "question"  # it ends a question
+    INSIDE = "inside"  # it ends none, though sentences do end nearby: the passage is punctuated
     CLAUSE = "clause"  # it ends a clause: a comma, a dash
     CAPITAL = "capital"  # the token after begins with a capital
     OPENING = "opening"  # the token after is a word with which turns begin
     ANSWERED = "answered"  # the sentence before was a short answer or thanks
-    THANKED = "thanked"  # the sentence before thanks somebody
-    ASKED = "asked"  # the sentence before began like a question, whatever its end
-    PAUSE = "pause"  # seconds without speech, at most LONGEST_PAUSE
-    BREAK = "break"  # a pause of at least SHORTEST_BREAK
     UNCERTAIN = "uncertain"  # the times beside it lie between neighbours', so a pause may have been missed
+    EDGE = "edge"  # 1 where the diarization changes the speaker here, 0 from EDGE_REACH away
+    EDGE_AT_BREAK = "edge_at_break"  # the same, where the words leave a gap of SHORTEST_BREAK
     MARK = "mark"  # a caption mark or a speaker's label stands here
 
 
-LONGEST_PAUSE = 0.8
-SHORTEST_BREAK = 0.25
+SHORTEST_BREAK = 0.08  # seconds
+SHORTEST_PAUSE = 0.25  # seconds; ends a sentence that has no full stop
+EDGE_REACH = 0.4  # seconds
+
 SHORT_ANSWER = 4
 """Tokens of the longest short answer."""
+
+PASSAGE = 30
+"""Tokens before and after; a passage with at least two sentence ends is punctuated."""
 
 SENTENCE_WINDOW = 24
 """Tokens looked back for the beginning of a sentence."""
@@ -59,61 +64,63 @@ ANSWERS = frozenset(
 )
 """Words of short answers."""
 
-THANKS = frozenset(["thanks", "thank", "appreciate"])
-
-QUESTION_WORDS = frozenset(
-    "what why how who when where which is are was do does did can could will would should have".split()  # noqa: SIM905
-)
-
 WEIGHTS = {
-    Cue.ALWAYS: -5.8,
-    Cue.SENTENCE: 1.6,
-    Cue.QUESTION: 3.7,
-    Cue.CLAUSE: 0.8,
-    Cue.CAPITAL: 1.4,
+    Cue.ALWAYS: -6.6,
+    Cue.SENTENCE: 0.7,
+    Cue.QUESTION: 3.1,
+    Cue.INSIDE: -2.0,
+    Cue.CLAUSE: 0.3,
+    Cue.CAPITAL: 1.9,
     Cue.OPENING: 1.2,
     Cue.ANSWERED: 1.7,
-    Cue.THANKED: 0.8,
-    Cue.ASKED: 0.4,
-    Cue.PAUSE: 2.1,
-    Cue.BREAK: 0.2,
-    Cue.UNCERTAIN: 0.4,
+    Cue.UNCERTAIN: 1.2,
+    Cue.EDGE: 6.3,
+    Cue.EDGE_AT_BREAK: 1.6,
     Cue.MARK: 5.0,  # by hand: the interviews have none; whoever sets one means it
 }
 
 
-def change_odds(tokens: Sequence[AlignedToken], spoken: Sequence[int]) -> Floats:
+def change_odds(
+    tokens: Sequence[AlignedToken], spoken: Sequence[int], segments: Sequence[SpeakerSegment]
+) -> Floats:
     """Log odds of a change of speaker in front of each spoken token, shape (len(spoken),)."""
     weights = np.array([WEIGHTS[cue] for cue in Cue])
-    return np.asarray(cues(tokens, spoken) @ weights)
+    return np.asarray(cues(tokens, spoken, segments) @ weights)
 
 
-def cues(tokens: Sequence[AlignedToken], spoken: Sequence[int]) -> Floats:
-    """What is seen in front of each spoken token, shape (len(spoken), len(Cue)); nothing before the first."""
+def cues(
+    tokens: Sequence[AlignedToken], spoken: Sequence[int], segments: Sequence[SpeakerSegment]
+) -> Floats:
+    """What is seen in front of each spoken token, shape (len(spoken), len(Cue)); nothing before the first.
+
+    `segments` do not overlap.
+    """
+    edges = _edges(segments)
     seen = np.zeros((len(spoken), len(Cue)))
     forms = [units(tokens[index].token.text) for index in spoken]
     column = {cue: place for place, cue in enumerate(Cue)}
+    punctuated = _punctuated([tokens[index].token.text for index in spoken])
     begun = 0  # place of the first token of the sentence
     for place in range(1, len(spoken)):
         before, after = tokens[spoken[place - 1]], tokens[spoken[place]]
-        pause = min(max(0.0, after.start - before.end), LONGEST_PAUSE)
+        pause = after.start - before.end
         ended = ends_sentence(before.token.text)
         sentence = [unit for form in forms[begun:place] for unit in form][-SENTENCE_WINDOW:]
-        closed = ended or pause >= SHORTEST_BREAK
+        closed = ended or pause >= SHORTEST_PAUSE
+        edge = _nearness(edges, before.end, after.start)
         between = tokens[spoken[place - 1] + 1 : spoken[place]]
         values = {
             Cue.ALWAYS: True,
             Cue.SENTENCE: ended,
             Cue.QUESTION: is_question(before.token.text),
+            Cue.INSIDE: not ended and punctuated[place],
             Cue.CLAUSE: not ended and before.token.text.endswith((",", ";", ":", "-", "–", "—")),
             Cue.CAPITAL: after.token.text[:1].isupper(),
             Cue.OPENING: not OPENINGS.isdisjoint(forms[place][:1]),
             Cue.ANSWERED: closed and len(sentence) <= SHORT_ANSWER and not ANSWERS.isdisjoint(sentence),
-            Cue.THANKED: closed and not THANKS.isdisjoint(sentence),
-            Cue.ASKED: closed and not QUESTION_WORDS.isdisjoint(sentence[:2]),
-            Cue.PAUSE: pause,
-            Cue.BREAK: pause >= SHORTEST_BREAK,
             Cue.UNCERTAIN: before.heard_start == before.heard_end or after.heard_start == after.heard_end,
+            Cue.EDGE: edge,
+            Cue.EDGE_AT_BREAK: edge * (pause >= SHORTEST_BREAK),
             Cue.MARK: any(t.token.kind in (TokenKind.CHANGE, TokenKind.LABEL) for t in between),
         }
         for cue, value in values.items():
@@ -121,3 +128,27 @@ def cues(tokens: Sequence[AlignedToken], spoken: Sequence[int]) -> Floats:
         if closed:
             begun = place
     return seen
+
+
+def _edges(segments: Sequence[SpeakerSegment]) -> Floats:
+    """The moments, rising, between two segments of different speakers."""
+    return np.array([(a.end + b.start) / 2 for a, b in pairwise(segments) if a.speaker != b.speaker])
+
+
+def _nearness(edges: Floats, end: float, start: float) -> float:
+    """1 where an edge lies between the end of one token and the start of the next, 0 far from any."""
+    low, high = min(end, start), max(end, start)
+    place = int(np.searchsorted(edges, low))
+    near = edges[max(0, place - 1) : place + 1]
+    if not len(near):
+        return 0.0
+    distance = float(np.maximum(np.maximum(low - near, near - high), 0.0).min())
+    return max(0.0, 1.0 - distance / EDGE_REACH)
+
+
+def _punctuated(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """For each place, whether sentences end in the passage around it, shape (len(texts),)."""
+    ends = np.cumsum([0, *(ends_sentence(text) for text in texts)])
+    place = np.arange(len(texts))
+    around = ends[np.minimum(place + PASSAGE, len(texts))] - ends[np.maximum(place - PASSAGE, 0)]
+    return np.asarray(around >= 2)
