@@ -213,6 +213,11 @@ def test_a_glossary_that_cannot_be_used(
     assert message in the_error(capsys)
 
 
+def test_the_page_finds_the_recording_from_its_folder(tmp_path: Path) -> None:
+    recording = tmp_path / "in" / os.fsdecode(b"caf\xe9 #1?.wav")
+    assert run_module.relative_uri(recording, tmp_path / "out") == "../in/caf%E9%20%231%3F.wav"
+
+
 # --------------------------------------------------------------------------- failures
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from pipelines import audio, formats, output, supplied
 from pipelines.cli import show
 from pipelines.engines.choice import choose
 from pipelines.errors import OptionError, TextError
+from pipelines.formats import html
 from pipelines.pipeline import Options, Stage
 from pipelines.pipeline import run as run_pipeline
 from pipelines.types import SpeakerCount, Supplied, Transcript
@@ -28,7 +31,8 @@ def run(request: Namespace) -> int:
     text = supplied.load(request.text) if request.text else None
     output.check_folder(request.output, names)
     transcript = transcribe(request, text, options)
-    contents = {file: formats.serialize(transcript, name) for file, name in names.items()}
+    recording = relative_uri(request.audio, request.output)
+    contents = {file: serialize(transcript, name, recording) for file, name in names.items()}
     paths = output.write_files(request.output, contents)
     show.show_notices(transcript.warnings)
     show.show_transcript(transcript, request.quiet)
@@ -46,6 +50,21 @@ def transcribe(request: Namespace, text: Supplied | None, options: Options) -> T
         )
         transcript = run_pipeline(recording, text, engines, options, watch)
     return replace(transcript, warnings=(*warnings, *transcript.warnings))
+
+
+def serialize(transcript: Transcript, name: str, recording: str) -> str:
+    """The transcript in one format; the page plays the recording from where it lies."""
+    if name == "html":
+        return html.serialize(transcript, recording)
+    return formats.serialize(transcript, name)
+
+
+def relative_uri(path: Path, folder: Path) -> str:
+    """`path` as a page in `folder` refers to it."""
+    try:
+        return quote(os.fsencode(os.path.relpath(path.resolve(), folder.resolve())))
+    except ValueError:  # on another drive
+        return path.resolve().as_uri()
 
 
 def speaker_count(exact: int | None, minimum: int | None, maximum: int | None) -> SpeakerCount:
