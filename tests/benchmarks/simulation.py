@@ -25,8 +25,9 @@ ENGINE = EngineInfo(engine="simulated", version="1", model="", model_sha256="")
 PAUSE = 0.25  # the shortest that is detected, seconds
 # Standard deviations of times, seconds; no time is off by more than two and a half of them.
 WORD_EDGE = 0.06  # of a heard word
-PAUSE_EDGE = 0.08  # of speech beside a pause
-SPEECH_EDGE = 0.15  # of a change of speaker without a pause
+DETECTED_EDGE = 0.05  # of detected speech
+PAUSE_EDGE = 0.12  # of a voice beside a pause
+SPEECH_EDGE = 0.18  # of a change of voice without a pause
 SHORT_TURN = 1.0  # a turn below this may be missed, seconds
 MISSED_SHORT_TURNS = 0.15  # share of them
 CONFUSION_EVERY = 100.0  # one wrong piece per so much speech, seconds
@@ -103,8 +104,8 @@ def detect_speech(random: Random, utterances: Sequence[Utterance]) -> tuple[Span
     words = [word for utterance in utterances for word in utterance.words]
     spans: list[Span] = []
     for stretch in _stretches(words):
-        start = max(spans[-1].end if spans else 0.0, stretch[0].start + _jitter(random, PAUSE_EDGE))
-        spans.append(Span(start, max(start + 0.05, stretch[-1].end + _jitter(random, PAUSE_EDGE))))
+        start = max(spans[-1].end if spans else 0.0, stretch[0].start + _jitter(random, DETECTED_EDGE))
+        spans.append(Span(start, max(start + 0.05, stretch[-1].end + _jitter(random, DETECTED_EDGE))))
     return tuple(spans)
 
 

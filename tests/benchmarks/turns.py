@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     title = f"{len(cases)} interviews, {options.speakers} speakers, damage {options.damage:.0%}"
     results = [measure(case) for case in cases]
     scores = {name: total(result[name] for result in results) for name in results[0]}
-    Console(width=110).print(tabulate(title, scores))
+    Console(width=120).print(tabulate(title, scores))
     for name in BASELINES.keys() - scores.keys():
         print(f"{name}: not measured, its package is missing: see tests/benchmarks/requirements.txt")
 
@@ -152,7 +152,7 @@ def tabulate(title: str, scores: dict[str, TokenScore]) -> Table:
         "false",
         "missed",
         "tokens right",
-        "unspoken P / R / F1",
+        "headings P / R / F1",
     )
     for header in headers:
         table.add_column(header, justify="left" if header == "method" else "right")
