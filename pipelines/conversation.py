@@ -24,6 +24,8 @@ PAUSE_SECONDS = 0.3
 CAPITALS_LEAST = 0.02
 CAPITALS_MOST = 0.6
 """Outside this share of capitalised words, capitals say nothing about names."""
+CASED_WORDS = 60
+"""A passage of so many words without a capital has lost its capitals."""
 
 _EDGES = re.compile(r"^[^\w]+|[^\w]+$")
 _INNER = re.compile(r"[^\w'-]+")
@@ -77,6 +79,7 @@ class Passage:
     turn: int
     speaker: str
     source: str
+    is_cased: bool  # capitals mark names
     words: tuple[Word, ...]
     offsets: tuple[int, ...]  # where each word begins in `plain`
     plain: str
@@ -130,7 +133,6 @@ class Conversation:
     turns: tuple[Turn, ...]
     texts: tuple[Passage, ...]  # one per turn: its words as the text gives them
     missing: tuple[Passage, ...]  # what was heard and is not in the text, in order
-    is_cased: bool  # capitals mark names
 
     @property
     def passages(self) -> tuple[Passage, ...]:
@@ -158,18 +160,25 @@ def read_conversation(turns: Sequence[Turn], tokens: Sequence[AlignedToken], hea
     """
     source = "heard" if _stand_in(tokens, heard.words) else "supplied"
     missing = _unwritten(tokens, heard.words)
-    texts, unwritten = [], []
-    for index, turn in enumerate(turns):
-        words = _spoken_words(tokens[turn.token_start : turn.token_end])
-        texts.append(_passage(index, turn.speaker, source, words))
-        unwritten += [_passage(index, turn.speaker, "heard", run) for run in _inside(turn, missing)]
-    return Conversation(tuple(turns), tuple(texts), tuple(unwritten), _is_cased(texts))
+    written = [_spoken_words(tokens[turn.token_start : turn.token_end]) for turn in turns]
+    is_cased = _is_cased([word for words in written for word in words])
+    texts = [
+        _passage(index, turn.speaker, source, words, is_cased=is_cased and _has_case(words))
+        for index, (turn, words) in enumerate(zip(turns, written, strict=True))
+    ]
+    unwritten = [
+        _passage(index, turn.speaker, "heard", run, is_cased=_is_cased(run))
+        for index, turn in enumerate(turns)
+        for run in _inside(turn, missing)
+    ]
+    return Conversation(tuple(turns), tuple(texts), tuple(unwritten))
 
 
-def _passage(turn: int, speaker: str, source: str, words: Sequence[Word]) -> Passage:
+def _passage(turn: int, speaker: str, source: str, words: Sequence[Word], *, is_cased: bool) -> Passage:
     lengths = [len(word.plain) + 1 for word in words]
     offsets = tuple(accumulate(lengths, initial=0))[: len(words)]
-    return Passage(turn, speaker, source, tuple(words), offsets, join_words([word.plain for word in words]))
+    plain = join_words([word.plain for word in words])
+    return Passage(turn, speaker, source, is_cased, tuple(words), offsets, plain)
 
 
 def _stand_in(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> bool:
@@ -229,11 +238,17 @@ def _inside(turn: Turn, runs: Sequence[Sequence[Word]]) -> Iterator[list[Word]]:
             yield words
 
 
-def _is_cased(passages: Sequence[Passage]) -> bool:
-    words = [word for passage in passages for word in passage.words if word.plain != "i"]
-    if not words:
-        return False
-    return CAPITALS_LEAST < sum(word.is_capital for word in words) / len(words) < CAPITALS_MOST
+def _is_cased(words: Sequence[Word]) -> bool:
+    return bool(words) and CAPITALS_LEAST < _capitals(words) < CAPITALS_MOST
+
+
+def _has_case(words: Sequence[Word]) -> bool:
+    """Whether a passage of a cased text kept its capitals; a short one may have had none."""
+    return len(words) < CASED_WORDS or _capitals(words) > CAPITALS_LEAST
+
+
+def _capitals(words: Sequence[Word]) -> float:
+    return sum(word.is_capital and word.plain != "i" for word in words) / max(len(words), 1)
 
 
 def _is_initial(text: str) -> bool:

@@ -51,7 +51,9 @@ def question_strengths(conversation: Conversation, phrases: Phrases) -> tuple[fl
     Question marks decide where the text has any; the phrases of a question where it has none.
     """
     marked = any(word.asks for passage in conversation.texts for word in passage.words)
-    return tuple(_marked(passage) if marked else _phrased(passage, phrases) for passage in conversation.texts)
+    return tuple(
+        _marked(passage, phrases) if marked else _phrased(passage, phrases) for passage in conversation.texts
+    )
 
 
 def structural_cues(conversation: Conversation, questions: Sequence[float], phrases: Phrases) -> list[Cue]:
@@ -60,10 +62,13 @@ def structural_cues(conversation: Conversation, questions: Sequence[float], phra
     return exchange.cues() if len(exchange.speakers) > 1 else []
 
 
-def _marked(passage: Passage) -> float:
-    asking = [index for index, word in enumerate(passage.words) if word.asks]
+def _marked(passage: Passage, phrases: Phrases) -> float:
+    """A name alone ("Nina?") hands over without asking, and a report may answer instead of a voice."""
+    asking = [index for index, word in enumerate(passage.words) if word.asks and not passage.begins(index)]
     if not asking:
         return 0.0
+    if any(first > asking[-1] for first, _ in passage.find(phrases.to_report)):
+        return 0.3
     return 1.0 if len(passage.words) - asking[-1] <= CLOSING_WORDS else 0.4
 
 
@@ -119,13 +124,12 @@ class Exchange:
         if any(self.asked(turn) >= ASKING or self.questions[turn] >= ASKING for turn in turns):
             return
         words = self._word_count(turns)
-        if words <= CLIP_WORDS and len(turns) <= 2 and all(self._is_inside(turn) for turn in turns):
-            yield self._cue(speaker, "clip", 1.0, turns, "is heard inside another voice's report")
-        elif words >= REPORT_WORDS and self._is_read(turns):
+        if words >= REPORT_WORDS and self._is_read(turns):
             amount = 0.4 if turns[0] == 0 else 1.0
-            yield self._cue(
-                speaker, "reports", amount, turns, "speaks at length, asks nobody, is asked by nobody"
-            )
+            quote = "speaks at length, asks nobody, is asked by nobody"
+            yield self._cue(speaker, "reports", amount, turns, quote)
+        elif words <= CLIP_WORDS and len(turns) <= 2 and all(self._is_inside(turn) for turn in turns):
+            yield self._cue(speaker, "clip", 1.0, turns, "is heard inside another voice's report")
 
     def _is_inside(self, turn: int) -> bool:
         """Whether one voice, that is not asking, speaks both before and after."""

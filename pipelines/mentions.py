@@ -18,8 +18,9 @@ from enum import IntEnum
 
 from pipelines.conversation import Conversation, Passage, plain_words
 from pipelines.exchange import ASKING
-from pipelines.introductions import Person, Slot
+from pipelines.introductions import Person, read_people
 from pipelines.phrases import Phrases
+from pipelines.slots import Slot
 from pipelines.types import Evidence, join_words
 from pipelines.vocatives import Call, find_calls
 
@@ -81,7 +82,7 @@ class Finder:
 
     def _slot(self, passage: Passage, first: int, limit: int | None = None) -> Slot:
         end = len(passage.words) if limit is None else limit
-        return Slot(passage, self.phrases, self.conversation.is_cased, first, end)
+        return Slot(passage, self.phrases, first, end)
 
     def _mention(
         self,
@@ -116,19 +117,19 @@ class Finder:
         for first, last in passage.find(self.phrases.introduction):
             if self._is_later(passage, first) or self._is_quoted(passage, first):
                 continue
-            people = self._slot(passage, last).people()
+            people = read_people(self._slot(passage, last))
             for place, person in enumerate(people):
-                weight = introduction_weight(person, self.conversation.is_cased)
+                weight = introduction_weight(person, passage.is_cased)
                 toward = self._next_voices(passage.turn, weight, place, len(people))
                 yield self._mention(Kind.INTRODUCTION, person, passage, first, toward)
 
     def _reports(self, passage: Passage) -> Iterator[Mention]:
         """The name stands before the phrase: "Our correspondent Jane Doe has this report"."""
         for first, _ in passage.find(self.phrases.report):
-            start = self._clause_start(passage, first)
-            for person in self._slot(passage, start, first).people()[:1]:
+            start = self._phrase_start(passage, first)
+            for person in read_people(self._slot(passage, start, first))[:1]:
                 if first - person.last <= 2 and person.is_described:
-                    weight = introduction_weight(person, self.conversation.is_cased)
+                    weight = introduction_weight(person, passage.is_cased)
                     toward = self._next_voices(passage.turn, weight, 0, 1)
                     yield self._mention(Kind.INTRODUCTION, person, passage, start, toward)
 
@@ -148,11 +149,11 @@ class Finder:
         return [(voice, weight * (0.7 if at == place else 0.3)) for at, voice in enumerate(voices)]
 
     def _is_new(self, voice: int | None, turn: int) -> bool:
-        """Whether the voice has not yet spoken more than a word before the turn."""
+        """Whether the voice has not yet spoken more than a word up to the end of the turn."""
         if voice is None:
             return False
         speaker, texts = self.conversation.turns[voice].speaker, self.conversation.texts
-        return sum(len(text.words) for text in texts[:turn] if text.speaker == speaker) < 6
+        return sum(len(text.words) for text in texts[: turn + 1] if text.speaker == speaker) < 6
 
     def _new_voices(self, turn: int) -> list[int]:
         """The first turns of the voices that appear after the turn."""
@@ -182,30 +183,39 @@ class Finder:
             start -= 1
         return start
 
+    def _phrase_start(self, passage: Passage, last: int) -> int:
+        """Where "our correspondent …" or "DW's …" begins in the same clause, else the clause."""
+        start = self._clause_start(passage, last)
+        for index in range(last - 2, start, -1):
+            word = passage.words[index]
+            if word.plain in self.phrases.articles or word.is_possessive:
+                return index
+        return start
+
     # ------------------------------------------------------------------ thanks and farewells
 
     def _thanks(self, passage: Passage) -> Iterator[Mention]:
         """Names on either side of "thank you": "DW's Yuri, many thanks", "Thank you, Jane"."""
         before = self.conversation.voice_before(passage.turn)
-        for first, _ in [*passage.find(self.phrases.thanks), *passage.find(self.phrases.farewell)]:
-            person = self._thanked_before(passage, first)
-            if person:
+        for first, _ in passage.find(self.phrases.thanks):
+            start = self._clause_start(passage, max(first - 1, 0))
+            if person := self._bare_person(passage, start, first):
+                yield self._mention(Kind.THANKS, person, passage, person.first, [(before, 2.0)])
+        for first, _ in passage.find(self.phrases.farewell):
+            if person := self._bare_person(passage, self._clause_start(passage, first), first):
                 yield self._mention(Kind.THANKS, person, passage, person.first, [(before, 2.0)])
 
-    def _thanked_before(self, passage: Passage, thanks: int) -> Person | None:
-        """The person of the words just before, if these do nothing but name somebody."""
-        start = self._clause_start(passage, max(thanks - 1, 0))
-        while start < thanks and passage.words[start].plain in self.phrases.discourse:
+    def _bare_person(self, passage: Passage, start: int, limit: int) -> Person | None:
+        """The person of words [start, limit), if these do nothing but name somebody."""
+        idle = self.phrases.discourse | self.phrases.articles | self.phrases.idle
+        while start < limit and passage.words[start].plain in idle:
             start += 1
-        people = self._slot(passage, start, thanks).people()
-        if len(people) != 1 or not self._is_bare(passage, people[0], start, thanks):
+        people = read_people(self._slot(passage, start, limit))
+        if len(people) != 1 or people[0].first != start:
             return None
-        known = people[0].is_described or self.conversation.is_cased
-        return people[0] if known else None
-
-    def _is_bare(self, passage: Passage, person: Person, start: int, limit: int) -> bool:
-        extra = [word.plain for word in passage.words[start : person.first]]
-        return limit - person.last <= 1 and all(word in self.phrases.articles for word in extra)
+        rest = [word.plain for word in passage.words[people[0].last : limit]]
+        certain = people[0].is_described or passage.is_cased
+        return people[0] if certain and all(word in idle for word in rest) else None
 
     # ------------------------------------------------------------------ the speaker's own name
 
@@ -213,7 +223,7 @@ class Finder:
         for first, last in passage.find(self.phrases.myself):
             person = self._own_name(passage, last)
             if person and not self._is_quoted(passage, first):
-                weight = 3.0 if self.conversation.is_cased else 2.0
+                weight = 3.0 if passage.is_cased else 2.0
                 yield self._mention(Kind.SELF, person, passage, first, [(passage.turn, weight)])
         yield from self._sign_off(passage)
 
@@ -221,12 +231,12 @@ class Finder:
         """At least two words right here, and then nothing that would make them part of a statement."""
         slot = self._slot(passage, first)
         end = slot.run(first) if first < len(passage.words) else first
-        people = slot.people() if end - first >= 2 else []
+        people = read_people(slot) if end - first >= 2 else []
         if not people or people[0].first != first or passage.words[end - 1].is_possessive:
             return None
         following = passage.words[end].plain if end < len(passage.words) else ""
         settled = following in self.phrases.after_own_name or (
-            self.conversation.is_cased and (passage.pauses(end - 1) or not following)
+            passage.is_cased and (passage.pauses(end - 1) or not following)
         )
         return people[0] if settled else None
 
@@ -247,10 +257,10 @@ class Finder:
         signs = (self.phrases.broadcasters, self.phrases.sign_off)
         if not any(passage.matches(end, sign) for sign in signs):
             return None
-        return next(iter(slot.people()), None)
+        return next(iter(read_people(slot)), None)
 
     def _begins(self, passage: Passage, first: int) -> bool:
-        return passage.stops(first - 1) or not self.conversation.is_cased
+        return passage.stops(first - 1) or not passage.is_cased
 
     # ------------------------------------------------------------------ the one spoken to
 
@@ -260,26 +270,37 @@ class Finder:
         calls = [
             call
             for passage in self.conversation.passages
-            for call in find_calls(passage, self.phrases, known, is_cased=self.conversation.is_cased)
+            for call in find_calls(passage, self.phrases, known)
         ]
-        called = Counter(word for call in calls for word in plain_words(call.person.name))
-        written = Counter(word.plain for passage in self.conversation.passages for word in passage.words)
+        talked_about = self._talked_about(calls)
         return [
             self._mention(Kind.VOCATIVE, call.person, call.passage, call.first, self._spoken_to(call))
             for call in calls
-            if call.is_known or all(written[word] <= called[word] for word in plain_words(call.person.name))
+            if (call.is_known or not plain_words(call.person.name) & talked_about)
+            and not any(_covers(mention, call) for mention in found)
         ]
+
+    def _talked_about(self, calls: Sequence[Call]) -> set[str]:
+        """Names that stand more often elsewhere than where somebody is called; one call excuses nothing."""
+        called = Counter(word for call in calls for word in plain_words(call.person.name))
+        written = Counter(word.plain for passage in self.conversation.passages for word in passage.words)
+        return {word for word, count in called.items() if written[word] > (1 if count == 1 else 2 * count)}
 
     def _spoken_to(self, call: Call) -> list[tuple[int | None, float]]:
         """Thanks and answers go back, a question goes on, anything else either way."""
-        weight = 1.5 if call.is_known else 1.3
-        turn, conversation = call.passage.turn, self.conversation
+        weight, turn, conversation = call.weight, call.passage.turn, self.conversation
         before, after = conversation.voice_before(turn), conversation.voice_after(turn)
         if call.is_thanks or self._answers(turn):
             return [(before, weight)]
         if self.questions[turn] >= ASKING:
             return [(after, weight)]
         return [(before, 0.5 * weight), (after, 0.5 * weight)]
+
+
+def _covers(mention: Mention, call: Call) -> bool:
+    """Whether the call is part of what the mention quotes."""
+    start = call.passage.words[call.person.first].start
+    return mention.by == call.passage.speaker and mention.start <= start < mention.end
 
 
 def introduction_weight(person: Person, is_cased: bool) -> float:

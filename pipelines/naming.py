@@ -89,7 +89,8 @@ def _scores(person: Sequence[Mention]) -> dict[str, float]:
     for mention in person:
         for voice, weight in mention.toward:
             scores[voice] += weight
-    for by in {mention.by for mention in person if mention.kind not in (Kind.SELF, Kind.LABEL)}:
+    own = {mention.by for mention in person if mention.kind is Kind.SELF}
+    for by in {mention.by for mention in person} - own:
         if by in scores:
             scores[by] += NOT_ONESELF
     return scores

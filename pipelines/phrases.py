@@ -32,6 +32,7 @@ class Phrases:
     after_own_name: frozenset[str] = frozenset()
     greeting: re.Pattern[str] = NEVER  # in front of the name of the one spoken to
     discourse: frozenset[str] = frozenset()  # opens a turn, before the name of the one spoken to
+    idle: frozenset[str] = frozenset()  # may stand beside the name of the one who is thanked
     over_to: re.Pattern[str] = NEVER  # after the name of the one spoken to
 
     question: re.Pattern[str] = NEVER
@@ -119,7 +120,7 @@ _THANKS = _any(
     r"|(?:speaking|talking) (?:to|with) (?:us|me)|coming in|having me|all of that))?"
     r"(?: (?:today|tonight|now|indeed|this (?:morning|evening|afternoon))){0,3}",
 )
-_FAREWELL = _any(r"(?:reporting|speaking)?(?: live)? ?there", r"reporting(?: live)?(?: there| from [\w'-]+)?")
+_FAREWELL = _any(r"(?:reporting |speaking )?(?:live )?there", r"reporting(?: live)?(?: there| from [\w'-]+)?")
 _MYSELF = _any(r"(?:i'm|i am)", r"my name(?: is|'s)", r"this is")
 _SIGN_OFF = _any(
     r"reporting(?: live)?(?: (?:from|for|in) .{2,40})?", r"for .{2,20} in .{2,20}", r"signing off"
@@ -257,6 +258,7 @@ ENGLISH = Phrases(
     discourse=_words(
         "well yes yeah so okay ok and now but no right hi hello hey thanks indeed look good evening morning"
     ),
+    idle=_words("that's that was is there live reporting speaking"),
     over_to=_any(
         r"(?:back|over) to you|what do you|what's your|do you|let me|how do you|can you|are you|is it"
     ),
@@ -287,7 +289,7 @@ ENGLISH = Phrases(
     ),
     honorifics=_words(
         "dr doctor professor prof sir dame lord lady mr mrs ms ambassador senator general colonel admiral "
-        "president minister governor mayor congressman congresswoman secretary judge captain"
+        "president minister governor mayor congressman congresswoman secretary mister judge captain"
     ),
     organisations=_words(
         "university college institute institution school council centre center foundation house group "

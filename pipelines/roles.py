@@ -54,7 +54,7 @@ WEIGHTS: Mapping[str, Weights] = {
     "calls_by_name":    (-0.2, 0.9, 0.2, -0.8, -0.3),
     "introduced_reporter": (-1.5, 3.0, -1.0, 0.5, -1.0),
     "introduced_expert": (-2.0, -1.0, 3.0, -1.0, 0.3),
-    "names_itself":     (0.7, 0.3, -0.5, -0.5, -0.5),
+    "names_itself":     (1.4, 0.3, -0.7, -0.7, -0.7),
     "signs_off":        (-0.5, 3.5, -1.0, 1.0, -1.0),
     "labelled_anchor":  (5.0, -2.0, -2.0, -2.0, -2.0),
     "labelled_correspondent": (-2.0, 5.0, -2.0, -1.0, -2.0),
@@ -71,7 +71,7 @@ PRIOR: Weights = (-0.7, -0.5, 0.0, -0.5, -0.8)
 UNKNOWN_PRIOR = 1.3
 """Log weight of UNKNOWN: what the evidence for a role must outweigh."""
 
-ANCHORS = (-1.0, 0.0, -1.5, -3.5, -6.0)
+ANCHORS = (-1.0, 0.0, -1.2, -3.0, -6.0)
 """Log prior of 0, 1, 2, 3, 4 anchors in one recording; more are not thought of."""
 NOBODY_ASKS: Weights = (0.0, -1.0, -1.0, 0.0, 0.0)
 """Log evidence on the other roles in a recording without an anchor."""
