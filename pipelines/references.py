@@ -49,10 +49,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TokenTruth:
-    """For one supplied token: its text, and the turn in which it was said; -1 where it was not said."""
+    """For one supplied token: its text, and the turn in which it was said; None where it was not said."""
 
     text: str
-    turn: int
+    turn: int | None
 
 
 def load(paths: Sequence[Path]) -> Reference:
@@ -136,7 +136,7 @@ def parse_truth(text: str) -> tuple[TokenTruth, ...]:
         turn = entry.get("turn")
         if "turn" not in entry or not (turn is None or (type(turn) is int and turn >= 0)):
             raise TextError(f'token {number} of the truth has no "turn": a number from 0, or null')
-        truth.append(TokenTruth(_string(entry, number, "token"), -1 if turn is None else turn))
+        truth.append(TokenTruth(_string(entry, number, "token"), turn))
     return tuple(truth)
 
 

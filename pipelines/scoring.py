@@ -106,7 +106,7 @@ def _reading(turn: Turn) -> str:
 
 def _tokens(transcript: Transcript, reference: Reference, truth: Sequence[TokenTruth]) -> TokenScore:
     _check(transcript, reference, truth)
-    true = ["" if token.turn < 0 else reference.turns[token.turn].speaker for token in truth]
+    true = ["" if token.turn is None else reference.turns[token.turn].speaker for token in truth]
     unspoken = [token.match is Match.NOT_SPOKEN for token in transcript.tokens]
     labels = [
         "" if out else label for label, out in zip(transcript.attribution.labels, unspoken, strict=True)
@@ -117,7 +117,7 @@ def _tokens(transcript: Transcript, reference: Reference, truth: Sequence[TokenT
 def _check(transcript: Transcript, reference: Reference, truth: Sequence[TokenTruth]) -> None:
     if [token.token.text for token in transcript.tokens] != [token.text for token in truth]:
         raise TextError("the truth is about another text: its tokens are not those of the result")
-    if max(token.turn for token in truth) >= len(reference.turns):
+    if any(token.turn is not None and token.turn >= len(reference.turns) for token in truth):
         raise TextError("the truth names a turn that the reference does not have: give its own reference")
 
 

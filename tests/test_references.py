@@ -60,7 +60,7 @@ def test_files_complete_each_other(tmp_path: Path) -> None:
 def test_truth_about_the_supplied_text(tmp_path: Path) -> None:
     path = tmp_path / "truth.json"
     path.write_text('[{"token": "Good", "turn": 0}, {"token": "News", "turn": null}]', encoding="utf-8")
-    assert load_truth(path) == (TokenTruth("Good", 0), TokenTruth("News", -1))
+    assert load_truth(path) == (TokenTruth("Good", 0), TokenTruth("News", None))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ TRUTH = tuple(
     TokenTruth(text, turn)
     for texts, turn in (
         ("Good evening.", 0),
-        ("Talks in Riyadh sideline Europe", -1),
+        ("Talks in Riyadh sideline Europe", None),
         ("Can the talks succeed?", 0),
         ("I doubt it very much.", 1),
         ("Thank you.", 2),
