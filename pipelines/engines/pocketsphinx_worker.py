@@ -1,0 +1,112 @@
+"""What a worker process runs: PocketSphinx on one chunk after another.
+
+    python -P pocketsphinx_worker.py hear|place
+
+Started by `pipelines.engines.workers` as a script, never imported by the package: a worker holds the
+decoder and nothing else (about 110 MB to hear, 60 MB to place; numpy and the rest of us stay out).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pocketsphinx
+
+FRAME_DURATION = 0.01
+WINDOW_BYTES = 2 * 410  # the decoder needs one analysis window at least
+
+# A forced alignment has one path only: beams as narrow as those of free recognition lose it at the first word
+# that is not the one spoken, and the best path through the lattice may skip a word.
+ALIGNMENT = {"beam": 1e-160, "wbeam": 1e-160, "pbeam": 1e-160, "bestpath": False}
+SCORE_UNIT = 1024  # without that path, acoustic scores come out in the decoder's inner unit
+
+Words = list[tuple[str, float, float, float]]
+"""Word, start, end in seconds from the first sample, and a score."""
+
+
+def recogniser() -> Callable[[bytes], Words]:
+    import pocketsphinx  # noqa: PLC0415
+
+    decoder = pocketsphinx.Decoder(samprate=16_000, loglevel="FATAL")
+
+    def hear(pcm: bytes) -> Words:
+        """The words in 16-bit samples; the score is each word's posterior probability in the lattice."""
+        return [(s.word, *_times(s), min(1.0, s.prob)) for s in _decode(decoder, pcm) if _is_word(s.word)]
+
+    return hear
+
+
+def aligner() -> Callable[[bytes, Sequence[str], Mapping[str, str]], Words]:
+    import pocketsphinx  # noqa: PLC0415
+
+    decoder = pocketsphinx.Decoder(lm=None, samprate=16_000, loglevel="FATAL", **ALIGNMENT)
+
+    def place(pcm: bytes, words: Sequence[str], pronunciations: Mapping[str, str]) -> Words:
+        """The words on the samples; the score is the mean log likelihood of their frames, 0 at best.
+
+        `pronunciations` holds the phones of the words that the dictionary lacks.
+        """
+        if not words:
+            return []
+        for word, phones in pronunciations.items():
+            if decoder.lookup_word(word) is None:
+                decoder.add_word(word, phones, False)
+        decoder.set_align_text(" ".join(words))
+        return [(s.word, *_times(s), _frame_score(s)) for s in _decode(decoder, pcm) if _is_word(s.word)]
+
+    return place
+
+
+def _decode(decoder: pocketsphinx.Decoder, pcm: bytes) -> Sequence[pocketsphinx.Segment]:
+    if len(pcm) < WINDOW_BYTES:
+        return []
+    decoder.reinit_feat()  # forgets the noise of the chunk before, all that is carried over
+    decoder.start_utt()
+    decoder.process_raw(pcm, full_utt=True)
+    decoder.end_utt()
+    return list(decoder.seg() or ())
+
+
+def _times(segment: pocketsphinx.Segment) -> tuple[float, float]:
+    return segment.start_frame * FRAME_DURATION, (segment.end_frame + 1) * FRAME_DURATION
+
+
+def _frame_score(segment: pocketsphinx.Segment) -> float:
+    """Natural logarithm."""
+    frames: int = segment.end_frame + 1 - segment.start_frame
+    return SCORE_UNIT * math.log(segment.ascore) / frames
+
+
+def _is_word(word: str) -> bool:
+    """Not silence (<sil>, <s>), noise ([NOISE]) or a filler (++UM++)."""
+    return not word.startswith(("<", "[", "+"))
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not come between the answers
+    handle: Callable[..., Words] = recogniser() if sys.argv[1] == "hear" else aligner()
+    while True:
+        try:
+            job = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        pickle.dump(_answer(handle, job), answers)
+        answers.flush()
+
+
+def _answer(handle: Callable[..., Words], job: tuple[object, ...]) -> tuple[bool, Words | str]:
+    try:
+        return True, handle(*job)
+    except Exception as error:
+        return False, f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    main()
