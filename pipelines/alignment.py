@@ -139,7 +139,7 @@ def _score(similarity: Floats, ours: Floats, theirs: Floats) -> Floats:
     """The weight of the word where both are equal, falling through 0 at EVEN."""
     gain = np.maximum((similarity - EVEN) / (1 - EVEN), WORST_PAIR)
     weight = (ours[:, None] + theirs[None, :]) / 2
-    return np.where(gain > 0, gain * weight, gain).astype(np.float32)
+    return np.asarray(np.where(gain > 0, gain * weight, gain), dtype=np.float32)
 
 
 def _supplied_gaps(sides: _Sides) -> Gaps:

@@ -182,7 +182,7 @@ class VoiceModel:
         return np.asarray(joint / joint.sum(axis=1, keepdims=True))
 
     def _first(self) -> Floats:
-        return self.evidence[0] - np.concatenate([np.zeros(self.voices), self.entry[0]])
+        return np.asarray(self.evidence[0] - np.concatenate([np.zeros(self.voices), self.entry[0]]))
 
     def _prices(self) -> Iterator[tuple[int, Floats]]:
         """From the second token on: its row and the price of going from any state to any other, (2k, 2k)."""

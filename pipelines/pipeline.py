@@ -1,0 +1,229 @@
+"""The stages in order.
+
+audio ──detect──► speech ──┬─transcribe─► Heard ───────┐
+                           └─diarize────► Diarization ─┤
+supplied text ────────────────────────────────align────┴─attribute──► roles ──► reconcile ──► Transcript
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from threading import Event
+
+import numpy as np
+
+from pipelines.alignment import align
+from pipelines.attribution import attribute, take_turns
+from pipelines.correction import correct, read
+from pipelines.engines.base import Diarizer, ForcedAligner, Progress, SpeechDetector, Transcriber
+from pipelines.errors import CancelledError, EngineError, NoSpeechError
+from pipelines.placement import place
+from pipelines.reconciliation import find
+from pipelines.roles import assign_roles
+from pipelines.types import (
+    AlignedToken,
+    Audio,
+    Diarization,
+    EngineInfo,
+    Heard,
+    Match,
+    Notice,
+    Span,
+    SpeakerCount,
+    SpeakerSegment,
+    Supplied,
+    Token,
+    TokenKind,
+    Transcript,
+)
+
+
+class Stage(StrEnum):
+    """The stages in order; TRANSCRIBE and DIARIZE run at the same time."""
+
+    DECODE = "decode"  # reported by whoever loads the audio
+    DETECT = "detect"
+    TRANSCRIBE = "transcribe"
+    DIARIZE = "diarize"
+    ALIGN = "align"
+    ATTRIBUTE = "attribute"
+    ROLES = "roles"
+    RECONCILE = "reconcile"
+
+
+Watch = Callable[[Stage, float], None]
+"""Told how far a stage is, as a fraction; may be called from more than one thread."""
+
+
+def unwatched(stage: Stage, fraction: float) -> None:
+    """For callers who do not watch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines of one run; without an aligner, words that were not heard lie between their neighbours."""
+
+    detector: SpeechDetector
+    transcriber: Transcriber
+    diarizer: Diarizer
+    aligner: ForcedAligner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may say about a recording. `language` is a BCP 47 tag, "" to detect it."""
+
+    language: str = ""
+    speakers: SpeakerCount = field(default_factory=SpeakerCount)
+    glossary: tuple[str, ...] = ()
+
+
+LOW_MATCH = 0.35
+"""Share of the supplied words below which the text is probably of another recording."""
+
+
+def run(
+    audio: Audio,
+    supplied: Supplied | None,
+    engines: Engines,
+    options: Options | None = None,
+    watch: Watch = unwatched,
+) -> Transcript:
+    """The transcript of a recording and its text; without a text, of what was heard.
+
+    A failed diarization costs the speakers, not the transcript: it becomes a warning.
+    Raises NoSpeechError where nobody speaks, EngineError where recognition fails, OptionError for a
+    language that no engine knows.
+    """
+    options = options or Options()
+    with _reported(watch, Stage.DETECT) as progress:
+        speech = engines.detector.detect(audio, progress)
+    if not speech:
+        raise NoSpeechError(f"Nobody speaks in {audio.media.name}: check that it is the right recording.")
+    heard, diarization, warnings = _listen(audio, speech, engines, options, watch)
+    if supplied is None:
+        supplied = _as_supplied(heard)
+    with _reported(watch, Stage.ALIGN):
+        tokens = align(
+            supplied.tokens, heard.words, speech=speech, duration=audio.duration, language=heard.language
+        )
+        if engines.aligner is not None:
+            tokens = place(tokens, audio, engines.aligner, heard.language)
+    with _reported(watch, Stage.ATTRIBUTE):
+        attribution = attribute(tokens, diarization)
+        turns = take_turns(tokens, attribution)
+    with _reported(watch, Stage.ROLES):
+        speakers = assign_roles(turns, tokens, heard, attribution)
+    with _reported(watch, Stage.RECONCILE):
+        findings = find(tokens, heard.words, heard.language)
+        corrections = correct(tokens, turns, findings, heard.words, options.glossary, heard.language)
+        corrected, turns = read(tokens, turns, corrections)
+    return Transcript(
+        media=audio.media,
+        language=heard.language,
+        supplied=supplied,
+        heard=heard,
+        engines=tuple(_provenance(engines, heard, diarization)),
+        tokens=tokens,
+        attribution=attribution,
+        turns=turns,
+        speakers=speakers,
+        findings=findings,
+        corrections=corrections,
+        corrected=corrected,
+        warnings=(*warnings, *_warnings(tokens, diarization, options)),
+    )
+
+
+@contextmanager
+def _reported(watch: Watch, stage: Stage) -> Iterator[Progress]:
+    watch(stage, 0.0)
+    yield lambda fraction: watch(stage, fraction)
+    watch(stage, 1.0)
+
+
+# --------------------------------------------------------------------------- two engines at once
+
+
+def _listen(
+    audio: Audio, speech: Sequence[Span], engines: Engines, options: Options, watch: Watch
+) -> tuple[Heard, Diarization, tuple[Notice, ...]]:
+    """Transcription in this thread, so that an interrupt reaches it; diarization beside it."""
+    stopped = Event()
+
+    def diarize() -> Diarization:
+        with _reported(watch, Stage.DIARIZE) as progress:
+            return engines.diarizer.diarize(audio, speech, options.speakers, _stoppable(progress, stopped))
+
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="diarize") as pool:
+        pending = pool.submit(diarize)
+        try:
+            with _reported(watch, Stage.TRANSCRIBE) as progress:
+                heard = engines.transcriber.transcribe(audio, speech, options.language, progress)
+            try:
+                return heard, pending.result(), ()
+            except EngineError as error:
+                return heard, _one_voice(speech, engines.diarizer.info), (_without_speakers(error),)
+        except BaseException:  # the pool waits for its thread before it lets go
+            stopped.set()
+            raise
+
+
+def _stoppable(progress: Progress, stopped: Event) -> Progress:
+    def report(fraction: float) -> None:
+        if stopped.is_set():
+            raise CancelledError("The work was stopped.")
+        progress(fraction)
+
+    return report
+
+
+def _one_voice(speech: Sequence[Span], info: EngineInfo) -> Diarization:
+    segments = tuple(SpeakerSegment(span.start, span.end, "speaker_1") for span in speech)
+    return Diarization(segments, segments, ("speaker_1",), np.zeros((1, 0), dtype=np.float32), info)
+
+
+# --------------------------------------------------------------------------- around the stages
+
+
+def _as_supplied(heard: Heard) -> Supplied:
+    """What was heard, as if it had been supplied."""
+    tokens: list[Token] = []
+    start = 0
+    for word in heard.words:
+        tokens.append(Token(word.text, start, start + len(word.text)))
+        start += len(word.text) + 1
+    return Supplied(" ".join(word.text for word in heard.words), tuple(tokens), "heard", "utf-8")
+
+
+def _provenance(engines: Engines, heard: Heard, diarization: Diarization) -> Iterator[tuple[str, EngineInfo]]:
+    yield Stage.DETECT.value, engines.detector.info
+    yield Stage.TRANSCRIBE.value, heard.engine
+    yield Stage.DIARIZE.value, diarization.engine
+    if engines.aligner is not None:
+        yield Stage.ALIGN.value, engines.aligner.info
+
+
+def _without_speakers(error: EngineError) -> Notice:
+    return Notice(
+        "diarization_failed",
+        f"The speakers could not be told apart ({error}) and all is given to one; run it again for the rest.",
+    )
+
+
+def _warnings(tokens: Sequence[AlignedToken], diarization: Diarization, options: Options) -> Iterator[Notice]:
+    words = [token for token in tokens if token.token.kind is TokenKind.WORD]
+    heard = sum(token.match is Match.MATCHED for token in words)
+    if words and heard < LOW_MATCH * len(words):
+        share = f"{100 * heard / len(words):.0f} %"
+        yield Notice(
+            "low_match",
+            f"Only {share} of the supplied words were heard: check that text and recording belong together.",
+        )
+    found, least = len(diarization.speakers), options.speakers.minimum
+    if found < least:
+        yield Notice("fewer_speakers", f"{least} speakers were asked for and {found} found.")

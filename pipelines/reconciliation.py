@@ -1,0 +1,137 @@
+"""Where text and recording disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from pipelines.normalization import units
+from pipelines.types import AlignedToken, Finding, FindingKind, HeardWord, Match, TokenKind
+
+CLEARLY_HEARD = 0.8
+"""Confidence of recognition from which another word than the supplied one is worth showing."""
+
+SPEECH_HEARD = 0.5
+"""Mean confidence from which words without a counterpart are taken for speech, not for noise."""
+
+SHORTEST_MISSING = 3
+"""Words; a recogniser often hears one word as two or three."""
+
+
+def find(tokens: Sequence[AlignedToken], words: Sequence[HeardWord], language: str) -> tuple[Finding, ...]:
+    """All findings in the order of the text."""
+    forms = [units(token.token.text, language) for token in tokens]
+    found = [
+        *_unspoken(tokens, forms),
+        *_stuttered(tokens, forms),
+        *_missing(tokens, words),
+        *_differing(tokens, words),
+    ]
+    return tuple(sorted(found, key=lambda finding: (finding.token_start, finding.token_end)))
+
+
+def _text(tokens: Sequence[AlignedToken]) -> str:
+    return " ".join(token.token.text for token in tokens)
+
+
+# --------------------------------------------------------------------------- in the text only
+
+
+def _unspoken(tokens: Sequence[AlignedToken], forms: Sequence[tuple[str, ...]]) -> Iterator[Finding]:
+    for start, end in _runs(tokens, Match.NOT_SPOKEN):
+        run = tokens[start:end]
+        words = [token for token in run if token.token.kind is TokenKind.WORD]
+        if words:
+            kind = FindingKind.REPEATED if _is_copy(forms, start, end) else FindingKind.NOT_SPOKEN
+            confidence = float(np.mean([token.confidence for token in words]))
+            yield Finding(kind, start, end, run[0].start, run[-1].end, _text(run), "", confidence)
+
+
+def _runs(tokens: Sequence[AlignedToken], match: Match) -> Iterator[tuple[int, int]]:
+    """The longest half-open ranges of tokens with this match."""
+    start = 0
+    for index in range(len(tokens) + 1):
+        if index == len(tokens) or tokens[index].match is not match:
+            if index > start:
+                yield start, index
+            start = index + 1
+
+
+def _is_copy(forms: Sequence[tuple[str, ...]], start: int, end: int) -> bool:
+    """Whether [start, end) says what stands directly before or directly behind it."""
+    size = end - start
+    run = forms[start:end]
+    return run == forms[max(0, start - size) : start] or run == forms[end : end + size]
+
+
+def _stuttered(tokens: Sequence[AlignedToken], forms: Sequence[tuple[str, ...]]) -> Iterator[Finding]:
+    """A word written twice of which one was heard."""
+    for index, (left, right) in enumerate(pairwise(tokens)):
+        if forms[index] and forms[index] == forms[index + 1]:
+            unheard = index + (left.match is not Match.INTERPOLATED)
+            if {left.match, right.match} == {Match.MATCHED, Match.INTERPOLATED}:
+                token = tokens[unheard]
+                yield Finding(
+                    FindingKind.REPEATED,
+                    unheard,
+                    unheard + 1,
+                    token.start,
+                    token.end,
+                    token.token.text,
+                    "",
+                    0.5,
+                )
+
+
+# --------------------------------------------------------------------------- in the recording only
+
+
+def _missing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:
+    """Words heard between two tokens that have no counterpart, where no other token takes their time."""
+    place = 0
+    paired = [(i, token) for i, token in enumerate(tokens) if token.heard_end > token.heard_start]
+    before = 0
+    for index, token in paired:
+        yield from _gap(tokens, words, before, token.heard_start, place, index)
+        before, place = max(before, token.heard_end), index + 1
+    yield from _gap(tokens, words, before, len(words), place, len(tokens))
+
+
+def _gap(
+    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], left: int, right: int, start: int, end: int
+) -> Iterator[Finding]:
+    """Words [left, right) were heard in front of token `end`, with tokens [start, end) in the same place."""
+    heard = words[left:right]
+    unheard = sum(token.match is Match.INTERPOLATED for token in tokens[start:end])
+    if len(heard) - unheard < SHORTEST_MISSING:
+        return
+    confidence = float(np.mean([word.confidence for word in heard]))
+    if confidence >= SPEECH_HEARD:
+        suggestion = " ".join(word.text for word in heard)
+        yield Finding(
+            FindingKind.MISSING, end, end, heard[0].start, heard[-1].end, "", suggestion, confidence
+        )
+
+
+# --------------------------------------------------------------------------- in both
+
+
+def _differing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:
+    for start, end in _runs(tokens, Match.DIFFERS):
+        heard = words[tokens[start].heard_start : tokens[end - 1].heard_end]
+        confidence = min((word.confidence for word in heard), default=0.0)
+        if confidence >= CLEARLY_HEARD:
+            run = tokens[start:end]
+            suggestion = " ".join(word.text for word in heard)
+            yield Finding(
+                FindingKind.DIFFERS,
+                start,
+                end,
+                run[0].start,
+                run[-1].end,
+                _text(run),
+                suggestion,
+                confidence,
+            )
