@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from pipelines.formats.names import display_names
 from pipelines.formats.reading import ReadWord, join, words_by_turn
@@ -86,22 +86,22 @@ def clock(time: float, point: str = ".") -> str:
 
 def _pieces(word: ReadWord) -> Iterator[ReadWord]:
     """A word longer than a line in parts that fit, the time shared evenly among its characters."""
-    step = (word.end - word.start) / len(word.text) if word.text else 0.0
+    if len(word.text) <= LINE_CHARACTERS:
+        yield word
+        return
+    step = (word.end - word.start) / len(word.text)
     for at in range(0, len(word.text), LINE_CHARACTERS):
         text = word.text[at : at + LINE_CHARACTERS]
         start, end = word.start + at * step, min(word.end, word.start + (at + len(text)) * step)
-        yield replace(word, text=text, start=start, end=end, glued=word.glued or at > 0)
+        yield replace(word, text=text, start=min(start, end), end=end, glued=word.glued or at > 0)
 
 
 def _cut(words: Sequence[ReadWord], room: int) -> list[Sequence[ReadWord]]:
     """The words of one turn in cues of least total cost; `room` characters of the first line are taken."""
+    turn = _Turn(words, room)
     costs, starts = [0.0], [0]
     for end in range(1, len(words) + 1):
-        choices = [
-            (costs[start] + _cost(words, start, end), start)
-            for start in _possible_starts(words, end, room)
-        ]  # fmt: skip
-        cost, start = min(choices)
+        cost, start = min((costs[start] + turn.cost(start, end), start) for start in turn.starts(end))
         costs.append(cost)
         starts.append(start)
     parts, end = [], len(words)
@@ -111,38 +111,52 @@ def _cut(words: Sequence[ReadWord], room: int) -> list[Sequence[ReadWord]]:
     return parts[::-1]
 
 
-def _possible_starts(words: Sequence[ReadWord], end: int, room: int) -> Iterator[int]:
-    """First words of the cues that may end before word `end`: a single word always may."""
-    yield end - 1
-    for start in range(end - 2, -1, -1):
-        taken = room if start == 0 else 0
-        if words[end - 1].end - words[start].start > LONGEST or not _fits(words[start:end], taken):
-            return
-        yield start
+class _Turn:
+    """What cues out of one turn would be like; sums over prefixes answer in constant time."""
+
+    def __init__(self, words: Sequence[ReadWord], room: int) -> None:
+        self._words = words
+        self._room = room
+        self._widths = [0, *accumulate(len(word.text) + (not word.glued) for word in words)]
+        self._flaws = [0.0, 0.0, *accumulate(_flaw(before, after) for before, after in pairwise(words))]
+        self._second = 0  # the first word that the second line of a cue up to `end` can begin with
+
+    def starts(self, end: int) -> Iterator[int]:
+        """First words of the cues that may end before word `end`: a single word always may.
+
+        To be asked for each `end` in turn.
+        """
+        while self._width(self._second, end) > LINE_CHARACTERS:
+            self._second += 1
+        yield end - 1
+        for start in range(end - 2, -1, -1):
+            first_line = self._width(start, max(start, self._second)) + (0 if start else self._room)
+            time = self._words[end - 1].end - self._words[start].start
+            if first_line > LINE_CHARACTERS or time > LONGEST:
+                return
+            yield start
+
+    def cost(self, start: int, end: int) -> float:
+        """How bad words [start, end) are as a cue: a little always, more where it is brief or badly cut."""
+        brief = max(0.0, 1.0 - self._width(start, end) / 30)
+        inside = self._flaws[end] - self._flaws[start + 1]
+        at_end = _break_cost(self._words[end - 1], self._words[end]) if end < len(self._words) else 0.0
+        return 1.0 + brief + inside + at_end
+
+    def _width(self, start: int, end: int) -> int:
+        """Characters of words [start, end) on one line."""
+        blank = start < end and not self._words[start].glued
+        return self._widths[end] - self._widths[start] - blank
 
 
-def _fits(words: Sequence[ReadWord], taken: int) -> bool:
-    """Whether two lines hold the words, the first having `taken` characters less."""
-    line, used, rows = taken, taken, 1
-    for word in words:
-        used = line + len(word.text) + (not word.glued and line > 0)
-        if used > LINE_CHARACTERS:
-            rows, used = rows + 1, len(word.text)
-        line = used
-    return rows <= 2
-
-
-def _cost(words: Sequence[ReadWord], start: int, end: int) -> float:
-    """How bad words [start, end) are as a cue: a little always, more for a poor cut or a pause inside."""
-    part = words[start:end]
-    brief = max(0.0, 1.0 - sum(len(word.text) + 1 for word in part) / 30)
-    pauses = sum(max(0.0, min(after.start - before.end, 3.0) - 0.5) for before, after in pairwise(part))
-    at_end = 0.0 if end == len(words) else _break_cost(words[end - 1], words[end])
-    sentences = sum(word.text.endswith(_SENTENCE_END) for word in part[:-1])
-    return 1.0 + brief + 2.0 * pauses + 0.5 * sentences + at_end
+def _flaw(before: ReadWord, after: ReadWord) -> float:
+    """The cost of not cutting between two words: after a sentence, or in a pause."""
+    pause = min(after.start - before.end, 3.0)
+    return 2.0 * max(0.0, pause - 0.5) + 0.5 * before.text.endswith(_SENTENCE_END)
 
 
 def _break_cost(before: ReadWord, after: ReadWord) -> float:
+    """The cost of cutting between two words: least after a sentence, less after a clause or in a pause."""
     if before.text.endswith(_SENTENCE_END):
         return 0.0
     pause = min(max(after.start - before.end, 0.0), 0.6)

@@ -102,8 +102,8 @@ class _Page:
             f"{len(self._transcript.speakers)} speakers",
             f"{len(self._transcript.turns)} turns",
             f"language {self._transcript.language}",
-            f"{media.container} / {media.codec}, {media.sample_rate_hz / 1000:g} kHz",
-            _channels(media.channels),
+            f"{media.container} / {media.codec}",
+            f"{media.sample_rate_hz / 1000:g} kHz {_channels(media.channels)}",
         ]
         return " · ".join(map(plain, facts))
 
