@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from pipelines.normalization import ends_sentence, is_question, units
-from pipelines.types import AlignedToken, SpeakerSegment, TokenKind
+from pipelines.types import AlignedToken, SpeakerSegment, Token, TokenKind
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class Cue(StrEnum):
     UNCERTAIN = "uncertain"  # the times beside it lie between neighbours', so a pause may have been missed
     EDGE = "edge"  # 1 where the diarization changes the speaker here, 0 from EDGE_REACH away
     EDGE_AT_BREAK = "edge_at_break"  # the same, where the words leave a gap of SHORTEST_BREAK
-    MARK = "mark"  # a caption mark or a speaker's label stands here
+    MARK = "mark"  # a caption mark stands here, or the label of another speaker than the last one
 
 
 SHORTEST_BREAK = 0.08  # seconds
@@ -88,9 +88,7 @@ def change_odds(
     return np.asarray(cues(tokens, spoken, segments) @ weights)
 
 
-def cues(
-    tokens: Sequence[AlignedToken], spoken: Sequence[int], segments: Sequence[SpeakerSegment]
-) -> Floats:
+def cues(tokens: Sequence[AlignedToken], spoken: Sequence[int], segments: Sequence[SpeakerSegment]) -> Floats:
     """What is seen in front of each spoken token, shape (len(spoken), len(Cue)); nothing before the first.
 
     `segments` do not overlap.
@@ -100,6 +98,7 @@ def cues(
     forms = [units(tokens[index].token.text) for index in spoken]
     column = {cue: place for place, cue in enumerate(Cue)}
     punctuated = _punctuated([tokens[index].token.text for index in spoken])
+    marked = _marked(tokens, spoken)
     begun = 0  # place of the first token of the sentence
     for place in range(1, len(spoken)):
         before, after = tokens[spoken[place - 1]], tokens[spoken[place]]
@@ -108,7 +107,6 @@ def cues(
         sentence = [unit for form in forms[begun:place] for unit in form][-SENTENCE_WINDOW:]
         closed = ended or pause >= SHORTEST_PAUSE
         edge = _nearness(edges, before.end, after.start)
-        between = tokens[spoken[place - 1] + 1 : spoken[place]]
         values = {
             Cue.ALWAYS: True,
             Cue.SENTENCE: ended,
@@ -121,7 +119,7 @@ def cues(
             Cue.UNCERTAIN: before.heard_start == before.heard_end or after.heard_start == after.heard_end,
             Cue.EDGE: edge,
             Cue.EDGE_AT_BREAK: edge * (pause >= SHORTEST_BREAK),
-            Cue.MARK: any(t.token.kind in (TokenKind.CHANGE, TokenKind.LABEL) for t in between),
+            Cue.MARK: marked[place],
         }
         for cue, value in values.items():
             seen[place, column[cue]] = value
@@ -152,3 +150,26 @@ def _punctuated(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
     place = np.arange(len(texts))
     around = ends[np.minimum(place + PASSAGE, len(texts))] - ends[np.maximum(place - PASSAGE, 0)]
     return np.asarray(around >= 2)
+
+
+def _marked(tokens: Sequence[AlignedToken], spoken: Sequence[int]) -> list[bool]:
+    """For each place, whether a mark in front of it says that another speaker begins.
+
+    ANCHOR: So it begins. ANCHOR: Let us hear it. >> Yes. ANCHOR: And then?
+                          same name: no           yes     yes: nobody knows who ">>" was
+    """
+    marked: list[bool] = []
+    name = ""
+    for before, index in pairwise([-1, *spoken]):
+        marks = [token.token for token in tokens[before + 1 : index]]
+        label = _label(marks)
+        change = not label and any(mark.kind is TokenKind.CHANGE for mark in marks)
+        marked.append(change or label not in ("", name))
+        name = "" if change else label or name
+    return marked
+
+
+def _label(marks: Sequence[Token]) -> str:
+    """The name in the last label, which may be several tokens; "" where there is none."""
+    runs = [list(run) for kind, run in groupby(marks, key=lambda mark: mark.kind) if kind is TokenKind.LABEL]
+    return " ".join(token.text for token in runs[-1]).rstrip(": ：").casefold() if runs else ""
