@@ -116,25 +116,27 @@ def load(
 def _open(path: Path, limits: Limits) -> Iterator[BufferedReader]:
     """The file, if it is a regular one of acceptable size."""
     try:
-        # Without O_NONBLOCK, opening a named pipe would wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 (closed below)
     except FileNotFoundError:
-        raise MediaError(f"There is no file {path}: check the name of the recording.") from None
+        raise MediaError(f"There is no file {str(path)!r}: check the name of the recording.") from None
+    except IsADirectoryError:
+        raise NotMediaError(f"{str(path)!r} is a folder: name the media file in it.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(
-            f"The recording {path} cannot be read ({reason}): check it and its folder."
-        ) from None
-    with os.fdopen(descriptor, "rb") as file:
-        _check_file(os.fstat(descriptor), path, limits)
+        raise MediaError(f"{str(path)!r} cannot be read ({reason}): check the file.") from None
+    with file:
+        _check_file(os.fstat(file.fileno()), path, limits)
         yield file
 
 
+def _open_without_waiting(path: str, flags: int) -> int:
+    """A named pipe would otherwise wait for its writer."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 def _check_file(status: os.stat_result, path: Path, limits: Limits) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        raise NotMediaError(f"{path} is a folder: name the media file in it.")
     if not stat.S_ISREG(status.st_mode):
-        raise NotMediaError(f"{path} is not a regular file: save the recording to a file first.")
+        raise NotMediaError(f"{str(path)!r} is not a regular file: save the recording to a file first.")
     if status.st_size == 0:
         raise EmptyMediaError(f"{path.name} is empty (zero bytes): check how it was copied.")
     if status.st_size > limits.size_bytes:
@@ -206,6 +208,8 @@ class _Track:
 
 def _decode(reader: _Reader) -> tuple[_Track, Samples]:
     with _open_container(reader) as container:
+        if not container.streams:
+            raise NotMediaError(f"{reader.name} is not audio or video: choose another file.")
         stream = container.streams.best("audio")
         if stream is None:
             raise NoAudioTrackError(f"{reader.name} has no audio track: choose a file with sound.")
@@ -236,7 +240,7 @@ def _open_container(reader: _Reader) -> Iterator[av.container.InputContainer]:
 
 
 def _refuse(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise PermissionError(f"a media file must not open {url}")
+    raise NotMediaError("The file lists other files instead of holding sound: choose the one that holds it.")
 
 
 def _describe(container: av.container.InputContainer, stream: av.AudioStream, name: str) -> _Track:
@@ -286,7 +290,8 @@ def _channels(frames: Iterable[av.AudioFrame], start: float) -> Iterator[Channel
         gap_filled = SHORTEST_FILLED_GAP < gap <= LONGEST_FILLED_GAP
         if resampler is None or layout != setup or gap_filled:
             yield from _resampled(resampler, None)
-            resampler = av.AudioResampler("fltp", frame.layout, SAMPLE_RATE, frame_size=SAMPLE_RATE)
+            # interleaved: of a planar frame of 8 channels or more PyAV 18 reads planes that are not there
+            resampler = av.AudioResampler("flt", frame.layout, SAMPLE_RATE, frame_size=SAMPLE_RATE)
             setup = layout
         if gap_filled:
             yield np.zeros((len(frame.layout.channels), round(gap * SAMPLE_RATE)), np.float32)
@@ -299,7 +304,8 @@ def _resampled(resampler: av.AudioResampler | None, frame: av.AudioFrame | None)
     """`frame` None flushes the resampler."""
     if resampler is not None:
         for output in resampler.resample(frame):
-            yield np.nan_to_num(output.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)
+            interleaved = np.nan_to_num(output.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)
+            yield np.asarray(interleaved.reshape(-1, output.layout.nb_channels).T, np.float32)
 
 
 def _mix(blocks: Iterable[Channels], track: _Track, reader: _Reader) -> Samples:
