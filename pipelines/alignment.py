@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,10 @@ Floats = npt.NDArray[np.float32]
 Indexes = npt.NDArray[np.int64]
 
 # Scores of one block. A rare word heard exactly as written is worth 1.
-EVEN = 0.59  # alikeness at which a pair is as good as nothing
-WORST_PAIR = -0.5  # so that up to three unlike words in a row are taken for misheard ones
+EVEN = 0.55  # alikeness at which a pair is as good as nothing
+WORST_PAIR = -0.6  # so that up to three unlike words in a row are taken for misheard ones
 SKIP = 0.15
-EDGE = 0.3  # beginning or ending a gap inside a line
+EDGE = 0.4  # beginning or ending a gap inside a line
 EDGE_AT_LINE = 0.1  # pasted text begins and ends with lines
 EDGE_AT_SENTENCE = 0.2
 EDGE_AT_CAPITAL = 0.2
@@ -47,17 +47,26 @@ SOLID = 0.6
 NEIGHBOURS = 2
 """Pairs on either side whose time is counted in: recognisers stretch words over unheard neighbours."""
 
-FIT = 0.5
-"""Words were spoken if at least this share of the time that they need is there."""
+# What it costs to call words without a counterpart spoken, or pasted in.
+CROWDED = 3.0  # per second that the words need and that is not there
+IDLE = 0.5  # per second of speech that no word fills
+PASTE = 0.5  # that anything was pasted in here
+PASTE_EDGE = 6.0  # times what a gap's edge costs at either end of what was pasted in
 
 SHORTEST_PASTE = 3
 """Tokens. One or two words that nothing was heard of are too short to be told from swallowed ones."""
+
+LONGEST_MIX = 60
+"""Units. Of a longer run all was pasted in, or nothing."""
 
 SHORTEST_SWAP = 5
 """Units. Fewer misheard words can sound like anything."""
 
 FOREIGN = 0.4
 """Below this alikeness in sound, words plainly heard in the time of others contradict them."""
+
+PLAIN = 0.55
+"""Mean confidence of words plainly heard."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,10 +105,11 @@ def align(
     supplied, heard, vocabulary = compare(tokens, words, language)
     start, end = _unit_times(heard, words)
     sides = _Sides(tokens, words, supplied, heard, vocabulary, start, end)
-    pairing = _pair(sides)
+    rows = _supplied_gaps(sides)
+    pairing = _pair(sides, rows)
     clock = SpeechClock(speech, duration)
     need = _time_needed(sides, pairing)
-    spoken = _judge(sides, pairing, clock, need)
+    spoken = _judge(sides, pairing, clock, need, rows.edge)
     start, end = _times(sides, pairing, spoken, clock, need)
     return tuple(_place(sides, pairing, spoken, start, end))
 
@@ -120,10 +130,10 @@ def _unit_times(
 # --------------------------------------------------------------------------- which word is which
 
 
-def _pair(sides: _Sides) -> _Pairing:
+def _pair(sides: _Sides, rows: Gaps) -> _Pairing:
     partner = np.full(len(sides.supplied), -1, dtype=np.int64)
     alike = np.zeros(len(sides.supplied), dtype=np.float32)
-    rows, columns = _supplied_gaps(sides), _heard_gaps(sides)
+    columns = _heard_gaps(sides)
     for top, bottom, left, right in split(sides.supplied.ids, sides.heard.ids):
         ours, theirs = sides.supplied.ids[top:bottom], sides.heard.ids[left:right]
         similarity = sides.vocabulary.similarity(ours, theirs)
@@ -169,15 +179,55 @@ def _heard_gaps(sides: _Sides) -> Gaps:
 
 
 def _judge(
-    sides: _Sides, pairing: _Pairing, clock: SpeechClock, need: npt.NDArray[np.float64]
+    sides: _Sides, pairing: _Pairing, clock: SpeechClock, need: npt.NDArray[np.float64], edge: Floats
 ) -> npt.NDArray[np.bool_]:
     """For every supplied unit, whether it was spoken. Shape (n,)."""
     spoken = np.ones(len(sides.supplied), dtype=np.bool_)
     for first, last in _runs(pairing.partner < 0):
-        tokens = sides.supplied.owner[last - 1] - sides.supplied.owner[first] + 1
-        if tokens >= SHORTEST_PASTE:
-            spoken[first:last] = _was_spoken(sides, pairing, clock, need, first, last)
+        if _token_count(sides, first, last) >= SHORTEST_PASTE:
+            free = _free_time(sides, pairing, clock, need, first, last)
+            start, end = _pasted(sides, need, edge, first, last, free)
+            spoken[start:end] = False
     return spoken
+
+
+def _token_count(sides: _Sides, first: int, last: int) -> int:
+    """Tokens that the units [first, last) belong to."""
+    owner = sides.supplied.owner
+    return int(owner[last - 1] - owner[first] + 1) if last > first else 0
+
+
+def _pasted(
+    sides: _Sides, need: npt.NDArray[np.float64], edge: Floats, first: int, last: int, free: float
+) -> tuple[int, int]:
+    """The part of the units [first, last) that was not spoken, given the seconds free for the rest.
+
+    The rest has to fit the time, and what is pasted in begins and ends at lines and sentences.
+    """
+    total = np.concatenate([[0.0], np.cumsum(need[first:last])])
+    best, part = _misfit(free - total[-1]), (first, first)
+    for start, end in _parts(sides, first, last):
+        rest = total[-1] - (total[end - first] - total[start - first])
+        price = PASTE + PASTE_EDGE * float(edge[start] + edge[end]) + _misfit(free - rest)
+        if price < best:
+            best, part = price, (start, end)
+    return part
+
+
+def _misfit(idle: float) -> float:
+    return IDLE * idle if idle >= 0 else -CROWDED * idle
+
+
+def _parts(sides: _Sides, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Every part long enough to have been pasted in, whole tokens only."""
+    if last - first > LONGEST_MIX:
+        yield first, last
+        return
+    owner = sides.supplied.owner
+    cuts = [i for i in range(first, last + 1) if i in (first, last) or owner[i - 1] != owner[i]]
+    for start, end in combinations(cuts, 2):
+        if _token_count(sides, start, end) >= SHORTEST_PASTE:
+            yield start, end
 
 
 def _runs(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
@@ -196,37 +246,46 @@ def _time_needed(sides: _Sides, pairing: _Pairing) -> npt.NDArray[np.float64]:
     return syllables * min(max(pace, 0.08), 0.4)
 
 
-def _was_spoken(
+def _free_time(
     sides: _Sides,
     pairing: _Pairing,
     clock: SpeechClock,
     need: npt.NDArray[np.float64],
     first: int,
     last: int,
-) -> bool:
-    low, high = max(0, first - NEIGHBOURS), min(len(need), last + NEIGHBOURS)
-    while low > 0 and pairing.partner[low] < 0:
-        low -= 1
-    while high < len(need) and pairing.partner[high - 1] < 0:
-        high += 1
-    start = sides.start[pairing.partner[low]] if pairing.partner[low] >= 0 else 0.0
-    after = pairing.partner[high - 1]
-    end = sides.end[after] if after >= 0 else clock.duration
-    wanted = float(need[first:last].sum())
-    free = clock.between(start, end) - float(need[low:first].sum() + need[last:high].sum())
-    return free >= FIT * wanted and not _contradicted(sides, pairing, first, last, wanted)
+) -> float:
+    """Seconds of speech for the units [first, last) that their neighbours and plainly heard words leave."""
+    before = [i for i in range(first - 1, -1, -1) if pairing.partner[i] >= 0][:NEIGHBOURS]
+    after = [i for i in range(last, len(need)) if pairing.partner[i] >= 0][:NEIGHBOURS]
+    start = sides.start[pairing.partner[before[-1]]] if before else 0.0
+    end = sides.end[pairing.partner[after[-1]]] if after else clock.duration
+    low, high = (before[-1] if before else 0), (after[-1] + 1 if after else len(need))
+    taken = sum(_taken(sides, pairing, need, i) for i in (*range(low, first), *range(last, high)))
+    return clock.between(start, end) - taken - _contradiction(sides, pairing, need, first, last)
 
 
-def _contradicted(sides: _Sides, pairing: _Pairing, first: int, last: int, wanted: float) -> bool:
-    """Whether words unlike these were heard in the time that these would take."""
+def _taken(sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], unit: int) -> float:
+    """Seconds that a neighbour takes: no more than it needs, however far its heard word was stretched."""
+    partner = pairing.partner[unit]
+    if partner < 0:
+        return float(need[unit])
+    return float(min(need[unit], sides.end[partner] - sides.start[partner]))
+
+
+def _contradiction(
+    sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], first: int, last: int
+) -> float:
+    """Seconds in which words unlike the units [first, last) were plainly heard in their place."""
     left = pairing.partner[first - 1] + 1 if first else 0
     right = pairing.partner[last] if last < len(sides.supplied) else len(sides.heard)
-    taken = sides.end[left:right] - sides.start[left:right]
-    if last - first < SHORTEST_SWAP or taken.sum() < FIT * wanted:
-        return False
+    if last - first < SHORTEST_SWAP or right <= left:
+        return 0.0
+    confidence = np.mean([sides.words[word].confidence for word in sides.heard.owner[left:right]])
     ours = "".join(sides.vocabulary.sounds[i] for i in sides.supplied.ids[first:last])
     theirs = "".join(sides.vocabulary.sounds[i] for i in sides.heard.ids[left:right])
-    return Levenshtein.normalized_similarity(ours, theirs) < FOREIGN
+    if confidence < PLAIN or Levenshtein.normalized_similarity(ours, theirs) >= FOREIGN:
+        return 0.0
+    return float((sides.end[left:right] - sides.start[left:right]).sum())
 
 
 # --------------------------------------------------------------------------- times
