@@ -213,6 +213,18 @@ def test_a_glossary_that_cannot_be_used(
     assert message in the_error(capsys)
 
 
+def test_the_page_holds_a_short_recording_and_links_a_long_one(
+    turnwise: Turnwise, recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def page() -> str:
+        assert turnwise("run", recording, "-o", tmp_path / "out", "--formats", "html") == 0
+        return (tmp_path / "out" / "result.html").read_text(encoding="utf-8")
+
+    assert 'src="data:audio/webm;base64,' in page()
+    monkeypatch.setattr(run_module, "LONGEST_EMBEDDED", 10.0)
+    assert 'src="../noise.wav"' in page()
+
+
 def test_the_page_finds_the_recording_from_its_folder(tmp_path: Path) -> None:
     recording = tmp_path / "in" / os.fsdecode(b"caf\xe9 #1?.wav")
     assert run_module.relative_uri(recording, tmp_path / "out") == "../in/caf%E9%20%231%3F.wav"

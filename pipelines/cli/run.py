@@ -9,15 +9,18 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pipelines import audio, formats, output, supplied
+from pipelines.audio_preview import data_uri, encode_opus
 from pipelines.cli import show
 from pipelines.engines.choice import choose
 from pipelines.errors import OptionError, TextError
 from pipelines.formats import html
 from pipelines.pipeline import Options, Stage
 from pipelines.pipeline import run as run_pipeline
-from pipelines.types import SpeakerCount, Supplied, Transcript
+from pipelines.types import Audio, SpeakerCount, Supplied, Transcript
 
 LARGEST_GLOSSARY_BYTES = 2**20
+LONGEST_EMBEDDED = 3600.0
+"""Seconds of a recording that the page holds itself: 14 MB."""
 
 
 def run(request: Namespace) -> int:
@@ -30,9 +33,10 @@ def run(request: Namespace) -> int:
     names = {f"result.{name}": name for name in parse_formats(request.formats)}
     text = supplied.load(request.text) if request.text else None
     output.check_folder(request.output, names)
-    transcript = transcribe(request, text, options)
-    recording = relative_uri(request.audio, request.output)
-    contents = {file: serialize(transcript, name, recording) for file, name in names.items()}
+    recording, transcript = transcribe(request, text, options)
+    contents = {file: formats.serialize(transcript, name) for file, name in names.items()}
+    if "html" in names.values():
+        contents["result.html"] = html.serialize(transcript, playable(recording, request))
     paths = output.write_files(request.output, contents)
     show.show_notices(transcript.warnings)
     show.show_transcript(transcript, request.quiet)
@@ -40,7 +44,7 @@ def run(request: Namespace) -> int:
     return 0
 
 
-def transcribe(request: Namespace, text: Supplied | None, options: Options) -> Transcript:
+def transcribe(request: Namespace, text: Supplied | None, options: Options) -> tuple[Audio, Transcript]:
     """The long work, watched."""
     engines, notices = choose(request.asr, request.diarizer)
     show.show_notices(notices)
@@ -49,14 +53,14 @@ def transcribe(request: Namespace, text: Supplied | None, options: Options) -> T
             request.audio, progress=lambda fraction: watch(Stage.DECODE, fraction)
         )
         transcript = run_pipeline(recording, text, engines, options, watch)
-    return replace(transcript, warnings=(*warnings, *transcript.warnings))
+    return recording, replace(transcript, warnings=(*warnings, *transcript.warnings))
 
 
-def serialize(transcript: Transcript, name: str, recording: str) -> str:
-    """The transcript in one format; the page plays the recording from where it lies."""
-    if name == "html":
-        return html.serialize(transcript, recording)
-    return formats.serialize(transcript, name)
+def playable(recording: Audio, request: Namespace) -> str:
+    """What the page plays: the recording itself, small, or where it lies if it is long."""
+    if recording.duration <= LONGEST_EMBEDDED:
+        return data_uri(encode_opus(recording))
+    return relative_uri(request.audio, request.output)
 
 
 def relative_uri(path: Path, folder: Path) -> str:
