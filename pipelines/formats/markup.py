@@ -97,8 +97,10 @@ class TurnMarkup:
             return f'<span class="aside">{text}</span>'
         if finding is None:
             return f'<del class="not_spoken" data-note="Not spoken">{text}</del>' if unspoken else text
-        tag = "span" if finding.kind in {FindingKind.DIFFERS, FindingKind.MISSING} else "del"
-        return f'<{tag} class="{finding.kind.value}" data-note="{plain(note(finding))}">{text}</{tag}>'
+        explained = f'data-note="{plain(note(finding))}"'
+        if finding.kind in {FindingKind.NOT_SPOKEN, FindingKind.REPEATED}:
+            return f'<del class="{finding.kind.value}" {explained}>{text}</del>'
+        return f'<span class="differs" {explained}>{text}</span>'
 
     def _before(self, index: int) -> str:
         """What was heard, and what is inserted, in front of a token."""
