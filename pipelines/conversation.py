@@ -1,129 +1,28 @@
-"""A recording as a conversation: the words of each turn as they can be read, and who follows whom.
+"""A recording as a conversation: two readings of each turn, and who follows whom.
 
-    turns      A ─────────── B ── A ───── C ──────────
-    passages   supplied      sup  sup     supplied        the spoken tokens of the turn
-                    heard                    heard        what was heard there and is not in the text
-
-Words are compared in one plain form and quoted as they were written.
+turns      A ─────────── B ── A ───── C ──────────
+texts      ▤▤▤▤▤▤▤▤▤▤▤   ▤▤   ▤▤▤▤    ▤▤▤▤▤▤▤▤▤       the spoken tokens
+hearings   ░▤░░▤▤▤░▤▤▤░░ ▤▤   ▤▤▤░    ▤▤▤▤░▤▤▤▤       the same, where something else was heard read as
+                                                      heard (░), with what the text leaves out
 """
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from pipelines.normalization import ends_sentence, fold, is_question
-from pipelines.types import AlignedToken, Heard, HeardWord, Match, TokenKind, Turn, join_words
-
-PAUSE_SECONDS = 0.3
-"""A silence that ends a phrase where there is no punctuation."""
+from pipelines.passages import Passage, Word, make_passage, plain_form
+from pipelines.types import AlignedToken, Heard, HeardWord, Match, Span, TokenKind, Turn
 
 CAPITALS_LEAST = 0.02
 CAPITALS_MOST = 0.6
 """Outside this share of capitalised words, capitals say nothing about names."""
 CASED_WORDS = 60
 """A passage of so many words without a capital has lost its capitals."""
-
-_EDGES = re.compile(r"^[^\w]+|[^\w]+$")
-_INNER = re.compile(r"[^\w'-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word as written, with the loose punctuation after it, and its plain form."""
-
-    text: str  # "Yuri,,"
-    plain: str  # "yuri"
-    start: float
-    end: float
-    line: int = 0
-
-    @property
-    def bare(self) -> str:
-        """As written, without punctuation around it and without a possessive: "DW" of "DW’s,"."""
-        if _is_initial(self.text):
-            return self.text
-        return re.sub(r"['’]s?$", "", _EDGES.sub("", self.text))
-
-    @property
-    def is_capital(self) -> bool:
-        return self.bare[:1].isupper()
-
-    @property
-    def is_initialism(self) -> bool:
-        """Written in capitals only: "BBC", "U.S."."""
-        letters = [character for character in self.bare if character.isalpha()]
-        return len(letters) > 1 and all(character.isupper() for character in letters)
-
-    @property
-    def is_possessive(self) -> bool:
-        return self.plain.endswith("'s")
-
-    @property
-    def is_closed(self) -> bool:
-        """Punctuation follows."""
-        return self.text[-1:] in ",;:.!?…—–)" and not _is_initial(self.text)
-
-    @property
-    def asks(self) -> bool:
-        return is_question(self.text)
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """Consecutive words of one turn, all from one source ("supplied" or "heard")."""
-
-    turn: int
-    speaker: str
-    source: str
-    is_cased: bool  # capitals mark names
-    words: tuple[Word, ...]
-    offsets: tuple[int, ...]  # where each word begins in `plain`
-    plain: str
-
-    def find(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, int]]:
-        """Word ranges that the pattern matches in the plain text."""
-        for match in pattern.finditer(self.plain):
-            if match.end() > match.start():
-                yield self.word_at(match.start()), self.word_at(match.end() - 1) + 1
-
-    def quote(self, first: int, last: int) -> str:
-        """Words [first, last) as written."""
-        return join_words([word.text for word in self.words[first:last]])
-
-    def stops(self, index: int) -> bool:
-        """Whether a sentence ends after the word, as far as the text can be believed.
-
-        Badly captioned text closes every line with a full stop, so one there means little.
-        """
-        word, following = self.words[index], self.words[index + 1 : index + 2]
-        if not following:
-            return True
-        return ends_sentence(word.text) and word.line == following[0].line
-
-    def begins(self, index: int) -> bool:
-        """Whether a sentence or a line begins with the word."""
-        if index == 0 or self.stops(index - 1):
-            return True
-        return self.words[index - 1].line != self.words[index].line
-
-    def pauses(self, index: int) -> bool:
-        """Whether punctuation, a new line after a full stop, or silence follows the word."""
-        word, following = self.words[index], self.words[index + 1 : index + 2]
-        if word.is_closed or not following:
-            return True
-        return following[0].start - word.end >= PAUSE_SECONDS
-
-    def matches(self, index: int, pattern: re.Pattern[str]) -> bool:
-        """Whether the pattern matches the words from `index` on."""
-        return index < len(self.words) and pattern.match(self.plain, self.offsets[index]) is not None
-
-    def word_at(self, offset: int) -> int:
-        """The word that stands at a character of `plain`."""
-        return bisect_right(self.offsets, offset) - 1
+CUT_SHARE = 0.1
+"""Where so many full stops at the end of a line stand before a small letter, none of them can be believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +30,12 @@ class Conversation:
     """The turns, and what can be read in them."""
 
     turns: tuple[Turn, ...]
-    texts: tuple[Passage, ...]  # one per turn: its words as the text gives them
-    missing: tuple[Passage, ...]  # what was heard and is not in the text, in order
+    texts: tuple[Passage, ...]  # one per turn
+    hearings: tuple[Passage, ...]  # one per turn; none where the words heard are all the text there is
 
     @property
     def passages(self) -> tuple[Passage, ...]:
-        return self.texts + self.missing
+        return self.texts + self.hearings
 
     def voice_after(self, turn: int) -> int | None:
         """The next turn of another voice."""
@@ -149,36 +48,30 @@ class Conversation:
         return next((i for i in range(turn - 1, -1, -1) if self.turns[i].speaker != speaker), None)
 
     def is_first_appearance(self, turn: int) -> bool:
+        """Whether the voice of the turn has not spoken before."""
         speaker = self.turns[turn].speaker
         return all(earlier.speaker != speaker for earlier in self.turns[:turn])
 
 
 def read_conversation(turns: Sequence[Turn], tokens: Sequence[AlignedToken], heard: Heard) -> Conversation:
-    """The words of each turn: the spoken tokens, and the words heard that no token stands for.
+    """Both readings of every turn.
 
-    Where the tokens are the words heard (there was no text), their source is "heard".
+    Where the tokens are the words heard (there was no text), there is one reading, and its source is "heard".
     """
-    source = "heard" if _stand_in(tokens, heard.words) else "supplied"
-    missing = _unwritten(tokens, heard.words)
-    written = [_spoken_words(tokens[turn.token_start : turn.token_end]) for turn in turns]
+    stand_in = _stand_in(tokens, heard.words)
+    source = "heard" if stand_in else "supplied"
+    cut = _cut_lines(tokens)
+    written = [_written(tokens[turn.token_start : turn.token_end], cut) for turn in turns]
     is_cased = _is_cased([word for words in written for word in words])
     texts = [
-        _passage(index, turn.speaker, source, words, is_cased=is_cased and _has_case(words))
+        make_passage(index, turn.speaker, source, words, words, is_cased=is_cased and _has_case(words))
         for index, (turn, words) in enumerate(zip(turns, written, strict=True))
     ]
-    unwritten = [
-        _passage(index, turn.speaker, "heard", run, is_cased=_is_cased(run))
-        for index, turn in enumerate(turns)
-        for run in _inside(turn, missing)
-    ]
-    return Conversation(tuple(turns), tuple(texts), tuple(unwritten))
+    hearings = () if stand_in else _hearings(texts, turns, tokens, heard.words)
+    return Conversation(tuple(turns), tuple(texts), tuple(hearings))
 
 
-def _passage(turn: int, speaker: str, source: str, words: Sequence[Word], *, is_cased: bool) -> Passage:
-    lengths = [len(word.plain) + 1 for word in words]
-    offsets = tuple(accumulate(lengths, initial=0))[: len(words)]
-    plain = join_words([word.plain for word in words])
-    return Passage(turn, speaker, source, is_cased, tuple(words), offsets, plain)
+# --------------------------------------------------------------------------- as written
 
 
 def _stand_in(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> bool:
@@ -187,55 +80,36 @@ def _stand_in(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> boo
     )
 
 
-def _spoken_words(tokens: Sequence[AlignedToken]) -> list[Word]:
+def _is_word(token: AlignedToken) -> bool:
+    return token.match is not Match.NOT_SPOKEN and token.token.kind is TokenKind.WORD
+
+
+def _cut_lines(tokens: Sequence[AlignedToken]) -> frozenset[int]:
+    """Where the tokens begin whose full stop at the end of a line cuts a sentence.
+
+    Badly captioned text closes every line with a full stop, in the middle of a sentence too.
+    """
+    spoken = [token.token for token in tokens if token.match is not Match.NOT_SPOKEN]
+    ends = [
+        (last, first)
+        for last, first in pairwise(spoken)
+        if last.line != first.line and last.text.endswith(".") and not last.text.endswith("..")
+    ]
+    small = sum(first.text[:1].islower() for _, first in ends)
+    return frozenset(last.char_start for last, _ in ends) if small > CUT_SHARE * len(ends) else frozenset()
+
+
+def _written(tokens: Sequence[AlignedToken], cut: frozenset[int]) -> list[Word]:
     """The spoken words; punctuation that stands alone joins the word before it."""
     words: list[Word] = []
-    for token in tokens:
-        if token.match is Match.NOT_SPOKEN or token.token.kind is not TokenKind.WORD:
-            continue
-        plain = plain_form(token.token.text)
+    for token in filter(_is_word, tokens):
+        text, plain = token.token.text, plain_form(token.token.text)
         if plain:
-            words.append(Word(token.token.text, plain, token.start, token.end, token.token.line))
+            is_cut = token.token.char_start in cut
+            words.append(Word(text, plain, token.start, token.end, len(words), token.token.line, is_cut))
         elif words:
-            last = words[-1]
-            words[-1] = Word(f"{last.text} {token.token.text}", last.plain, last.start, token.end, last.line)
+            words[-1] = replace(words[-1], text=f"{words[-1].text} {text}", end=token.end)
     return words
-
-
-def plain_form(text: str) -> str:
-    """A word without case, accents and outer punctuation; apostrophes and hyphens inside stay."""
-    return _INNER.sub("", fold(text)).strip("'-_")
-
-
-def plain_words(name: str) -> frozenset[str]:
-    """The words of a name in the form in which they are compared."""
-    return frozenset(plain for word in name.split() if (plain := plain_form(word)))
-
-
-def _unwritten(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> list[list[Word]]:
-    """Runs of words heard where the text has nothing: not aligned, and no token is spoken at that time."""
-    taken = {index for token in tokens for index in range(token.heard_start, token.heard_end)}
-    guessed = [(token.start, token.end) for token in tokens if token.match is Match.INTERPOLATED]
-    runs: list[list[Word]] = [[]]
-    for index, heard in enumerate(words):
-        if index in taken or _is_inside(heard, guessed):
-            runs.append([])
-        elif plain := plain_form(heard.text):
-            runs[-1].append(Word(heard.text, plain, heard.start, heard.end))
-    return [run for run in runs if len(run) > 2]
-
-
-def _is_inside(word: HeardWord, spans: Sequence[tuple[float, float]]) -> bool:
-    middle = (word.start + word.end) / 2
-    at = bisect_right(spans, (middle, float("inf"))) - 1
-    return at >= 0 and middle < spans[at][1]
-
-
-def _inside(turn: Turn, runs: Sequence[Sequence[Word]]) -> Iterator[list[Word]]:
-    for run in runs:
-        words = [word for word in run if turn.start <= (word.start + word.end) / 2 < turn.end]
-        if len(words) > 2:
-            yield words
 
 
 def _is_cased(words: Sequence[Word]) -> bool:
@@ -251,5 +125,69 @@ def _capitals(words: Sequence[Word]) -> float:
     return sum(word.is_capital and word.plain != "i" for word in words) / max(len(words), 1)
 
 
-def _is_initial(text: str) -> bool:
-    return re.fullmatch(r"[^\W\d_]\.", text) is not None
+# --------------------------------------------------------------------------- as heard
+
+
+def _hearings(
+    texts: Sequence[Passage],
+    turns: Sequence[Turn],
+    tokens: Sequence[AlignedToken],
+    words: Sequence[HeardWord],
+) -> list[Passage]:
+    taken = {index for token in tokens for index in range(token.heard_start, token.heard_end)}
+    unwritten = [
+        Word(heard.text, plain, heard.start, heard.end, -1)
+        for index, heard in enumerate(words)
+        if index not in taken and (plain := plain_form(heard.text))
+    ]
+    middles = [(word.start + word.end) / 2 for word in unwritten]
+    bounds = _bounds(turns, unwritten) if turns else []
+    passages = []
+    for text, turn, (start, end) in zip(texts, turns, pairwise(bounds), strict=True):
+        added = unwritten[bisect_left(middles, start) : bisect_left(middles, end)]
+        said = _as_heard(text.words, tokens[turn.token_start : turn.token_end], words, added)
+        passages.append(
+            make_passage(text.turn, text.speaker, text.source, said, text.words, is_cased=text.is_cased)
+        )
+    return passages
+
+
+def _bounds(turns: Sequence[Turn], unwritten: Sequence[Word]) -> list[float]:
+    """When the voice changes, len(turns) + 1 times: at the longest silence between two turns."""
+    bounds = [float("-inf")]
+    starts = [word.start for word in unwritten]
+    for before, after in pairwise(turns):
+        between = unwritten[bisect_left(starts, before.end) : bisect_left(starts, after.start)]
+        ends = [before.end, *(word.end for word in between)]
+        silences = zip(ends, [*(word.start for word in between), after.start], strict=True)
+        start, end = max(silences, key=lambda silence: silence[1] - silence[0])
+        bounds.append(max(bounds[-1], (start + end) / 2))
+    return [*bounds, float("inf")]
+
+
+def _as_heard(
+    words: Sequence[Word], tokens: Sequence[AlignedToken], heard: Sequence[HeardWord], added: Sequence[Word]
+) -> list[Word]:
+    """The written words in the plain form of what was heard, and the added ones, in order of time.
+
+    A word that was only guessed to be here gives way to words heard at its time.
+    """
+    times = [Span(word.start, max(word.start, word.end)) for word in added]
+    said: list[Word] = list(added)
+    for word, token in zip(words, _tokens_of_words(tokens), strict=True):
+        if token.match is Match.INTERPOLATED and _overlaps(word, times):
+            continue
+        plains = [plain_form(each.text) for each in heard[token.heard_start : token.heard_end]]
+        differs = token.match is Match.DIFFERS and any(plains)
+        said.append(replace(word, plain=" ".join(filter(None, plains))) if differs else word)
+    return sorted(said, key=lambda word: (word.start, word.place))
+
+
+def _tokens_of_words(tokens: Iterable[AlignedToken]) -> list[AlignedToken]:
+    return [token for token in filter(_is_word, tokens) if plain_form(token.token.text)]
+
+
+def _overlaps(word: Word, times: Sequence[Span]) -> bool:
+    """Whether the middle of one of the times, ordered, lies inside the word."""
+    at = bisect_right(times, word.start, key=lambda span: (span.start + span.end) / 2)
+    return at < len(times) and (times[at].start + times[at].end) / 2 < word.end

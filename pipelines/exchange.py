@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipelines.conversation import Conversation, Passage
+from pipelines.conversation import Conversation
+from pipelines.passages import Passage
 from pipelines.phrases import Phrases
 from pipelines.types import Evidence
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pipelines.conversation import Word, plain_words
+from pipelines.passages import Word, plain_words
 from pipelines.slots import Chunk, Part, Slot
 from pipelines.types import Role, join_words
 

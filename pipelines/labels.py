@@ -6,11 +6,11 @@ A label belongs to the voice of the next spoken token.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipelines.conversation import plain_form
 from pipelines.introductions import Person
 from pipelines.mentions import Kind, Mention
+from pipelines.passages import plain_form
 from pipelines.phrases import Phrases
 from pipelines.types import AlignedToken, Attribution, Evidence, Role, TokenKind, join_words
 
@@ -69,7 +69,7 @@ def label_mention(label: Label, phrases: Phrases) -> Mention | None:
         return None
     person = Person(name, _broadcaster(label, phrases), label_role(label, phrases), 0, 0)
     toward = ((label.voice, LABEL_WEIGHT),)
-    return Mention(Kind.LABEL, person, "", toward, label.text, label.start, label.end, "supplied")
+    return Mention(Kind.LABEL, person, "", toward, replace(label.evidence, supports="name"))
 
 
 def _broadcaster(label: Label, phrases: Phrases) -> str:

@@ -11,17 +11,18 @@ People who are only talked about stand in none of these places and name nobody.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from pipelines.conversation import Conversation, Passage, plain_words
+from pipelines.conversation import Conversation
 from pipelines.exchange import ASKING
 from pipelines.introductions import Person, read_people
+from pipelines.passages import Passage, plain_words
 from pipelines.phrases import Phrases
 from pipelines.slots import Slot
-from pipelines.types import Evidence, join_words
+from pipelines.types import Evidence, Role, join_words
 from pipelines.vocatives import Call, find_calls
 
 THANKED_WORDS = 14
@@ -47,15 +48,14 @@ class Mention:
     person: Person
     by: str  # the voice that says it, "" for a label
     toward: tuple[tuple[str, float], ...]
-    quote: str
-    start: float
-    end: float
-    source: str
+    evidence: Evidence
+    place: int = 0  # among the people that one phrase introduces
     is_answer: bool = False  # said in answer to a question
     is_last: bool = False  # the turn ends with it
 
-    def evidence(self, supports: str) -> Evidence:
-        return Evidence(supports, self.quote, self.start, self.end, self.source)
+    def supporting(self, decision: str) -> Evidence:
+        """The quote as evidence for another decision: "role", "name" or "affiliation"."""
+        return replace(self.evidence, supports=decision)
 
     @property
     def words(self) -> frozenset[str]:
@@ -78,7 +78,8 @@ class Finder:
             found += self._reports(passage)
             found += self._thanks(passage)
             found += self._selves(passage)
-        return found + self._vocatives(found)
+        found = _distinct(found)
+        return _distinct(found + self._vocatives(found))
 
     def _slot(self, passage: Passage, first: int, limit: int | None = None) -> Slot:
         end = len(passage.words) if limit is None else limit
@@ -91,6 +92,7 @@ class Finder:
         passage: Passage,
         first: int,
         toward: Sequence[tuple[int | None, float]],
+        place: int = 0,
     ) -> Mention:
         """A mention quoted from word `first`, or the person's first word, to the person's last."""
         first, last = min(first, person.first), max(first + 1, person.last)
@@ -100,10 +102,8 @@ class Finder:
             person,
             passage.speaker,
             tuple((turns[turn].speaker, weight) for turn, weight in toward if turn is not None),
-            passage.quote(first, last),
-            passage.words[first].start,
-            passage.words[last - 1].end,
-            passage.source,
+            passage.evidence("name", first, last),
+            place,
             is_answer=self._answers(passage.turn),
             is_last=len(passage.words) - last <= 2,
         )
@@ -117,19 +117,21 @@ class Finder:
         for first, last in passage.find(self.phrases.introduction):
             if self._is_later(passage, first) or self._is_quoted(passage, first):
                 continue
-            people = read_people(self._slot(passage, last))
+            slot = self._slot(passage, last)
+            people = read_people(slot)
             for place, person in enumerate(people):
-                weight = introduction_weight(person, passage.is_cased)
+                weight = introduction_weight(person, slot.is_cased)
                 toward = self._next_voices(passage.turn, weight, place, len(people))
-                yield self._mention(Kind.INTRODUCTION, person, passage, first, toward)
+                yield self._mention(Kind.INTRODUCTION, person, passage, first, toward, place)
 
     def _reports(self, passage: Passage) -> Iterator[Mention]:
         """The name stands before the phrase: "Our correspondent Jane Doe has this report"."""
         for first, _ in passage.find(self.phrases.report):
             start = self._phrase_start(passage, first)
-            for person in read_people(self._slot(passage, start, first))[:1]:
+            slot = self._slot(passage, start, first)
+            for person in read_people(slot)[:1]:
                 if first - person.last <= 2 and person.is_described:
-                    weight = introduction_weight(person, passage.is_cased)
+                    weight = introduction_weight(person, slot.is_cased)
                     toward = self._next_voices(passage.turn, weight, 0, 1)
                     yield self._mention(Kind.INTRODUCTION, person, passage, start, toward)
 
@@ -297,10 +299,28 @@ class Finder:
         return [(before, 0.5 * weight), (after, 0.5 * weight)]
 
 
+def _distinct(mentions: Sequence[Mention]) -> list[Mention]:
+    """Of mentions that overlap, found as written and as heard, the one that says most."""
+    best: dict[tuple[Kind, str, int], list[Mention]] = defaultdict(list)
+    for mention in sorted(mentions, key=lambda mention: mention.evidence.start):
+        kept = best[mention.kind, mention.by, mention.place]
+        if not kept or mention.evidence.start >= kept[-1].evidence.end:
+            kept.append(mention)
+        elif _says(mention) > _says(kept[-1]):
+            kept[-1] = mention
+    return [mention for kept in best.values() for mention in kept]
+
+
+def _says(mention: Mention) -> tuple[bool, bool, int]:
+    person = mention.person
+    return person.role is not Role.UNKNOWN, bool(person.affiliation), len(mention.words)
+
+
 def _covers(mention: Mention, call: Call) -> bool:
     """Whether the call is part of what the mention quotes."""
     start = call.passage.words[call.person.first].start
-    return mention.by == call.passage.speaker and mention.start <= start < mention.end
+    said = mention.evidence
+    return mention.by == call.passage.speaker and said.start <= start < said.end
 
 
 def introduction_weight(person: Person, is_cased: bool) -> float:

@@ -106,9 +106,9 @@ def _posterior(scores: dict[tuple[str, int], float], voice: str, number: int) ->
 def _naming(person: Sequence[Mention], voice: str, confidence: float) -> Naming:
     pointing = [mention for mention in person if any(target == voice for target, _ in mention.toward)]
     placed = next((mention for mention in pointing if mention.person.affiliation), None)
-    quotes = [mention.evidence("name") for mention in pointing[:QUOTES]]
+    quotes = [mention.supporting("name") for mention in pointing[:QUOTES]]
     if placed:
-        quotes.append(placed.evidence("affiliation"))
+        quotes.append(placed.supporting("affiliation"))
     return Naming(_fullest(pointing), confidence, placed.person.affiliation if placed else "", tuple(quotes))
 
 

@@ -136,9 +136,10 @@ _GREETING = _any(
 _BE = r"(?:is|are|was|were|'s|do|does|did|has|have|had|can|could|will|would|should|might|exactly|about|kind)"
 _YOU = r"(?:you|we|they|he|she|it|this|there)"
 _QUESTION = _any(
+    r"(?<!say )(?<!says )(?<!know )(?<!knows )(?<!clear )(?<!about )(?<!of )(?<!is )(?<!see )"
     r"(?:what|how|why|who|when|where|which)"
     rf"(?: (?:much|many|far|long|big|likely|important|serious|kind of \w+))? {_BE}",
-    r"(?:what's|who's|how's|where's|why's)",
+    r"(?:what's|how's|where's|why's)",
     rf"(?:can|could|do|does|did|is|are|was|were|would|will|has|have|should) {_YOU}"
     r" (?!\w+ (?:been|be) said)\w+",
     r"(?:tell|talk to|walk|take) us(?: more| through| about)?|give us (?:a|your|some)",

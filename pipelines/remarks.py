@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.conversation import Conversation, Passage
+from pipelines.conversation import Conversation
 from pipelines.exchange import ASKING, Cue
 from pipelines.labels import Label, label_role
 from pipelines.mentions import Kind, Mention
+from pipelines.passages import Passage
 from pipelines.phrases import Phrases
-from pipelines.types import Evidence, Role
+from pipelines.types import Role
 
 OPENING_WORDS = 25
 """A welcome in the first words of a recording is for the audience."""
@@ -38,13 +39,16 @@ class Remarks:
     phrases: Phrases
     questions: Sequence[float]
 
-    def cues(self) -> Iterator[Cue]:
+    def cues(self) -> list[Cue]:
+        """All remarks, each once, whether it was found as written or as heard."""
+        cues: list[Cue] = []
         for passage in self.conversation.passages:
-            yield from self._own(passage)
-            yield from self._to_guests(passage)
-            yield from self._to_next(passage)
+            cues += self._own(passage)
+            cues += self._to_guests(passage)
+            cues += self._to_next(passage)
         for passage in self.conversation.texts:
-            yield from self._conversational(passage)
+            cues += self._conversational(passage)
+        return _distinct(cues)
 
     def _own(self, passage: Passage) -> Iterator[Cue]:
         hosting = 0.2 if self._answers(passage.turn) else 0.7
@@ -80,8 +84,7 @@ class Remarks:
         words = len(passage.words)
         found = list(passage.find(self.phrases.conversational))
         if words >= LEAST_WORDS and len(found) >= CONVERSATIONAL_SHARE * words:
-            evidence = _evidence(passage, *found[0])
-            yield Cue(passage.speaker, "converses", 1.0, evidence)
+            yield Cue(passage.speaker, "converses", 1.0, passage.evidence("role", *found[0]))
 
     def _found(
         self,
@@ -95,7 +98,7 @@ class Remarks:
         """A cue for each match from word `late` on, for who speaks unless for another `speaker`."""
         for first, last in passage.find(pattern):
             if first >= late:
-                yield Cue(speaker or passage.speaker, kind, amount, _evidence(passage, first, last))
+                yield Cue(speaker or passage.speaker, kind, amount, passage.evidence("role", first, last))
 
     def _answers(self, turn: int) -> bool:
         return turn > 0 and self.questions[turn - 1] >= ASKING
@@ -109,10 +112,22 @@ class Remarks:
         return cue.evidence.start < passage.words[OPENING_WORDS].start
 
 
+def _distinct(cues: Sequence[Cue]) -> list[Cue]:
+    """Without cues of one kind about one voice that overlap in time."""
+    kept: list[Cue] = []
+    ends: dict[tuple[str, str], float] = {}
+    for cue in sorted(cues, key=lambda cue: cue.evidence.start):
+        key = cue.speaker, cue.kind
+        if cue.evidence.start >= ends.get(key, 0.0):
+            kept.append(cue)
+            ends[key] = cue.evidence.end
+    return kept
+
+
 def mention_cues(mentions: Sequence[Mention]) -> Iterator[Cue]:
     """What introductions, calls and sign-offs say about the roles of who makes and who gets them."""
     for mention in mentions:
-        evidence = mention.evidence("role")
+        evidence = mention.supporting("role")
         if mention.kind is Kind.SELF:
             kind = "signs_off" if mention.is_last else "names_itself"
             yield Cue(mention.by, kind, 1.0, evidence)
@@ -132,8 +147,3 @@ def label_cues(labels: Sequence[Label], phrases: Phrases) -> Iterator[Cue]:
         role = label_role(label, phrases)
         if role is not Role.UNKNOWN:
             yield Cue(label.voice, f"labelled_{role.value}", 0.6, label.evidence)
-
-
-def _evidence(passage: Passage, first: int, last: int) -> Evidence:
-    start, end = passage.words[first].start, passage.words[last - 1].end
-    return Evidence("role", passage.quote(first, last), start, end, passage.source)

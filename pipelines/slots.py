@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from pipelines.conversation import Passage, Word
+from pipelines.passages import Passage, Word
 from pipelines.phrases import Phrases
 
 SLOT_WORDS = 40
@@ -58,15 +58,18 @@ class Slot:
 
     @property
     def is_cased(self) -> bool:
-        """Whether capitals mark names here."""
-        return self.passage.is_cased
+        """Whether capitals mark names here; what is only heard has none."""
+        return self.passage.is_cased and all(
+            word.is_written for word in self.words[self.first : self.first + 1]
+        )
 
     def run(self, index: int) -> int:
         """Where the name that starts at `index` ends; `index` where none starts."""
-        longest = NAME_WORDS if self.is_cased else CASELESS_NAME_WORDS
         end = index
-        while end < self.limit and end - index < longest and self._continues(index, end):
+        while end < self.limit and end - index < NAME_WORDS and self._continues(index, end):
             end += 1
+        if not (self.is_cased or self._leads_on(end)):
+            end = min(end, index + CASELESS_NAME_WORDS)
         while end > index and self.words[end - 1].plain in self.phrases.particles:
             end -= 1
         return end
@@ -127,11 +130,20 @@ class Slot:
         word = self.words[index]
         if index > start and (self.passage.pauses(index - 1) or self.words[index - 1].is_possessive):
             return False
-        if index > start and (self.broadcaster(index) or word.plain == self.words[index - 1].plain):
+        if index > start and (self.broadcaster(index) or self._is_repeated(start, index)):
             return False
         if index > start and word.plain in self.phrases.particles:
             return index + 1 < self.limit and self._is_name_word(index + 1)
         return self._is_name_word(index)
+
+    def _leads_on(self, index: int) -> bool:
+        """Whether a preposition shows that the words before it belong together."""
+        prepositions = self.phrases.at | self.phrases.of | self.phrases.place
+        return index < self.limit and self.words[index].plain in prepositions
+
+    def _is_repeated(self, start: int, index: int) -> bool:
+        """A name does not say a word twice; a second time begins a new sentence."""
+        return self.words[index].plain in {word.plain for word in self.words[start:index]}
 
     def _organisation_run(self, first: int) -> int:
         """Names of organisations also run over "of", "for" and the like, in front of another name word."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipelines.conversation import Passage
 from pipelines.introductions import Person
+from pipelines.passages import Passage
 from pipelines.phrases import Phrases
 from pipelines.slots import Slot
 from pipelines.types import Role, join_words
