@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, islice, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -255,8 +255,8 @@ def _free_time(
     last: int,
 ) -> float:
     """Seconds of speech for the units [first, last) that their neighbours and plainly heard words leave."""
-    before = [i for i in range(first - 1, -1, -1) if pairing.partner[i] >= 0][:NEIGHBOURS]
-    after = [i for i in range(last, len(need)) if pairing.partner[i] >= 0][:NEIGHBOURS]
+    before = list(islice((i for i in range(first - 1, -1, -1) if pairing.partner[i] >= 0), NEIGHBOURS))
+    after = list(islice((i for i in range(last, len(need)) if pairing.partner[i] >= 0), NEIGHBOURS))
     start = sides.start[pairing.partner[before[-1]]] if before else 0.0
     end = sides.end[pairing.partner[after[-1]]] if after else clock.duration
     low, high = (before[-1] if before else 0), (after[-1] + 1 if after else len(need))
