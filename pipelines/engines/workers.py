@@ -93,13 +93,18 @@ class _Worker:
             self._input.flush()
             done, answer = pickle.load(self._output)
         except (OSError, EOFError, pickle.UnpicklingError):
-            status = self._process.wait()
             raise EngineError(
-                f"{self._name} ended unexpectedly (exit status {status}): free some memory and run it again."
+                f"{self._name} ended unexpectedly ({self._exit_status()}): free some memory and try again."
             ) from None
         if not done:
-            raise EngineError(f"{self._name} failed: {answer}")
+            raise EngineError(f"{self._name} failed: {answer}.")
         return answer
+
+    def _exit_status(self) -> str:
+        try:
+            return f"exit status {self._process.wait(timeout=1)}"
+        except subprocess.TimeoutExpired:
+            return "it answers nonsense"
 
     def stop(self) -> None:
         self._process.kill()
