@@ -1,10 +1,11 @@
 """Recordings drawn as text, for tests: every column is 0.1 seconds.
 
-    said  |so is it true? >>Yes, it is. And|      ">>" is a caption mark, and takes no time
-    anna  |===============          ====|
-    ben   |              ==========         |     voices as a diarization has them
+    said  |so is it true?  >>Yes, it is. And|      ">>" is a caption mark, and takes no time
+    anna  |===============            =====|
+    ben   |               ============     |       voices as a diarization has them
 
-The words were heard as they are written, each from its first column to behind its last.
+The words were heard as they are written. A single space belongs to the word before it, so that fluent
+words leave no gap; more spaces are a pause.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from pipelines.types import (
 COLUMN = 0.1  # seconds
 ENGINE = EngineInfo(engine="drawn", version="1", model="", model_sha256="")
 
-_PIECE = re.compile(r">>|[^\s:]+:(?=\s|$)|[^\s:]\S*")
+_PIECE = re.compile(r"(?P<text>>>|\S+)( (?=\S))?")
 
 
 def draw_tokens(said: str) -> tuple[AlignedToken, ...]:
@@ -40,16 +41,15 @@ def draw_tokens(said: str) -> tuple[AlignedToken, ...]:
     tokens: list[AlignedToken] = []
     hidden = count = 0
     for piece in _PIECE.finditer(said):
-        kind = _kind(piece[0])
-        if kind is TokenKind.WORD:
-            columns, size, match = piece.span(), 1, Match.MATCHED
+        text, start, end = piece["text"], piece.start() - hidden, piece.end() - hidden
+        token = Token(text, *piece.span("text"), _kind(text))
+        if token.kind is TokenKind.WORD:
+            match, heard = Match.MATCHED, (count, count + 1)
+            count += 1
         else:
-            columns, size, match = (piece.start(), piece.start()), 0, Match.NOT_SPOKEN
-        start, end = ((column - hidden) * COLUMN for column in columns)
-        token = Token(piece[0], *piece.span(), kind)
-        tokens.append(AlignedToken(token, match, start, end, count, count + size, 1.0))
-        count += size
-        hidden += 0 if size else len(piece[0]) + said[piece.end() : piece.end() + 1].count(" ")
+            match, heard = Match.NOT_SPOKEN, (count, count)
+            hidden, end = hidden + len(piece[0]), start
+        tokens.append(AlignedToken(token, match, start * COLUMN, end * COLUMN, *heard, 1.0))
     return tuple(tokens)
 
 
