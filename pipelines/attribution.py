@@ -27,10 +27,10 @@ from pipelines.types import AlignedToken, Attribution, Diarization, Match, Speak
 
 Floats = npt.NDArray[np.float64]
 
-DOUBT = 0.01
+DOUBT = 0.03
 """Share of a token's time that any voice may have had unnoticed."""
 
-BLUR = 0.1
+BLUR = 0.3
 """Seconds by which diarization and word times are off."""
 
 BLUR_UNSURE = 0.4
@@ -39,13 +39,13 @@ BLUR_UNSURE = 0.4
 SURE = 0.6
 """Confidence of a match from which its times are taken at their word."""
 
-TRUST = 2.0
+TRUST = 3.0
 """Weight of each token's evidence: that of neighbours is not independent."""
 
-UNNOTICED = 0.5
+UNNOTICED = 1.0
 """Price of beginning a stretch in which the diarization is wrong."""
 
-UNNOTICED_SECOND = 1.5
+UNNOTICED_SECOND = 3.0
 """Price of each second of speech in such a stretch: short answers are missed, long ones are not."""
 
 PRESENCE = 20.0

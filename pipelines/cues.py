@@ -41,7 +41,7 @@ class Cue(StrEnum):
 
 SHORTEST_BREAK = 0.08  # seconds
 SHORTEST_PAUSE = 0.25  # seconds; ends a sentence that has no full stop
-EDGE_REACH = 0.4  # seconds
+EDGE_REACH = 0.5  # seconds
 
 SHORT_ANSWER = 4
 """Tokens of the longest short answer."""
@@ -65,17 +65,17 @@ ANSWERS = frozenset(
 """Words of short answers."""
 
 WEIGHTS = {
-    Cue.ALWAYS: -6.6,
+    Cue.ALWAYS: -6.5,
     Cue.SENTENCE: 0.7,
-    Cue.QUESTION: 3.1,
-    Cue.INSIDE: -2.0,
+    Cue.QUESTION: 3.2,
+    Cue.INSIDE: -2.1,
     Cue.CLAUSE: 0.3,
-    Cue.CAPITAL: 1.9,
+    Cue.CAPITAL: 2.0,
     Cue.OPENING: 1.2,
-    Cue.ANSWERED: 1.7,
-    Cue.UNCERTAIN: 1.2,
-    Cue.EDGE: 6.3,
-    Cue.EDGE_AT_BREAK: 1.6,
+    Cue.ANSWERED: 1.8,
+    Cue.UNCERTAIN: 1.0,
+    Cue.EDGE: 6.0,
+    Cue.EDGE_AT_BREAK: 1.7,
     Cue.MARK: 5.0,  # by hand: the interviews have none; whoever sets one means it
 }
 
