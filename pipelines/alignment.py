@@ -305,8 +305,7 @@ def _times(
         unheard = first + np.flatnonzero(spoken[first:last])
         opening = end[first - 1] if first else 0.0
         closing = start[last] if last < len(start) else clock.duration
-        edges = clock.share(opening, max(opening, closing), need[unheard])
-        start[unheard], end[unheard] = edges[:-1], edges[1:]
+        start[unheard], end[unheard] = clock.share(opening, max(opening, closing), need[unheard])
     return start, end
 
 
@@ -327,11 +326,12 @@ def _place(
     match = Match.NOT_SPOKEN
     for token, first, last in zip(sides.tokens, bounds[:-1], bounds[1:], strict=True):
         match = _match(token, pairing, spoken, first, last, match)
-        if match is Match.NOT_SPOKEN or first == last:
-            now = until
+        said = first + np.flatnonzero(spoken[first:last])
+        if len(said):
+            now = max(now, float(start[said[0]]))
+            until = max(until, now, float(end[said[-1]]))
         else:
-            now = max(now, float(start[first]))
-            until = max(until, now, float(end[last - 1]))
+            now = until
         left, right = _heard_range(sides, pairing, first, last)
         yield AlignedToken(
             token, match, now, until, left, right, _confidence(sides, pairing, match, first, last)

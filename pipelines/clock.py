@@ -9,6 +9,11 @@ import numpy.typing as npt
 
 from pipelines.types import Span
 
+Floats = npt.NDArray[np.float64]
+
+INSTANT = 1e-6
+"""Seconds; keeps what ends at a pause in front of it, and what starts there behind it."""
+
 
 class SpeechClock:
     """How much speech lies between two moments, and at which moment a given amount has been said."""
@@ -24,15 +29,25 @@ class SpeechClock:
         self._edges = np.array([*edges, self.duration])
         self._said = np.array([*said, said[-1]])
 
-    def share(self, start: float, end: float, need: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Edges, shape (len(need) + 1,), of consecutive stretches whose speech is in proportion to `need`."""
+    def share(self, start: float, end: float, need: Floats) -> tuple[Floats, Floats]:
+        """Starts and ends, shape (len(need),), of consecutive stretches whose speech is in proportion to `need`.
+
+            speech   ======      ======
+            need 1:1 [----]      [----]    a pause lies between two stretches, in neither
+        """
         portion = np.concatenate([[0.0], np.cumsum(need)]) / max(float(need.sum()), 1e-9)
         low, high = np.interp([start, end], self._edges, self._said)
         if high - low < 1e-3:
-            return np.asarray(start + portion * (end - start))
-        edges = np.interp(low + portion * (high - low), self._said, self._edges)
-        clipped: npt.NDArray[np.float64] = np.clip(edges, start, end)
-        return clipped
+            edges = np.clip(start + portion * (end - start), start, end)
+            return edges[:-1], edges[1:]
+        said = low + portion * (high - low)
+        starts = self._moment(said[:-1] + INSTANT).clip(start, end)
+        ends = self._moment(said[1:] - INSTANT).clip(start, end)
+        return starts, np.maximum(starts, ends)
+
+    def _moment(self, said: Floats) -> Floats:
+        """When so many seconds have been spoken."""
+        return np.interp(said, self._said, self._edges)
 
     def between(self, start: float, end: float) -> float:
         """Seconds of speech in [start, end]."""
