@@ -33,5 +33,5 @@ def serialize(transcript: Transcript, format: str) -> str:
     unknown format.
     """
     if format not in FORMATS:
-        raise OptionError(f"there is no format {format!r}: choose from {', '.join(FORMATS)}")
+        raise OptionError(f"There is no format {format!r}: choose from {', '.join(FORMATS)}.")
     return FORMATS[format](transcript).encode("utf-8", "replace").decode("utf-8")

@@ -31,7 +31,7 @@ M = TypeVar("M", Finding, Correction)
 MISSING_WORDS = 12
 """How many of the words that were heard and not supplied stand in the text; the note has all."""
 
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def plain(text: str) -> str:

@@ -51,7 +51,7 @@ def times(name: str, number: int, *values: str) -> tuple[float, ...]:
         result = (math.nan,)
     if not all(0 <= value < math.inf for value in result):
         raise TextError(
-            f"line {number} of this {name} has a time that is no number of seconds: {' '.join(values)}"
+            f"Line {number} of this {name} has times that are no seconds: correct {' '.join(values)!r}."
         )
     return result
 
@@ -60,5 +60,5 @@ def check_single(name: str, recordings: Sequence[str]) -> None:
     """Raises TextError where lines of several recordings are mixed."""
     if len(set(recordings)) > 1:
         raise TextError(
-            f"this {name} mixes {len(set(recordings))} recordings: give one that holds a single recording"
+            f"This {name} mixes {len(set(recordings))} recordings: give one that holds a single recording."
         )

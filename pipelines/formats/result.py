@@ -39,6 +39,8 @@ from pipelines.types import (
 
 SCHEMA = "turnwise/1"
 
+_REMEDY = "give the result.json that this version of turnwise wrote."
+
 T = TypeVar("T")
 Object = dict[str, Any]
 
@@ -56,20 +58,20 @@ def parse(text: str) -> Transcript:
     try:
         result = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise TextError(f"this is no result.json, because it is no JSON: {error}") from error
+        raise TextError(f"This is no result.json, since it is no JSON ({error}): {_REMEDY}") from error
     version = result.get("schema") if isinstance(result, dict) else None
     if version != SCHEMA:
         raise TextError(
-            f"this is no result.json of version {SCHEMA}: its `schema` is {json.dumps(version)[:40]}"
+            f"This is no result of version {SCHEMA} (its `schema` is {json.dumps(version)[:40]}): {_REMEDY}"
         )
     try:
         return _transcript(result)
     except KeyError as error:
         raise TextError(
-            f"this result.json does not follow the schema {SCHEMA}: {error} is missing"
+            f"This result does not follow the schema {SCHEMA} ({error} is missing): {_REMEDY}"
         ) from error
     except (TypeError, ValueError, OverflowError) as error:
-        raise TextError(f"this result.json does not follow the schema {SCHEMA}: {error}") from error
+        raise TextError(f"This result does not follow the schema {SCHEMA} ({error}): {_REMEDY}") from error
 
 
 # --------------------------------------------------------------------------- writing

@@ -35,7 +35,7 @@ def parse(text: str) -> tuple[SpeakerSegment, ...]:
     for number, line in nist.lines(text):
         kind, *fields = line.split()
         if len(fields) not in {8, 9}:
-            raise TextError(f"line {number} is no RTTM, which has 10 fields: {line[:80]}")
+            raise TextError(f"Line {number} is no RTTM, which has 10 fields: correct {line[:80]!r}.")
         if kind == "SPEAKER":
             onset, duration = nist.times("RTTM", number, fields[2], fields[3])
             segments.append(SpeakerSegment(onset, round(onset + duration, 6), fields[6]))

@@ -45,11 +45,11 @@ def parse(text: str) -> tuple[Utterance, ...]:
         fields = line.split(maxsplit=5)
         if len(fields) < 5:
             raise TextError(
-                f"line {number} is no STM, which has a speaker, two times and a text: {line[:80]}"
+                f"Line {number} is no STM, which has a speaker, two times and a text: correct {line[:60]!r}."
             )
         start, end = nist.times("STM", number, fields[3], fields[4])
         if end < start:
-            raise TextError(f"line {number} of this STM ends before it begins: {line[:80]}")
+            raise TextError(f"Line {number} of this STM ends before it begins: correct {line[:60]!r}.")
         words = _LABEL.sub("", "".join(fields[5:]))
         utterances.append(Utterance(fields[2], start, end, one_line(words)))
         recordings.append(fields[0])

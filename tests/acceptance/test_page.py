@@ -107,7 +107,7 @@ def test_the_keyboard_moves_from_word_to_word_and_plays(browser: Chromium, folde
 def test_the_readings_change_places(browser: Chromium, folder: Path) -> None:
     show(browser, folder, sample())
     text = "document.querySelector('.turn > p').innerText"
-    assert "Lks" in browser.evaluate(text)
+    browser.wait(f"{text}.includes('Lks')")  # a turn has no inner text before it is painted
     assert "Storm warning" in browser.evaluate(text)
     browser.click(".reading label:last-child")
     assert "Talks began" in browser.evaluate(text)

@@ -57,9 +57,9 @@ ids = st.sampled_from(["S1", "S2", "a speaker", "<b>"])
 
 @st.composite
 def script(draw: st.DrawFn) -> list[Said]:
-    """Up to 25 tokens of any kind and match."""
+    """Up to 14 tokens of any kind and match."""
     items = []
-    for text in draw(st.lists(words, max_size=25)):
+    for text in draw(st.lists(words, max_size=14)):
         match = draw(st.sampled_from(Match))
         if match is Match.NOT_SPOKEN:
             items.append(Said(text, "", "", match, draw(st.sampled_from(TokenKind))))

@@ -18,7 +18,7 @@ def test_every_format_of_the_design_is_there() -> None:
 
 
 def test_an_unknown_format_names_the_known_ones() -> None:
-    with pytest.raises(OptionError, match="no format 'docx': choose from json, txt, vtt"):
+    with pytest.raises(OptionError, match="There is no format 'docx': choose from json, txt, vtt"):
         serialize(sample(), "docx")
 
 
