@@ -56,7 +56,7 @@ RULES = (
     (r"(?<=[aeiouy][^aeiouy])us$|(?<=[aeiouy][^aeiouy][^aeiouy])us$", "AH S"),
     (r"(?<=[^aeiouy])e(?=s$)|(?<=[aeiouy][^aeiouy])e$|(?<=[aeiouy][^aeiouy][^aeiouy])e$", ""),
     (r"(?<=[^aeiouy])a(?=s?$)", "AH"),
-    (r"(?<=[aiouy])s$", "Z"),
+    (r"(?<=[aioybdglmnrvw])s$|(?<=[bdglmnrvwz]e)s$", "Z"),
     (r"mb(?=s?$)", "M"),
     # several letters, one sound
     (r"eigh", "EY"),
@@ -88,7 +88,7 @@ RULES = (
     (r"x", "K S"),
     (r"tz", "T S"),
     (r"zz?", "Z"),
-    (r"(?<=[aeiouy])s(?=[aeiouy])|(?<=[bdgmnrv])s$", "Z"),
+    (r"(?<=[aeiouy])s(?=[aeiouy])", "Z"),
     (r"ss?", "S"),
     # vowels before r
     (r"air|are(?=s?$)", "EH R"),
