@@ -14,7 +14,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Pairs = npt.NDArray[np.int64]
 
-_NEVER = np.float32(-1e9)
+_NEVER = np.float32(-np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,8 @@ def best_pairs(score: Floats, rows: Gaps, columns: Gaps) -> Pairs:
     """
     if 0 in score.shape:
         return np.empty((0, 2), dtype=np.int64)
+    if score.shape[0] > score.shape[1]:  # the table is filled row by row: few long rows are faster
+        return best_pairs(score.T, columns, rows)[:, ::-1]
     return _trace(*_fill(score, rows, columns), rows, columns)
 
 
