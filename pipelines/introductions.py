@@ -165,12 +165,14 @@ def _role(slot: Slot, parts: Sequence[Part], name: Part) -> Role:
     occupations = _occupations(parts)
     roles = [slot.phrases.occupation(slot.words[part.first].plain) for part in occupations]
     known = [role for role in roles if role is not None]
+    owners = [part for part in parts if part.chunk is Chunk.OWNER and part.last <= name.first]
+    house = any(slot.is_broadcaster(part) for part in owners)
+    if house and all(slot.words[part.first].plain in slot.phrases.vague for part in occupations):
+        return Role.CORRESPONDENT
     if known:
         lead = {word.plain for word in slot.words[slot.first : occupations[0].first]}
         return Role.ANALYST if lead & slot.phrases.former else known[0]
-    owners = [part for part in parts if part.chunk is Chunk.OWNER and part.last == name.first]
-    house = any(slot.broadcaster(part.first) for part in owners)
-    return Role.CORRESPONDENT if house else Role.UNKNOWN
+    return Role.UNKNOWN
 
 
 def _written(words: Sequence[Word]) -> str:

@@ -11,6 +11,7 @@ People who are only talked about stand in none of these places and name nobody.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +23,14 @@ from pipelines.introductions import Person, read_people
 from pipelines.passages import Passage, plain_words
 from pipelines.phrases import Phrases
 from pipelines.slots import Slot
-from pipelines.types import Evidence, Role, join_words
+from pipelines.types import Evidence, Role, Span, join_words
 from pipelines.vocatives import Call, find_calls
 
 THANKED_WORDS = 14
 """A name before "thank you" stands at most so far in front of it."""
 SIGN_OFF_WORDS = 8
+SURE = 1.5
+"""From this weight on, a mention makes a name known, so that a call may be heard in it elsewhere."""
 
 
 class Kind(IntEnum):
@@ -36,8 +39,9 @@ class Kind(IntEnum):
     LABEL = 0
     INTRODUCTION = 1
     SELF = 2
-    THANKS = 3
-    VOCATIVE = 4
+    SIGN_OFF = 3
+    THANKS = 4
+    VOCATIVE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,6 @@ class Mention:
     evidence: Evidence
     place: int = 0  # among the people that one phrase introduces
     is_answer: bool = False  # said in answer to a question
-    is_last: bool = False  # the turn ends with it
 
     def supporting(self, decision: str) -> Evidence:
         """The quote as evidence for another decision: "role", "name" or "affiliation"."""
@@ -105,7 +108,6 @@ class Finder:
             passage.evidence("name", first, last),
             place,
             is_answer=self._answers(passage.turn),
-            is_last=len(passage.words) - last <= 2,
         )
 
     def _answers(self, turn: int) -> bool:
@@ -117,12 +119,28 @@ class Finder:
         for first, last in passage.find(self.phrases.introduction):
             if self._is_later(passage, first) or self._is_quoted(passage, first):
                 continue
-            slot = self._slot(passage, last)
-            people = read_people(slot)
-            for place, person in enumerate(people):
-                weight = introduction_weight(person, slot.is_cased)
-                toward = self._next_voices(passage.turn, weight, place, len(people))
-                yield self._mention(Kind.INTRODUCTION, person, passage, first, toward, place)
+            for reading, begin, start in self._readings(passage, first, last):
+                yield from self._introduced(reading, begin, start)
+
+    def _introduced(self, passage: Passage, first: int, start: int) -> Iterator[Mention]:
+        slot = self._slot(passage, start)
+        people = read_people(slot)
+        for place, person in enumerate(people):
+            weight = introduction_weight(person, slot.is_cased)
+            toward = self._next_voices(passage.turn, weight, place, len(people))
+            yield self._mention(Kind.INTRODUCTION, person, passage, first, toward, place)
+
+    def _readings(self, passage: Passage, first: int, last: int) -> list[tuple[Passage, int, int]]:
+        """The phrase in words [first, last) and the slot after it, as written and as heard.
+
+        A phrase that was heard finds the slot, but the names in it are better written than heard.
+        """
+        text = self.conversation.texts[passage.turn]
+        places = [word.place for word in passage.words[last : last + 2] if word.is_written]
+        if passage is text or not places:
+            return [(passage, first, last)]
+        begin = min((word.place for word in passage.words[first:last] if word.is_written), default=places[0])
+        return [(text, begin, places[0]), (passage, first, last)]
 
     def _reports(self, passage: Passage) -> Iterator[Mention]:
         """The name stands before the phrase: "Our correspondent Jane Doe has this report"."""
@@ -202,10 +220,14 @@ class Finder:
         for first, _ in passage.find(self.phrases.thanks):
             start = self._clause_start(passage, max(first - 1, 0))
             if person := self._bare_person(passage, start, first):
-                yield self._mention(Kind.THANKS, person, passage, person.first, [(before, 2.0)])
+                yield self._mention(
+                    Kind.THANKS, person, passage, person.first, [(before, thanks_weight(person))]
+                )
         for first, _ in passage.find(self.phrases.farewell):
             if person := self._bare_person(passage, self._clause_start(passage, first), first):
-                yield self._mention(Kind.THANKS, person, passage, person.first, [(before, 2.0)])
+                yield self._mention(
+                    Kind.THANKS, person, passage, person.first, [(before, thanks_weight(person))]
+                )
 
     def _bare_person(self, passage: Passage, start: int, limit: int) -> Person | None:
         """The person of words [start, limit), if these do nothing but name somebody."""
@@ -248,7 +270,7 @@ class Finder:
         for first in range(start, len(passage.words) - 2):
             person = self._signed(passage, first)
             if person:
-                yield self._mention(Kind.SELF, person, passage, first, [(passage.turn, 3.0)])
+                yield self._mention(Kind.SIGN_OFF, person, passage, first, [(passage.turn, 3.0)])
                 return
 
     def _signed(self, passage: Passage, first: int) -> Person | None:
@@ -268,18 +290,26 @@ class Finder:
 
     def _vocatives(self, found: Sequence[Mention]) -> list[Mention]:
         """Names in front of what is said to their bearers; an unknown name must never be talked about."""
-        known = frozenset(word for mention in found for word in mention.words if len(word) > 2)
+        known = frozenset(
+            word
+            for mention in found
+            for word in mention.words
+            if len(word) > 2 and any(weight >= SURE for _, weight in mention.toward)
+        )
         calls = [
             call
             for passage in self.conversation.passages
             for call in find_calls(passage, self.phrases, known)
         ]
         talked_about = self._talked_about(calls)
+        spans: dict[str, list[Span]] = defaultdict(list)
+        for mention in sorted(found, key=lambda mention: mention.evidence.start):
+            spans[mention.by].append(Span(mention.evidence.start, mention.evidence.end))
         return [
             self._mention(Kind.VOCATIVE, call.person, call.passage, call.first, self._spoken_to(call))
             for call in calls
             if (call.is_known or not plain_words(call.person.name) & talked_about)
-            and not any(_covers(mention, call) for mention in found)
+            and not _is_quoted_in(spans[call.passage.speaker], call)
         ]
 
     def _talked_about(self, calls: Sequence[Call]) -> set[str]:
@@ -316,17 +346,22 @@ def _says(mention: Mention) -> tuple[bool, bool, int]:
     return person.role is not Role.UNKNOWN, bool(person.affiliation), len(mention.words)
 
 
-def _covers(mention: Mention, call: Call) -> bool:
-    """Whether the call is part of what the mention quotes."""
+def _is_quoted_in(spans: Sequence[Span], call: Call) -> bool:
+    """Whether the call is part of an introduction, thanks or the like that spans, ordered by start, hold."""
     start = call.passage.words[call.person.first].start
-    said = mention.evidence
-    return mention.by == call.passage.speaker and said.start <= start < said.end
+    at = bisect_right(spans, start, key=lambda span: span.start)
+    return any(start < span.end for span in spans[max(at - 3, 0) : at])
 
 
 def introduction_weight(person: Person, is_cased: bool) -> float:
     """How surely words in the place of an introduction name somebody: "Jane Doe, professor at …" surely,
     a single bare word ("turn to Ukraine") hardly."""
-    words = len(person.name.split())
-    bare = 2.2 if words > 1 else 0.8
-    weight = 3.0 if person.is_described else bare
+    single = len(person.name.split()) == 1
+    described, bare = (2.0, 0.8) if single else (3.0, 2.2)
+    weight = described if person.is_described else bare
     return weight if is_cased else 0.7 * weight
+
+
+def thanks_weight(person: Person) -> float:
+    """How surely words beside "thank you" name the one who is thanked."""
+    return 2.0 if person.is_described or len(person.name.split()) > 1 else 1.4

@@ -89,7 +89,7 @@ def _scores(person: Sequence[Mention]) -> dict[str, float]:
     for mention in person:
         for voice, weight in mention.toward:
             scores[voice] += weight
-    own = {mention.by for mention in person if mention.kind is Kind.SELF}
+    own = {mention.by for mention in person if mention.kind in (Kind.SELF, Kind.SIGN_OFF)}
     for by in {mention.by for mention in person} - own:
         if by in scores:
             scores[by] += NOT_ONESELF

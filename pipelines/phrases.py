@@ -7,7 +7,8 @@ A language without a table gets decisions from structure alone.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from pipelines.types import Role
 
@@ -45,6 +46,8 @@ class Phrases:
     conversational: re.Pattern[str] = NEVER  # speech to somebody: "I", "you", "um"; reports are read without
 
     occupations: tuple[tuple[Role, frozenset[str]], ...] = ()
+    vague: frozenset[str] = frozenset()  # occupations in the house of a broadcaster and outside
+    house: re.Pattern[str] = NEVER  # then the name of the broadcaster
     former: frozenset[str] = frozenset()  # turns a reporter into a guest
     broadcasters: re.Pattern[str] = NEVER
     labels: tuple[tuple[Role, re.Pattern[str]], ...] = ()  # what a label says when it is no name
@@ -63,6 +66,12 @@ class Phrases:
     common: frozenset[str] = frozenset()  # no part of any name …
     also_names: frozenset[str] = frozenset()  # … but these, with a capital inside a sentence
 
+    def with_broadcasters(self, names: Collection[str]) -> Phrases:
+        """The table with more broadcasters, in plain form."""
+        if not names:
+            return self
+        return replace(self, broadcasters=_names(self.broadcasters.pattern, *map(re.escape, sorted(names))))
+
     def occupation(self, plain: str) -> Role | None:
         """The role that a word for an occupation suggests."""
         return next((role for role, words in self.occupations if plain in words), None)
@@ -74,6 +83,11 @@ def _words(text: str) -> frozenset[str]:
 
 def _any(*alternatives: str) -> re.Pattern[str]:
     return re.compile(r"\b(?:" + "|".join(alternatives) + r")(?![\w'-])")
+
+
+def _names(*alternatives: str) -> re.Pattern[str]:
+    """Also as owners: "dw's"."""
+    return re.compile(r"\b(?:" + "|".join(alternatives) + r")(?:'s)?(?![\w'-])")
 
 
 _NOW = (
@@ -272,8 +286,10 @@ ENGLISH = Phrases(
     of_expert=_OF_EXPERT,
     conversational=_CONVERSATIONAL,
     occupations=((Role.CORRESPONDENT, _REPORTERS), (Role.ANALYST, _EXPERTS)),
+    vague=_words("chief head"),
+    house=_any(r"welcome (?:back )?to|watching|listening to|you're with"),
     former=_words("former ex-"),
-    broadcasters=_any(
+    broadcasters=_names(
         r"bbc(?: news)?|dw(?: news)?|cnn|sky news|npr|abc|cbs|nbc|itv|pbs|cbc|msnbc|"
         r"bloomberg|reuters|euronews|afp|ap|rte|voa|wdr|zdf|ard|"
         r"al jazeera|france 24|deutsche welle|channel 4|radio free europe|fox news"
@@ -314,7 +330,9 @@ ENGLISH = Phrases(
         "yeah well about on after before when where says said has had will"
     ),
     common=_COMMON,
-    also_names=_words("will may april june august"),
+    also_names=_words(
+        "will may april june august morning evening world today night news report programme week"
+    ),
 )
 
 TABLES = {"en": ENGLISH}

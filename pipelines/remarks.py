@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pipelines.conversation import Conversation
 from pipelines.exchange import ASKING, Cue
+from pipelines.introductions import Person
 from pipelines.labels import Label, label_role
 from pipelines.mentions import Kind, Mention
 from pipelines.passages import Passage
@@ -28,6 +29,7 @@ LEAST_WORDS = 30
 CONVERSATIONAL_SHARE = 0.02
 """This share of "I", "you", "um" is no reading aloud."""
 
+OWN = {Kind.SELF: "names_itself", Kind.SIGN_OFF: "signs_off"}
 INTRODUCED = {Role.CORRESPONDENT: "introduced_reporter", Role.ANALYST: "introduced_expert"}
 
 
@@ -128,17 +130,21 @@ def mention_cues(mentions: Sequence[Mention]) -> Iterator[Cue]:
     """What introductions, calls and sign-offs say about the roles of who makes and who gets them."""
     for mention in mentions:
         evidence = mention.supporting("role")
-        if mention.kind is Kind.SELF:
-            kind = "signs_off" if mention.is_last else "names_itself"
-            yield Cue(mention.by, kind, 1.0, evidence)
+        if mention.kind in OWN:
+            yield Cue(mention.by, OWN[mention.kind], 1.0, evidence)
         if mention.kind is Kind.VOCATIVE and mention.is_answer:
             yield Cue(mention.by, "calls_by_name", 1.0, evidence)
         for voice, weight in mention.toward:
-            introduced = INTRODUCED.get(mention.person.role)
+            introduced = _introduced_as(mention.person)
             if introduced and mention.kind in (Kind.INTRODUCTION, Kind.THANKS):
                 yield Cue(voice, introduced, min(1.0, weight / 3.0), evidence)
             if mention.kind is Kind.INTRODUCTION:
                 yield Cue(mention.by, "introduces", min(1.0, weight / 3.0), evidence)
+
+
+def _introduced_as(person: Person) -> str:
+    """The kind of cue; who only belongs somewhere is a guest, and a name alone says nothing."""
+    return INTRODUCED.get(person.role, "introduced_guest" if person.affiliation else "")
 
 
 def label_cues(labels: Sequence[Label], phrases: Phrases) -> Iterator[Cue]:

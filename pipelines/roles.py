@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from pipelines.conversation import read_conversation
 from pipelines.exchange import Cue, question_strengths, structural_cues
+from pipelines.house import add_house
 from pipelines.labels import label_mention, read_labels
 from pipelines.mentions import Finder
 from pipelines.naming import Naming, name_voices
@@ -39,7 +40,7 @@ WEIGHTS: Mapping[str, Weights] = {
     "asked":            (-1.0, 0.9, 1.0, -1.5, -0.3),
     "hub":              (1.0, -0.5, -0.5, -0.5, -0.5),
     "reports":          (-0.8, 0.2, -0.8, 2.4, -0.3),
-    "clip":             (-1.5, -0.8, -0.8, -1.0, 2.2),
+    "clip":             (-1.5, -0.8, -0.8, -1.0, 2.6),
     "brief":            (-1.5, -1.5, -1.5, -1.5, -0.5),
     "faces_the_press":  (-2.0, -3.0, -2.5, -2.0, 1.0),
     "of_the_press":     (-3.0, -0.5, -1.0, -1.0, 1.0),
@@ -55,7 +56,8 @@ WEIGHTS: Mapping[str, Weights] = {
     "introduced_reporter": (-1.5, 3.0, -1.0, 0.5, -1.0),
     "introduced_expert": (-2.0, -1.0, 3.0, -1.0, 0.3),
     "names_itself":     (1.4, 0.3, -0.7, -0.7, -0.7),
-    "signs_off":        (-0.5, 3.5, -1.0, 1.0, -1.0),
+    "introduced_guest": (-1.5, -0.5, 1.8, -0.8, 0.2),
+    "signs_off":        (-1.0, 4.5, -1.0, 1.0, -1.0),
     "labelled_anchor":  (5.0, -2.0, -2.0, -2.0, -2.0),
     "labelled_correspondent": (-2.0, 5.0, -2.0, -1.0, -2.0),
     "labelled_analyst": (-2.0, -2.0, 5.0, -2.0, -1.0),
@@ -85,13 +87,15 @@ def assign_roles(
 ) -> tuple[Speaker, ...]:
     """Every voice of the attribution and the turns once, in order of first appearance.
 
-    `role_confidence` is the posterior of the role given, UNKNOWN included. `affiliation` is the organisation
-    as the text gives it, without the person's position there ("DW" of "DW's Riga bureau chief"). Evidence
-    from words quotes them as written; evidence from "structure" describes who did what. Languages without
-    a table in `phrases` get roles from structure, and names only from labels.
+    `role_confidence` is the posterior of the role given, of UNKNOWN that of anything but the best role.
+    `affiliation` is the organisation as the text gives it, without the person's position there ("DW" of
+    "DW's Riga bureau chief"). Evidence from words quotes them as written; evidence from "structure"
+    describes who did what. Languages without a table in `phrases` get roles from structure, and names only
+    from labels.
     """
     phrases = phrases_for(heard.language)
     conversation = read_conversation(turns, tokens, heard)
+    phrases = add_house(phrases, conversation)
     labels = list(read_labels(tokens, attribution))
     questions = question_strengths(conversation, phrases)
     mentions = Finder(conversation, phrases, questions).mentions()
@@ -131,12 +135,12 @@ def _speaker(
     talk: float,
     count: int,
 ) -> Speaker:
-    best = int(np.argmax(posterior))
+    best, confidence = _decide(posterior)
     evidence = [*_reasons(cues, best), *naming.evidence]
     return Speaker(
         voice,
         ROLES[best],
-        float(posterior[best]),
+        confidence,
         naming.name,
         naming.confidence,
         naming.affiliation,
@@ -144,6 +148,14 @@ def _speaker(
         talk,
         count,
     )
+
+
+def _decide(posterior: npt.NDArray[np.float64]) -> tuple[int, float]:
+    """The best role and its posterior; UNKNOWN unless it is more likely than all others together."""
+    best = int(np.argmax(posterior))
+    if posterior[best] > 0.5:
+        return best, float(posterior[best])
+    return ROLES.index(Role.UNKNOWN), float(1.0 - posterior[:-1].max())
 
 
 def _reasons(cues: Sequence[Cue], role: int) -> list[Evidence]:

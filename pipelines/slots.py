@@ -74,6 +74,20 @@ class Slot:
             end -= 1
         return end
 
+    def organisation_run(self, first: int) -> int:
+        """Names of organisations also run over "of", "for" and the like, in front of another name word."""
+        end = first
+        while end < self.limit and end - first < ORGANISATION_WORDS:
+            if end > first and self.passage.pauses(end - 1):
+                break
+            if self._is_organisation_word(end):
+                end += 1
+            elif end > first and self._joins(first, end):
+                end += 2 if self._is_organisation_word(end + 1) else 3
+            else:
+                break
+        return min(end, self.limit)
+
     @property
     def words(self) -> tuple[Word, ...]:
         """The words of the passage."""
@@ -113,7 +127,7 @@ class Slot:
         phrases, first = self.phrases, index + 1
         while first < self.limit and self.words[first].plain in phrases.articles:
             first += 1
-        last = self._organisation_run(first)
+        last = self.organisation_run(first)
         if last == first:
             return None
         if preposition in phrases.place:
@@ -144,20 +158,6 @@ class Slot:
     def _is_repeated(self, start: int, index: int) -> bool:
         """A name does not say a word twice; a second time begins a new sentence."""
         return self.words[index].plain in {word.plain for word in self.words[start:index]}
-
-    def _organisation_run(self, first: int) -> int:
-        """Names of organisations also run over "of", "for" and the like, in front of another name word."""
-        end = first
-        while end < self.limit and end - first < ORGANISATION_WORDS:
-            if end > first and self.passage.pauses(end - 1):
-                break
-            if self._is_organisation_word(end):
-                end += 1
-            elif end > first and self._joins(first, end):
-                end += 2 if self._is_organisation_word(end + 1) else 3
-            else:
-                break
-        return min(end, self.limit)
 
     def _joins(self, first: int, index: int) -> bool:
         """Whether a small word continues the name: "of", "in" after "University", "and" after "for"."""
@@ -201,6 +201,10 @@ class Slot:
         if any(word.plain in self.phrases.organisations for word in words) or self.broadcaster(first):
             return True
         return self.is_cased and all(word.is_initialism for word in words)
+
+    def is_broadcaster(self, part: Part) -> bool:
+        """Whether the whole part is a broadcaster's name."""
+        return self.broadcaster(part.first) == part.last
 
     def broadcaster(self, index: int) -> int | None:
         """Where the broadcaster's name that starts at `index` ends."""
