@@ -4,6 +4,7 @@
 <ins class="missing">       heard here, not in the text
 <span class="differs">      heard as another word
 <span class="was"> <span class="now">   a correction: the supplied reading, the corrected one
+                            ("now changed" where more than punctuation and case changes)
 <span data-t="12.34">       a spoken word and its time
 """
 
@@ -55,56 +56,60 @@ class TurnMarkup:
 
     def write(self, start: int, end: int) -> str:
         """Tokens [start, end); what was heard after the last token of all stands behind it."""
-        pieces = [self._run(list(run)) for _, run in groupby(range(start, end), self._marks)]
+        pieces = [self._found(list(run)) for _, run in groupby(range(start, end), self._finding_of)]
         if end == len(self._tokens) > 0:
             pieces.append(self._before(end))
         return "".join(pieces).strip()
 
-    def _marks(self, index: int) -> tuple[object, ...]:
-        """What a token's markup depends on: tokens that agree in it share their elements."""
-        begins = index if index in self._missing or index in self._inserted else -1
-        finding, correction = self._finding.get(index), self._correction.get(index)
-        token = self._tokens[index]
-        return id(finding), id(correction), token.match is Match.NOT_SPOKEN, token.token.kind, begins
+    def _finding_of(self, index: int) -> tuple[object, ...]:
+        """Tokens that agree in this share the element of their finding."""
+        aligned = self._tokens[index]
+        unspoken = aligned.match is Match.NOT_SPOKEN
+        aside = unspoken and aligned.token.kind is not TokenKind.WORD
+        finding = self._finding.get(index)
+        return id(finding), aside, unspoken and finding is None
 
-    def _run(self, run: Sequence[int]) -> str:
+    def _found(self, run: Sequence[int]) -> str:
+        """Tokens of one finding, or of none, in its element."""
         first = run[0]
-        text = "".join(self._word(index, index == first) for index in run)
-        text = self._found(first, text)
-        correction = self._correction.get(first)
-        if correction:
-            text = f'<span class="was">{text}</span>'
-            text += _now(correction, self._tokens[first]) if first == correction.token_start else ""
-        return self._before(first) + self._gap(first) + text
+        _, aside, unexplained = self._finding_of(first)
+        parts = [list(part) for _, part in groupby(run, lambda index: id(self._correction.get(index)))]
+        text = "".join(self._gap(part[0], first) + self._corrected(part) for part in parts)
+        if aside:
+            text = f'<span class="aside">{text}</span>'
+        elif unexplained:
+            text = f'<del class="not_spoken" data-note="Not spoken">{text}</del>'
+        elif first in self._finding:
+            text = _marked(self._finding[first], text)
+        return self._lead(first) + text
 
-    def _word(self, index: int, first: bool) -> str:
+    def _corrected(self, part: Sequence[int]) -> str:
+        """Tokens of one correction, or of none, in both readings."""
+        first = part[0]
+        text = "".join(self._gap(index, first) + self._word(index) for index in part)
+        correction = self._correction.get(first)
+        if correction is None:
+            return text
+        now = _now(correction, self._tokens[first]) if first == correction.token_start else ""
+        return f'<span class="was">{text}</span>{now}'
+
+    def _word(self, index: int) -> str:
         token = self._tokens[index]
         text = plain(token.token.text)
-        if token.match is not Match.NOT_SPOKEN:
-            text = f'<span data-t="{token.start:.2f}">{text}</span>'
-        return text if first else self._gap(index) + text
+        return text if token.match is Match.NOT_SPOKEN else f'<span data-t="{token.start:.2f}">{text}</span>'
 
-    def _gap(self, index: int) -> str:
+    def _gap(self, index: int, first: int) -> str:
+        """The lead of a token inside an element; that of the first stands in front of the element."""
+        return self._lead(index) if index != first else ""
+
+    def _lead(self, index: int) -> str:
+        """What stands in front of a token: what was heard there, what is inserted, a blank."""
         tokens = self._tokens
         glued = index > 0 and tokens[index - 1].token.char_end == tokens[index].token.char_start
-        return "" if glued else " "
-
-    def _found(self, index: int, text: str) -> str:
-        """The text of one run inside the element of its finding."""
-        token, finding = self._tokens[index], self._finding.get(index)
-        unspoken = token.match is Match.NOT_SPOKEN
-        if unspoken and token.token.kind is not TokenKind.WORD:
-            return f'<span class="aside">{text}</span>'
-        if finding is None:
-            return f'<del class="not_spoken" data-note="Not spoken">{text}</del>' if unspoken else text
-        explained = f'data-note="{plain(note(finding))}"'
-        if finding.kind in {FindingKind.NOT_SPOKEN, FindingKind.REPEATED}:
-            return f'<del class="{finding.kind.value}" {explained}>{text}</del>'
-        return f'<span class="differs" {explained}>{text}</span>'
+        return self._before(index) + ("" if glued else " ")
 
     def _before(self, index: int) -> str:
-        """What was heard, and what is inserted, in front of a token."""
-        heard = "".join(_missing(finding) for finding in self._missing.get(index, ()))
+        heard = "".join(map(_missing, self._missing.get(index, ())))
         token = self._tokens[min(index, len(self._tokens) - 1)]
         return heard + "".join(f" {_now(correction, token)}" for correction in self._inserted.get(index, ()))
 
@@ -123,6 +128,13 @@ def note(finding: Finding) -> str:
             return f"In the text, not in the recording\n{sure}"
 
 
+def _marked(finding: Finding, text: str) -> str:
+    explained = f'data-note="{plain(note(finding))}"'
+    if finding.kind in {FindingKind.NOT_SPOKEN, FindingKind.REPEATED}:
+        return f'<del class="{finding.kind.value}" {explained}>{text}</del>'
+    return f'<span class="differs" {explained}>{text}</span>'
+
+
 def _missing(finding: Finding) -> str:
     """The words heard, shortened, at their time."""
     words = finding.suggestion.split()
@@ -136,9 +148,15 @@ def _now(correction: Correction, token: AlignedToken) -> str:
     """What the corrected reading has instead; nothing where it drops the tokens."""
     if not correction.after:
         return ""
+    kind = "now" if _letters(correction.before) == _letters(correction.after) else "now changed"
     reason = plain(f"Supplied: “{correction.before}”\n{correction.reason}")
     text = f'<span data-t="{token.start:.2f}">{plain(correction.after)}</span>'
-    return f'<span class="now" data-note="{reason}">{text}</span>'
+    return f'<span class="{kind}" data-note="{reason}">{text}</span>'
+
+
+def _letters(text: str) -> str:
+    """What is left of a text without its punctuation and its case."""
+    return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _place(item: M, count: int, covering: dict[int, M], before: dict[int, list[M]]) -> None:
