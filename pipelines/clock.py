@@ -30,10 +30,10 @@ class SpeechClock:
         self._said = np.array([*said, said[-1]])
 
     def share(self, start: float, end: float, need: Floats) -> tuple[Floats, Floats]:
-        """Starts and ends, shape (len(need),), of consecutive stretches whose speech is in proportion to `need`.
+        """Starts and ends, each (n,), of consecutive stretches whose speech is in proportion to `need`, (n,).
 
-            speech   ======      ======
-            need 1:1 [----]      [----]    a pause lies between two stretches, in neither
+        speech     ======      ======
+        need 1:1   [----]      [----]    a pause lies between two stretches, in neither
         """
         portion = np.concatenate([[0.0], np.cumsum(need)]) / max(float(need.sum()), 1e-9)
         low, high = np.interp([start, end], self._edges, self._said)
@@ -47,7 +47,7 @@ class SpeechClock:
 
     def _moment(self, said: Floats) -> Floats:
         """When so many seconds have been spoken."""
-        return np.interp(said, self._said, self._edges)
+        return np.asarray(np.interp(said, self._said, self._edges))
 
     def between(self, start: float, end: float) -> float:
         """Seconds of speech in [start, end]."""
