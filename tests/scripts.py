@@ -1,7 +1,8 @@
 """Recordings made of a script, for tests: what each stage would have handed on had it made no mistake.
 
-A script has one line per turn, `SPEAKER: words`. `{…}` is written but not spoken, `<…>` is spoken but
-not written, and `[Jane Doe:]` is a label. Every spoken word takes WORD_SECONDS, a new speaker PAUSE_SECONDS.
+A turn begins a line with `SPEAKER:`, and goes on over lines that name none. `{…}` is written but not
+spoken, `<…>` is spoken but not written, and `[Jane Doe:]` is a label. Every spoken word takes
+WORD_SECONDS, a new speaker PAUSE_SECONDS.
 """
 
 from __future__ import annotations
@@ -91,7 +92,14 @@ def turns_of(tokens: Sequence[AlignedToken], labels: tuple[str, ...]) -> tuple[T
 
 
 def _lines(script: str) -> list[str]:
-    return [line.strip() for line in script.strip().splitlines() if line.strip()]
+    """One line per turn: those without a speaker continue the line before."""
+    lines: list[str] = []
+    for line in filter(None, map(str.strip, script.splitlines())):
+        if lines and not re.match(r"\w+:", line):
+            lines[-1] += f" {line}"
+        else:
+            lines.append(line)
+    return lines
 
 
 def _read_line(line: str, number: int) -> Iterator[_Piece]:
