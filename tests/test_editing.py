@@ -65,9 +65,8 @@ def plain_gotoh(problem: Problem) -> float:
     """The greatest value, cell by cell: Gotoh 1982, with every transition written out."""
     n, m = problem[0].shape
     score: list[list[float]] = problem[0].tolist()
-    (row_skip, row_edge), (column_skip, column_edge) = (
-        (gaps.skip.tolist(), gaps.edge.tolist()) for gaps in problem[1:]
-    )
+    row_skip, row_edge = as_numbers(problem[1])
+    column_skip, column_edge = as_numbers(problem[2])
     pair, down, across = ([[float("-inf")] * (m + 1) for _ in range(n + 1)] for _ in range(3))
 
     def arrive(i: int, j: int) -> float:
@@ -84,6 +83,10 @@ def plain_gotoh(problem: Problem) -> float:
             opened = max(pair[i][j - 1], down[i][j - 1] - row_edge[i]) - column_edge[j - 1]
             across[i][j] = max(across[i][j - 1], opened) - column_skip[j - 1]
     return arrive(n, m)
+
+
+def as_numbers(gaps: Gaps) -> tuple[list[float], list[float]]:
+    return gaps.skip.tolist(), gaps.edge.tolist()
 
 
 def as_list(pairs: Pairs) -> list[tuple[int, int]]:
