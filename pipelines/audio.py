@@ -60,6 +60,9 @@ LONGEST_FILLED_GAP = 60.0  # a larger jump of the time stamps is a new clock, no
 SHORTEST_FILLED_GAP = 0.1  # smaller ones are rounding, or the priming of a lossy codec
 TRUNCATION_TOLERANCE = 1.0  # what the header may promise too much: containers round, codecs pad
 
+BROKEN = (av.FFmpegError, LookupError, ValueError)
+"""What PyAV raises on damaged files; LookupError for a track that turns up later than the header says."""
+
 Channels = npt.NDArray[np.float32]
 """Samples at SAMPLE_RATE, shape (channels, n)."""
 
@@ -216,7 +219,7 @@ def _decode(reader: _Reader) -> tuple[_Track, Samples]:
         assert isinstance(stream, av.AudioStream)
         track = _describe(container, stream, reader.name)
         reader.check_duration(track.duration)
-        samples = _mix(_channels(_frames(container, stream, track), track.start), track, reader)
+        samples = _mix(_channels(_frames(container, stream, track), track), track, reader)
     if track.frames <= track.broken_packets:
         raise NotMediaError(
             f"The audio track of {reader.name} cannot be decoded: check the file with a player."
@@ -229,7 +232,7 @@ def _open_container(reader: _Reader) -> Iterator[av.container.InputContainer]:
     options = {"format_whitelist": ",".join(CONTAINERS), "protocol_whitelist": "none"}
     try:
         container = av.open(reader, container_options=options, io_open=_refuse, metadata_errors="replace")
-    except (av.FFmpegError, ValueError):
+    except BROKEN:
         raise NotMediaError(
             f"{reader.name} is not audio or video that can be opened, or its header is damaged: "
             "choose a WAV, FLAC, MP3, Ogg, MP4 or similar file."
@@ -266,7 +269,7 @@ def _frames(
     while True:
         try:
             packet = next(packets, None)
-        except av.FFmpegError:  # the file breaks off inside a packet
+        except BROKEN:  # the file breaks off inside a packet
             track.broken_packets += 1
             return
         if packet is None:
@@ -275,37 +278,45 @@ def _frames(
             for frame in stream.codec_context.decode(packet):
                 track.frames += 1
                 yield frame
-        except av.FFmpegError:
+        except BROKEN:
             track.broken_packets += 1
 
 
-def _channels(frames: Iterable[av.AudioFrame], start: float) -> Iterator[Channels]:
+def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channels]:
     """The frames at SAMPLE_RATE, about a second at a time, holes between them filled with silence."""
     resampler = None
     setup: object = None
-    position = start
+    position = track.start
     for frame in frames:
         layout = (frame.format.name, frame.layout.name, frame.sample_rate)
         gap = position if frame.time is None else frame.time - position
         gap_filled = SHORTEST_FILLED_GAP < gap <= LONGEST_FILLED_GAP
         if resampler is None or layout != setup or gap_filled:
-            yield from _resampled(resampler, None)
+            yield from _resampled(resampler, None, track)
             # interleaved: of a planar frame of 8 channels or more PyAV 18 reads planes that are not there
             resampler = av.AudioResampler("flt", frame.layout, SAMPLE_RATE, frame_size=SAMPLE_RATE)
             setup = layout
         if gap_filled:
             yield np.zeros((len(frame.layout.channels), round(gap * SAMPLE_RATE)), np.float32)
         position = (position if frame.time is None else frame.time) + frame.samples / frame.sample_rate
-        yield from _resampled(resampler, frame)
-    yield from _resampled(resampler, None)
+        yield from _resampled(resampler, frame, track)
+    yield from _resampled(resampler, None, track)
 
 
-def _resampled(resampler: av.AudioResampler | None, frame: av.AudioFrame | None) -> Iterator[Channels]:
-    """`frame` None flushes the resampler."""
-    if resampler is not None:
-        for output in resampler.resample(frame):
-            interleaved = np.nan_to_num(output.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)
-            yield np.asarray(interleaved.reshape(-1, output.layout.nb_channels).T, np.float32)
+def _resampled(
+    resampler: av.AudioResampler | None, frame: av.AudioFrame | None, track: _Track
+) -> Iterator[Channels]:
+    """`frame` None flushes the resampler; a frame that it does not take counts as broken."""
+    if resampler is None:
+        return
+    try:
+        outputs = resampler.resample(frame)
+    except BROKEN:
+        track.broken_packets += 1
+        return
+    for output in outputs:
+        interleaved = np.nan_to_num(output.to_ndarray(), nan=0.0, posinf=0.0, neginf=0.0)
+        yield np.asarray(interleaved.reshape(-1, output.layout.nb_channels).T, np.float32)
 
 
 def _mix(blocks: Iterable[Channels], track: _Track, reader: _Reader) -> Samples:
