@@ -186,7 +186,10 @@ class Exchange:
         turns = self.conversation.turns
         pairs = Counter(speaker for one, other in pairwise(turns) for speaker in {one.speaker, other.speaker})
         speaker, count = pairs.most_common(1)[0]
-        if len(turns_of) > 2 and count >= 0.75 * (len(turns) - 1):
+        leads = speaker == turns[0].speaker or any(
+            self.questions[turn] >= ASKING for turn in turns_of[speaker]
+        )
+        if leads and len(turns_of) > 2 and count >= 0.75 * (len(turns) - 1):
             quote = f"speaks before or after {count} of {len(turns) - 1} changes of speaker"
             yield self._cue(speaker, "hub", 1.0, turns_of[speaker], quote)
 

@@ -106,8 +106,9 @@ def _name(slot: Slot, parts: Sequence[Part]) -> Part | None:
 
 
 def _modifies(slot: Slot, part: Part, following: Part) -> bool:
-    near = following.first - part.last <= 1 and not slot.passage.pauses(part.last - 1)
-    return near and following.chunk is Chunk.OCCUPATION
+    between = slot.words[part.last : following.first]
+    near = len(between) <= 1 and not any(word.plain in slot.phrases.common for word in between)
+    return near and following.chunk is Chunk.OCCUPATION and not slot.passage.pauses(part.last - 1)
 
 
 def _name_after_place(parts: Sequence[Part]) -> Part | None:

@@ -96,9 +96,10 @@ class Finder:
         first: int,
         toward: Sequence[tuple[int | None, float]],
         place: int = 0,
+        last: int = 0,
     ) -> Mention:
-        """A mention quoted from word `first`, or the person's first word, to the person's last."""
-        first, last = min(first, person.first), max(first + 1, person.last)
+        """A mention quoted from word `first`, or the person's first word, to `last`, or the person's last."""
+        first, last = min(first, person.first), max(first + 1, person.last, last)
         turns = self.conversation.turns
         return Mention(
             kind,
@@ -144,14 +145,18 @@ class Finder:
 
     def _reports(self, passage: Passage) -> Iterator[Mention]:
         """The name stands before the phrase: "Our correspondent Jane Doe has this report"."""
-        for first, _ in passage.find(self.phrases.report):
+        described = [(first, last, True) for first, last in passage.find(self.phrases.report)]
+        joined = [(first, last, False) for first, last in passage.find(self.phrases.joins)]
+        for first, last, needs_description in [*described, *joined]:
             start = self._phrase_start(passage, first)
             slot = self._slot(passage, start, first)
             for person in read_people(slot)[:1]:
-                if first - person.last <= 2 and person.is_described:
+                if first - person.last <= 2 and (
+                    person.is_described or (slot.is_cased and not needs_description)
+                ):
                     weight = introduction_weight(person, slot.is_cased)
                     toward = self._next_voices(passage.turn, weight, 0, 1)
-                    yield self._mention(Kind.INTRODUCTION, person, passage, start, toward)
+                    yield self._mention(Kind.INTRODUCTION, person, passage, start, toward, last=last)
 
     def _next_voices(
         self, turn: int, weight: float, place: int, people: int

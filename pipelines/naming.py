@@ -23,8 +23,8 @@ NO_NAME = 1.0
 """Log weight of "nothing names this voice": what a name must outweigh."""
 NOT_ONESELF = -4.0
 """Log weight against a voice that speaks of the person as of somebody else."""
-SIMILAR = 70
-"""Letters in common, in percent, from which two names of one voice are one mangled name."""
+SIMILAR = 65
+"""Letters in common, in percent, from which two names of one voice, whole or first, are one mangled name."""
 MOST = 20.0
 """Log weights are cut off here: certain is certain."""
 QUOTES = 3
@@ -77,11 +77,9 @@ def _is_same(one: Mention, other: Mention) -> bool:
         return True
     if not {voice for voice, _ in one.toward} & {voice for voice, _ in other.toward}:
         return False
-    return fuzz.ratio(_letters(one), _letters(other)) >= SIMILAR
-
-
-def _letters(mention: Mention) -> str:
-    return mention.person.name.casefold().replace(" ", "")
+    one_name, other_name = one.person.name.casefold(), other.person.name.casefold()
+    whole = fuzz.ratio(one_name.replace(" ", ""), other_name.replace(" ", ""))
+    return max(whole, fuzz.ratio(one_name.split()[0], other_name.split()[0])) >= SIMILAR
 
 
 def _scores(person: Sequence[Mention]) -> dict[str, float]:
@@ -113,9 +111,9 @@ def _naming(person: Sequence[Mention], voice: str, confidence: float) -> Naming:
 
 
 def _fullest(pointing: Sequence[Mention]) -> str:
-    """The best written name, or a longer one that contains it."""
+    """The best written name, or a longer one that contains it; a call may run on into other words."""
     best = pointing[0]
     for mention in pointing:
-        if best.words < mention.words:
+        if best.words < mention.words and mention.kind is not Kind.VOCATIVE:
             best = mention
     return best.person.name

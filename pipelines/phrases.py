@@ -23,7 +23,8 @@ class Phrases:
     """
 
     introduction: re.Pattern[str] = NEVER  # then a slot that names the next voice
-    report: re.Pattern[str] = NEVER  # after a slot that names the next voice
+    report: re.Pattern[str] = NEVER  # after a slot that describes the next voice
+    joins: re.Pattern[str] = NEVER  # after a slot that names the next voice, described or not
     later: re.Pattern[str] = NEVER  # in front of an introduction: not yet
     quoting: re.Pattern[str] = NEVER  # in front of an introduction: somebody else's words
     thanks: re.Pattern[str] = NEVER  # beside a slot that names the voice before
@@ -62,7 +63,8 @@ class Phrases:
     joiners: frozenset[str] = frozenset()  # inside the name of an organisation, before a capital
     particles: frozenset[str] = frozenset()  # lower case inside a person's name
     conjunctions: frozenset[str] = frozenset()
-    clause: frozenset[str] = frozenset()  # begins a new clause, so ends the description of a person
+    clause: frozenset[str] = frozenset()  # begins a new clause, so ends the description of a person …
+    pronouns: frozenset[str] = frozenset()  # … but for these, which go on about the same one
     common: frozenset[str] = frozenset()  # no part of any name …
     also_names: frozenset[str] = frozenset()  # … but these, with a capital inside a sentence
 
@@ -102,8 +104,7 @@ _FROM = r"(?: (?:from|in) (?:the |our )?[\w'-]+(?: [\w'-]+)?)?"
 _INTRODUCTION = _any(
     rf"{_WE}{_NOW}{_CAN}{_NOW} (?:speak|speaking|talk|talking|cross|crossing|turn|go|going){_NOW}"
     r" (?:to|with)",
-    rf"{_WE}{_NOW}{_CAN}{_NOW} (?:hear|get|have)(?: more| the latest| the details| details)?{_NOW}{_MORE}"
-    r" from",
+    rf"{_WE}{_NOW}{_CAN}{_NOW} (?:hear|get|have){_NOW}{_MORE}(?: [\w'-]+){{0,3}}?{_NOW} from",
     rf"(?:let's|let me|i'd like to|we can|i want to|we) ?{_CAN}{_NOW}"
     rf" (?:bring in|introduce|welcome in|welcome|check in with|go live to)",
     rf"(?:joining|with) (?:me|us){_NOW}{_FROM}{_NOW}{_MORE}(?: is| are)",
@@ -120,11 +121,15 @@ _INTRODUCTION = _any(
 )
 _REPORT = _any(
     r"(?:has|have|had) (?:this|the|our|more|that|the next) ?(?:report|story|details|on this|on that|from)?",
-    r"reports(?: now)?(?: from [\w'-]+)?",
-    r"joins (?:us|me)",
     r"(?:is|are) (?:here )?(?:with us|with me|following|live|standing by|in the studio|covering)",
     r"has been (?:following|looking|finding|speaking|talking|investigating|covering|to)",
-    r"(?:went|explains|takes a look|took a look|filed this|sent us this)",
+    r"(?:went|filed this|sent us this)",
+)
+_JOINS = _any(
+    r"(?:now )?(?:joins|is joining) (?:us|me)",
+    r"reports(?: now)?(?: from [\w'-]+)?",
+    r"has (?:the story|more|this report|our report|the details)",
+    r"went to (?:see|meet|find out|take a look)|explains|takes a look|has been (?:to find out|finding out)",
 )
 _THANKS = _any(
     r"(?:many thanks(?: indeed)?|thanks|thank you)"
@@ -228,7 +233,8 @@ _EXPERTS = _words(
     "lawyer attorney doctor epidemiologist physicist sociologist psychologist virologist "
     "meteorologist climatologist engineer writer journalist columnist consultant specialist "
     "campaigner commissioner diplomat partner ceo dean deputy teacher physician banker trader "
-    "politician guest dr volunteer resident farmer representative advocate coordinator manager"
+    "politician guest dr teaches lectures runs leads heads volunteer resident farmer representative "
+    "advocate coordinator manager"
 )
 _COMMON = _words(
     "a about after near of outside with on again all also always am an and any are as at back be "
@@ -258,6 +264,7 @@ _COMMON = _words(
 ENGLISH = Phrases(
     introduction=_INTRODUCTION,
     report=_REPORT,
+    joins=_JOINS,
     later=_any(
         r"later(?: on)?|coming up|shortly|tomorrow|still to come|after the break|in a moment|soon|before"
     ),
@@ -275,7 +282,10 @@ ENGLISH = Phrases(
     ),
     idle=_words("that's that was is there live reporting speaking"),
     over_to=_any(
-        r"(?:back|over) to you|what do you|what's your|do you|let me|how do you|can you|are you|is it"
+        r"(?:back|over) to you|let me|tell us|your|what|what's|why|how|who|when|where",
+        r"(?:can|could|do|does|did|is|are|was|were|will|would|should|have|has)"
+        r" (?:you|we|it|this|that|there|the)",
+        r"you (?:have|are|were|said|mentioned)",
     ),
     question=_QUESTION,
     hosting=_HOSTING,
@@ -325,6 +335,7 @@ ENGLISH = Phrases(
     joiners=_words("of for and the & in"),
     particles=_words("van von de der den da di del della bin al el la le du ibn ter dos st"),
     conjunctions=_words("and &"),
+    pronouns=_words("he she he's she's"),
     clause=_words(
         "welcome thank thanks hello hi so what how why can could he she i we it you they but because good "
         "yeah well about on after before when where says said has had will"

@@ -97,15 +97,25 @@ class Slot:
         """The chunks up to the end of the sentence or a new clause; a name far from all others is none."""
         index = end = self.first
         while index < min(self.limit, self.first + SLOT_WORDS):
-            if index > self.first and self.words[index].plain in self.phrases.clause:
+            if index > self.first and self._is_elsewhere(index):
                 return
             part = self._part(index)
             if part and (part.chunk is not Chunk.NAME or self._is_reached(end, index)):
                 yield part
                 end = part.last
             index = part.last if part else index + 1
-            if self.passage.stops(index - 1):
+            if self.passage.stops(index - 1) and not self._goes_on(index):
                 return
+
+    def _is_elsewhere(self, index: int) -> bool:
+        """Whether a new clause begins here that says nothing more about the person."""
+        plain = self.words[index].plain
+        return plain in self.phrases.clause and not (plain in self.phrases.pronouns and self._goes_on(index))
+
+    def _goes_on(self, index: int) -> bool:
+        """Whether the next sentence is about the same person: "My guest is Jane Doe. She teaches at …"."""
+        begins = index < self.limit and index > 0 and self.passage.stops(index - 1)
+        return begins and self.words[index].plain in self.phrases.pronouns
 
     def _is_reached(self, end: int, index: int) -> bool:
         """Whether few words, without capitals none that matter, stand between the last part and a name."""

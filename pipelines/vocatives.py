@@ -83,7 +83,9 @@ def _names(passage: Passage, phrases: Phrases, known: frozenset[str]) -> Iterato
     index = 0
     while index < len(passage.words):
         end = slot.run(index) if passage.is_cased else _known_run(passage, index, known)
-        if 0 < end - index <= CALL_WORDS and not passage.words[end - 1].is_possessive:
+        words = passage.words[index:end]
+        written = all(word.is_written for word in words)
+        if 0 < len(words) <= CALL_WORDS and written and not words[-1].is_possessive:
             yield range(index, end)
         index = max(end, index + 1)
 
@@ -97,7 +99,8 @@ def _known_run(passage: Passage, index: int, known: frozenset[str]) -> int:
 def _lead(passage: Passage, phrases: Phrases, first: int) -> int:
     """Where the words begin that lead up to the name: "Well,", "So", "And yes,"."""
     lead = first
-    while lead and first - lead < LEAD_WORDS and passage.words[lead - 1].plain in phrases.discourse:
+    leading = phrases.discourse | phrases.honorifics
+    while lead and first - lead < LEAD_WORDS and passage.words[lead - 1].plain in leading:
         lead -= 1
         if passage.begins(lead):
             break
@@ -106,7 +109,8 @@ def _lead(passage: Passage, phrases: Phrases, first: int) -> int:
 
 def _opens_or_ends(passage: Passage, phrases: Phrases, first: int, name: range, is_known: bool) -> bool:
     """Whether the name stands where somebody is called, with what leads up to it from `first` on."""
-    begins, led = passage.begins(first), first < name.start
+    begins = passage.begins(first)
+    led = any(word.plain in phrases.discourse for word in passage.words[first : name.start])
     closed = passage.words[name.stop - 1].is_closed
     over = passage.matches(name.stop, phrases.over_to)
     if (begins and led) or (over and (begins or is_known)):
