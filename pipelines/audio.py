@@ -21,8 +21,8 @@ from typing import NoReturn
 import av
 import av.container
 import numpy as np
-import numpy.typing as npt
 
+from pipelines.downmix import Channels, Downmix
 from pipelines.errors import (
     EmptyMediaError,
     MediaError,
@@ -60,11 +60,8 @@ LONGEST_FILLED_GAP = 60.0  # a larger jump of the time stamps is a new clock, no
 SHORTEST_FILLED_GAP = 0.1  # smaller ones are rounding, or the priming of a lossy codec
 TRUNCATION_TOLERANCE = 1.0  # what the header may promise too much: containers round, codecs pad
 
-BROKEN = (av.FFmpegError, LookupError, ValueError)
-"""What PyAV raises on damaged files; LookupError for a track that turns up later than the header says."""
-
-Channels = npt.NDArray[np.float32]
-"""Samples at SAMPLE_RATE, shape (channels, n)."""
+BROKEN = (av.FFmpegError, OSError, LookupError, ValueError)
+"""What PyAV raises on damaged files; LookupError where a track turns up later than the header says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,19 +285,28 @@ def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channe
     setup: object = None
     position = track.start
     for frame in frames:
-        layout = (frame.format.name, frame.layout.name, frame.sample_rate)
-        gap = position if frame.time is None else frame.time - position
-        gap_filled = SHORTEST_FILLED_GAP < gap <= LONGEST_FILLED_GAP
-        if resampler is None or layout != setup or gap_filled:
+        late = 0.0 if frame.time is None else frame.time - position
+        if abs(late) > LONGEST_FILLED_GAP:
+            position, late = position + late, 0.0
+        gap = late if late > SHORTEST_FILLED_GAP else 0.0
+        if gap or setup != _setup(frame):
             yield from _resampled(resampler, None, track)
-            # interleaved: of a planar frame of 8 channels or more PyAV 18 reads planes that are not there
-            resampler = av.AudioResampler("flt", frame.layout, SAMPLE_RATE, frame_size=SAMPLE_RATE)
-            setup = layout
-        if gap_filled:
-            yield np.zeros((len(frame.layout.channels), round(gap * SAMPLE_RATE)), np.float32)
-        position = (position if frame.time is None else frame.time) + frame.samples / frame.sample_rate
+            resampler, setup = _resampler(frame), _setup(frame)
+        if gap:
+            yield np.zeros((frame.layout.nb_channels, round(gap * SAMPLE_RATE)), np.float32)
+        position += gap + frame.samples / frame.sample_rate
         yield from _resampled(resampler, frame, track)
     yield from _resampled(resampler, None, track)
+
+
+def _setup(frame: av.AudioFrame) -> tuple[str, str, int]:
+    """What a resampler is made for; it may change in mid-stream."""
+    return frame.format.name, frame.layout.name, frame.sample_rate
+
+
+def _resampler(frame: av.AudioFrame) -> av.AudioResampler:
+    """Interleaves: of planar frames with 8 channels or more, PyAV 18 reads planes that are not there."""
+    return av.AudioResampler("flt", frame.layout, SAMPLE_RATE, frame_size=SAMPLE_RATE)
 
 
 def _resampled(
@@ -321,7 +327,7 @@ def _resampled(
 
 def _mix(blocks: Iterable[Channels], track: _Track, reader: _Reader) -> Samples:
     """One channel out of all blocks, within the limits."""
-    mixer, parts = _Mixer(), _Parts()
+    mixer, parts = Downmix(), _Parts()
     for block in blocks:
         parts.append(mixer.mix(block))
         decoded = parts.length_samples / SAMPLE_RATE
@@ -332,47 +338,6 @@ def _mix(blocks: Iterable[Channels], track: _Track, reader: _Reader) -> Samples:
     samples = parts.join()
     samples *= mixer.gain
     return np.clip(samples, -1.0, 1.0, out=samples)
-
-
-class _Mixer:
-    """Averages channels so that none cancels another.
-
-    Each channel is turned to the polarity of the sum of those before it wherever the two have been
-    anti-correlated so far: a cable with one leg swapped would otherwise average to silence.
-    """
-
-    ANTIPHASE = -0.5  # correlation; the two sides of a stereo stage lie around zero, a swapped leg near -1
-    DEAD = 1e-6  # power below that of the loudest channel, -60 dB
-
-    def __init__(self) -> None:
-        self._covariance: npt.NDArray[np.float64] = np.zeros((0, 0))
-
-    def mix(self, block: Channels) -> Samples:
-        """Mean over the channels of a block of shape (channels, n), shape (n,)."""
-        if len(block) == 1:
-            return np.asarray(block[0], np.float32)
-        if len(block) != len(self._covariance):
-            self._covariance = np.zeros((len(block), len(block)))
-        bounded = np.clip(block, -1.0, 1.0)  # one absurd sample must not decide the polarity of hours
-        self._covariance += bounded @ bounded.T
-        return np.asarray((self._polarity() / len(block)) @ block, np.float32)
-
-    @property
-    def gain(self) -> float:
-        """Brings the mean over all channels to the level of the mean over those that carry sound."""
-        power = self._covariance.diagonal()
-        live = np.count_nonzero(power > self.DEAD * power.max(initial=0.0))
-        return len(power) / live if live else 1.0
-
-    def _polarity(self) -> npt.NDArray[np.float32]:
-        """+1 or -1 for each channel."""
-        signs = np.ones(len(self._covariance), np.float32)
-        for i in range(1, len(signs)):
-            cross = self._covariance[i, :i] @ signs[:i]
-            power = self._covariance[i, i] * (signs[:i] @ self._covariance[:i, :i] @ signs[:i])
-            if cross < self.ANTIPHASE * np.sqrt(max(power, 0.0)):
-                signs[i] = -1.0
-        return signs
 
 
 class _Parts:
