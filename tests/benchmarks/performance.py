@@ -1,5 +1,6 @@
-"""Time and memory: alignment alone on long texts.
+"""Time and memory: of each stage on a recording with its text, and of the alignment alone on long texts.
 
+    python -m tests.benchmarks.performance --recording FILE --text FILE
     python -m tests.benchmarks.performance --words 2000 20000 200000
 
 Texts for the alignment are made by the seeded generator, with 20 % of the tokens damaged; each size runs in a
@@ -9,17 +10,24 @@ fresh process. Memory is the proportional set size of all processes together, sa
 from __future__ import annotations
 
 import argparse
+import os
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from multiprocessing import get_context
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from pipelines import supplied
 from pipelines.alignment import align
+from pipelines.audio import load as load_audio
+from pipelines.engines.choice import choose
+from pipelines.pipeline import Options, Stage, run
 from tests.benchmarks.generator import Interview, generate
 from tests.benchmarks.memory import PeakMemory
 
@@ -35,6 +43,61 @@ class Cost:
     seconds: float
     before_bytes: int
     peak_bytes: int
+
+
+# --------------------------------------------------------------------------- the stages
+
+
+class StageMeter:
+    """Told of every stage's progress: from when to when it ran, and the most memory in use meanwhile.
+
+    Stages may run at the same time; then both are charged with what both use.
+    """
+
+    def __init__(self, memory: PeakMemory) -> None:
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._running: set[str] = set()
+        self.began: dict[str, float] = {}
+        self.ended: dict[str, float] = {}
+        self.peak_bytes: dict[str, int] = {}
+
+    def watch(self, stage: str, fraction: float) -> None:
+        with self._lock:
+            now, peak_bytes = time.perf_counter(), self._memory.reset()
+            self.began.setdefault(stage, now)
+            self.ended[stage] = now
+            self._running.add(stage)
+            for each in self._running:
+                self.peak_bytes[each] = max(self.peak_bytes.get(each, 0), peak_bytes)
+            if fraction >= 1.0:
+                self._running.discard(stage)
+
+
+def measure_stages(recording: Path, text: Path) -> tuple[StageMeter, float]:
+    """Runs the whole pipeline with the engines that `auto` chooses; also the recording's duration."""
+    supplied_text = supplied.load(text)
+    with PeakMemory() as memory:
+        meter = StageMeter(memory)
+        engines, _ = choose("auto", "auto")
+        meter.watch(Stage.DECODE, 0.0)
+        audio, _ = load_audio(recording, progress=lambda fraction: meter.watch(Stage.DECODE, fraction))
+        run(audio, supplied_text, engines, Options(), meter.watch)
+        return meter, audio.duration
+
+
+def stage_table(meter: StageMeter, duration: float) -> Table:
+    table = Table(title=f"{duration:.0f} s of audio, {os.cpu_count()} cores")
+    for header in ("stage", "seconds", "× real time", "peak MiB"):
+        table.add_column(header, justify="left" if header == "stage" else "right")
+    rows = [
+        (stage, began, meter.ended[stage], meter.peak_bytes[stage]) for stage, began in meter.began.items()
+    ]
+    whole = (min(meter.began.values()), max(meter.ended.values()), max(meter.peak_bytes.values()))
+    for stage, began, ended, peak_bytes in [*rows, ("all", *whole)]:
+        seconds = ended - began
+        table.add_row(stage, f"{seconds:.2f}", f"{seconds / duration:.4f}", f"{peak_bytes / MEBIBYTE:.0f}")
+    return table
 
 
 # --------------------------------------------------------------------------- alignment
@@ -90,15 +153,27 @@ def _growth(smaller: Cost, larger: Cost) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
+    if options.recording:
+        Console(width=110).print(stage_table(*measure_stages(options.recording, options.text)))
+    if options.words:
+        Console(width=110).print(alignment_table(measure_alignments(options.words)))
+
+
+def measure_alignments(sizes: Sequence[int]) -> list[Cost]:
+    """Each in a process of its own."""
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as fresh:
-        costs = list(fresh.map(measure_alignment, options.words))
-    Console(width=110).print(alignment_table(costs))
+        return list(fresh.map(measure_alignment, sizes))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.performance", description=__doc__)
-    parser.add_argument("--words", type=int, nargs="+", default=[2_000, 20_000, 200_000])
-    return parser.parse_args(arguments)
+    parser.add_argument("--recording", type=Path, metavar="FILE")
+    parser.add_argument("--text", type=Path, metavar="FILE", help="the text of the recording")
+    parser.add_argument("--words", type=int, nargs="+", default=[], help="sizes of texts to align")
+    options = parser.parse_args(arguments)
+    if bool(options.recording) != bool(options.text) or not (options.recording or options.words):
+        parser.error("give --recording with its --text, or --words, or all three")
+    return options
 
 
 if __name__ == "__main__":

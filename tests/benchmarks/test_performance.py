@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 
 from tests.benchmarks.memory import PeakMemory, proportional_bytes, tree
-from tests.benchmarks.performance import MEBIBYTE, Cost, alignment_table, interview_of, measure_alignment
+from tests.benchmarks.performance import (
+    MEBIBYTE,
+    Cost,
+    StageMeter,
+    alignment_table,
+    interview_of,
+    main,
+    measure_alignment,
+    stage_table,
+)
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -46,3 +55,36 @@ def test_alignment_is_measured_on_as_many_words_as_asked_for() -> None:
 def test_growth_is_from_row_to_row() -> None:
     table = alignment_table([Cost(1000, 1.0, MEBIBYTE, MEBIBYTE), Cost(10_000, 12.0, MEBIBYTE, MEBIBYTE)])
     assert list(table.columns[-1].cells) == ["", "12.0 for 10.0"]
+
+
+def test_stages_that_run_at_once_are_both_charged() -> None:
+    with PeakMemory() as memory:
+        meter = StageMeter(memory)
+        meter.watch("transcribe", 0.0)
+        meter.watch("diarize", 0.0)
+        block = np.ones(64 * MEBIBYTE, dtype=np.uint8)
+        meter.watch("diarize", 1.0)
+        del block
+        meter.watch("transcribe", 1.0)
+        meter.watch("align", 0.0)
+        meter.watch("align", 1.0)
+    assert meter.peak_bytes["transcribe"] == meter.peak_bytes["diarize"]
+    assert meter.peak_bytes["transcribe"] - meter.peak_bytes["align"] > 32 * MEBIBYTE
+    assert meter.began["transcribe"] <= meter.began["diarize"] <= meter.ended["diarize"]
+    assert meter.ended["diarize"] <= meter.ended["transcribe"] <= meter.began["align"]
+
+
+def test_the_table_of_stages_ends_with_all() -> None:
+    with PeakMemory() as memory:
+        meter = StageMeter(memory)
+        meter.watch("align", 0.0)
+        meter.watch("align", 1.0)
+    table = stage_table(meter, duration=10.0)
+    assert list(table.columns[0].cells) == ["align", "all"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--recording", "a.wav"], ["--text", "a.txt"]])
+def test_the_command_says_what_it_needs(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert "give --recording with its --text" in capsys.readouterr().err

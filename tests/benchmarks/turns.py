@@ -1,9 +1,11 @@
 """Our attribution beside four baselines, on the same aligned tokens and the same diarization.
 
     python -m tests.benchmarks.turns --seeds 1-20 --damage 0.2
+    python -m tests.benchmarks.turns --segment FOLDER
 
-The recordings are interviews that the seeded generator makes. Seeds 1 to 20 are for reporting: tune on
-others.
+The first makes interviews with the seeded generator; seeds 1 to 20 are for reporting: tune on others. The
+second takes a real segment through the engines that `auto` chooses: a folder with segment.opus,
+supplied.txt, supplied_truth.json and turns.json.
 """
 
 from __future__ import annotations
@@ -12,14 +14,19 @@ import argparse
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from pipelines import references, supplied
 from pipelines.alignment import align
 from pipelines.attribution import attribute
+from pipelines.audio import load as load_audio
+from pipelines.engines.choice import choose
 from pipelines.measures import Detection, ErrorRate, TokenScore, TurnScore, token_score
-from pipelines.types import AlignedToken, Diarization, Heard, Match, Span, Supplied
+from pipelines.placement import place
+from pipelines.types import AlignedToken, Diarization, Heard, Match, SpeakerCount
 from tests.benchmarks.baselines import BASELINES
 from tests.benchmarks.damage import Origin
 from tests.benchmarks.generator import Interview, Repeat, Truth, generate
@@ -29,41 +36,63 @@ OURS = "Turnwise"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One recording: what the stages are given, and what is true of every token."""
+    """One recording: what the attribution is given, and what is true of every token."""
 
-    supplied: Supplied
+    tokens: tuple[AlignedToken, ...]
     heard: Heard
-    speech: tuple[Span, ...]
     diarization: Diarization
-    duration: float
     truth: tuple[Truth, ...]
     repeats: tuple[Repeat, ...] = ()
 
 
 def from_interview(interview: Interview) -> Case:
-    return Case(
-        interview.supplied,
-        interview.heard,
-        interview.speech,
-        interview.diarization,
-        interview.duration,
-        interview.truth,
-        interview.repeats,
+    tokens = align(
+        interview.supplied.tokens,
+        interview.heard.words,
+        speech=interview.speech,
+        duration=interview.duration,
     )
+    return Case(tokens, interview.heard, interview.diarization, interview.truth, interview.repeats)
+
+
+def from_segment(folder: Path) -> Case:
+    """A real recording, by the same engines and stages as in `pipelines.pipeline.run`."""
+    engines, _ = choose("auto", "auto")
+    audio, _ = load_audio(folder / "segment.opus")
+    speech = engines.detector.detect(audio)
+    heard = engines.transcriber.transcribe(audio, speech, "en")
+    tokens = align(
+        supplied.load(folder / "supplied.txt").tokens,
+        heard.words,
+        speech=speech,
+        duration=audio.duration,
+    )
+    if engines.aligner:
+        tokens = place(tokens, audio, engines.aligner, heard.language)
+    diarization = engines.diarizer.diarize(audio, speech, SpeakerCount())
+    return Case(tokens, heard, diarization, tuple(_truths(folder)))
+
+
+def _truths(folder: Path) -> Iterator[Truth]:
+    turns = references.load([folder / "turns.json"]).turns
+    for token in references.load_truth(folder / "supplied_truth.json"):
+        if token.turn is None:
+            yield Truth(None, "", Origin.HEADING)
+        else:
+            yield Truth(token.turn, turns[token.turn].speaker, Origin.SPOKEN)
 
 
 def measure(case: Case) -> dict[str, TokenScore]:
     """The scores of every method, by its name; a baseline whose package is missing is left out."""
-    tokens = align(case.supplied.tokens, case.heard.words, speech=case.speech, duration=case.duration)
-    true = settle(case.truth, case.repeats, [token.match is Match.NOT_SPOKEN for token in tokens])
-    return {name: token_score(true, labels) for name, labels in _methods(case, tokens)}
+    true = settle(case.truth, case.repeats, [token.match is Match.NOT_SPOKEN for token in case.tokens])
+    return {name: token_score(true, labels) for name, labels in _methods(case)}
 
 
-def _methods(case: Case, tokens: Sequence[AlignedToken]) -> Iterator[tuple[str, Sequence[str]]]:
-    yield OURS, attribute(tokens, case.diarization).labels
+def _methods(case: Case) -> Iterator[tuple[str, Sequence[str]]]:
+    yield OURS, attribute(case.tokens, case.diarization).labels
     for name, baseline in BASELINES.items():
         try:
-            yield name, baseline(tokens, case.heard, case.diarization)
+            yield name, baseline(case.tokens, case.heard, case.diarization)
         except ImportError:
             continue
 
@@ -117,11 +146,10 @@ def _add(left: TokenScore, right: TokenScore) -> TokenScore:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
-    cases = [
-        from_interview(generate(seed, speakers=options.speakers, damage=options.damage))
-        for seed in options.seeds
-    ]
+    cases = [from_segment(options.segment)] if options.segment else list(_generated(options))
     title = f"{len(cases)} interviews, {options.speakers} speakers, damage {options.damage:.0%}"
+    if options.segment:
+        title = f"{options.segment.name}: {len(cases[0].tokens)} tokens"
     results = [measure(case) for case in cases]
     scores = {name: total(result[name] for result in results) for name in results[0]}
     Console(width=120).print(tabulate(title, scores))
@@ -129,11 +157,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{name}: not measured, its package is missing: see tests/benchmarks/requirements.txt")
 
 
+def _generated(options: argparse.Namespace) -> Iterator[Case]:
+    for seed in options.seeds:
+        yield from_interview(generate(seed, speakers=options.speakers, damage=options.damage))
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.turns", description=__doc__)
     parser.add_argument("--seeds", type=_seeds, default=_seeds("1-20"), metavar="FIRST-LAST")
     parser.add_argument("--damage", type=float, default=0.2, help="share of tokens damaged, 0 to 0.4")
     parser.add_argument("--speakers", type=int, default=4)
+    parser.add_argument("--segment", type=Path, metavar="FOLDER", help="a real segment instead")
     return parser.parse_args(arguments)
 
 
