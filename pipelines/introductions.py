@@ -145,7 +145,8 @@ def _rank(slot: Slot, part: Part, parts: Sequence[Part], name: Part) -> int | No
         return 2 if formal or heads else None
     if part.chunk is Chunk.OWNER:
         return 3
-    return 4 if part.chunk is Chunk.ORGANISATION and adjacent else None
+    own = any(word.plain not in slot.phrases.common for word in slot.words[part.first : part.last])
+    return 4 if part.chunk is Chunk.ORGANISATION and adjacent and own else None
 
 
 def _without_name(slot: Slot, part: Part, name: Part) -> Part | None:

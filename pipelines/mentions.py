@@ -222,17 +222,12 @@ class Finder:
     def _thanks(self, passage: Passage) -> Iterator[Mention]:
         """Names on either side of "thank you": "DW's Yuri, many thanks", "Thank you, Jane"."""
         before = self.conversation.voice_before(passage.turn)
-        for first, _ in passage.find(self.phrases.thanks):
-            start = self._clause_start(passage, max(first - 1, 0))
-            if person := self._bare_person(passage, start, first):
-                yield self._mention(
-                    Kind.THANKS, person, passage, person.first, [(before, thanks_weight(person))]
-                )
-        for first, _ in passage.find(self.phrases.farewell):
-            if person := self._bare_person(passage, self._clause_start(passage, first), first):
-                yield self._mention(
-                    Kind.THANKS, person, passage, person.first, [(before, thanks_weight(person))]
-                )
+        thanks = [(first, last, max(first - 1, 0)) for first, last in passage.find(self.phrases.thanks)]
+        farewells = [(first, last, first) for first, last in passage.find(self.phrases.farewell)]
+        for first, last, clause in [*thanks, *farewells]:
+            if person := self._bare_person(passage, self._clause_start(passage, clause), first):
+                toward = [(before, thanks_weight(person))]
+                yield self._mention(Kind.THANKS, person, passage, person.first, toward, last=last)
 
     def _bare_person(self, passage: Passage, start: int, limit: int) -> Person | None:
         """The person of words [start, limit), if these do nothing but name somebody."""

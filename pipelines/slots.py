@@ -157,7 +157,10 @@ class Slot:
         if index > start and (self.broadcaster(index) or self._is_repeated(start, index)):
             return False
         if index > start and word.plain in self.phrases.particles:
-            return index + 1 < self.limit and self._is_name_word(index + 1)
+            after = index + 1
+            while after < self.limit and self.words[after].plain in self.phrases.particles:
+                after += 1
+            return after < self.limit and self._is_name_word(after)
         return self._is_name_word(index)
 
     def _leads_on(self, index: int) -> bool:

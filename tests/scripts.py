@@ -70,7 +70,7 @@ def interview(script: str, *, supplied: bool = True, language: str = "en") -> In
     )
 
 
-def turns_of(tokens: Sequence[AlignedToken], labels: tuple[str, ...]) -> tuple[Turn, ...]:
+def turns_of(tokens: Sequence[AlignedToken], labels: Sequence[str]) -> tuple[Turn, ...]:
     """The turns that the labels describe."""
     runs: list[list[int]] = []
     for index, label in enumerate(labels):
