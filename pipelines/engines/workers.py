@@ -14,7 +14,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -45,23 +45,11 @@ def run(
     `command` is a script and its arguments. A job is made only when a worker is free for it. Whatever ends
     this call, the workers are gone when it returns. Raises EngineError if a worker dies or cannot do a job.
     """
-    workers = [_Worker(command) for _ in range(min(processes, len(items)))]
-    if not workers:
-        return []
-    idle: SimpleQueue[_Worker] = SimpleQueue()
-    for worker in workers:
-        idle.put(worker)
-
-    def answer(item: Item) -> Any:
-        worker = idle.get()
-        try:
-            return worker.ask(job(item))
-        finally:
-            idle.put(worker)
-
-    threads = ThreadPoolExecutor(len(workers))
+    workers: list[_Worker] = []
+    threads = ThreadPoolExecutor(max(1, processes))
     try:
-        futures = [threads.submit(answer, item) for item in items]
+        workers.extend(_Worker(command) for _ in range(min(processes, len(items))))
+        futures = _submit(threads, workers, items, job)
         for done, future in enumerate(as_completed(futures), 1):
             future.result()  # an error ends the work at once
             progress(done / len(items))
@@ -73,19 +61,45 @@ def run(
         threads.shutdown()
 
 
+def _submit(
+    threads: ThreadPoolExecutor,
+    workers: Sequence[_Worker],
+    items: Sequence[Item],
+    job: Callable[[Item], object],
+) -> list[Future[Any]]:
+    """One future answer for each item, from whichever worker is idle first."""
+    idle: SimpleQueue[_Worker] = SimpleQueue()
+    for worker in workers:
+        idle.put(worker)
+
+    def answer(item: Item) -> Any:
+        worker = idle.get()
+        try:
+            return worker.ask(job(item))
+        finally:
+            idle.put(worker)
+
+    return [threads.submit(answer, item) for item in items]
+
+
 class _Worker:
     """One process."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._name = Path(command[0]).stem
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", *command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,  # Ctrl-C in a terminal reaches us only, and we stop the worker
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,  # Ctrl-C in a terminal reaches us only, and we stop the worker
+            )
+        except OSError as error:
+            raise EngineError(
+                f"{self._name} cannot be started ({error.strerror}): free some memory and try again."
+            ) from None
 
     def ask(self, job: object) -> Any:
         try:
@@ -97,7 +111,7 @@ class _Worker:
                 f"{self._name} ended unexpectedly ({self._exit_status()}): free some memory and try again."
             ) from None
         if not done:
-            raise EngineError(f"{self._name} failed: {answer}.")
+            raise EngineError(f"{self._name} failed: {' '.join(answer.split())}.")
         return answer
 
     def _exit_status(self) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -109,16 +110,24 @@ def test_progress_rises_to_one(worker: Callable[..., str]) -> None:
 
 
 def test_a_job_is_made_only_when_a_worker_is_free(worker: Callable[..., str]) -> None:
+    """So that the samples of a long recording are not all copied at once."""
     made: list[int] = []
-    done: list[float] = []
+    made_at_first: list[int] = []
+    gate = threading.Event()
 
     def job(item: int) -> int:
         made.append(item)
-        assert len(made) <= len(done) + 3  # two at work, and one that just answered
+        gate.wait()
         return item
 
-    workers.run([worker(f"time.sleep(0.01); {ECHO}")], range(20), job, 2, done.append)
-    assert len(made) == 20
+    def open_gate() -> None:
+        made_at_first.extend(made)
+        gate.set()
+
+    threading.Timer(0.3, open_gate).start()
+    workers.run([worker(ECHO)], range(20), job, 2)
+    assert made_at_first == [0, 1]
+    assert sorted(made) == list(range(20))
 
 
 @pytest.mark.parametrize(
@@ -140,8 +149,16 @@ def test_a_worker_that_cannot_even_start(tmp_path: Path) -> None:
         workers.run([str(tmp_path / "missing.py")], [1], lambda item: item, 2)
 
 
+def test_a_worker_for_which_there_is_no_program(
+    worker: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(EngineError, match="cannot be started"):
+        workers.run([worker(ECHO)], [1, 2], lambda item: item, 2)
+
+
 def test_a_job_that_fails_says_why(worker: Callable[..., str], tmp_path: Path) -> None:
-    script = worker("pickle.dump((False, 'ValueError: too loud'), sys.stdout.buffer)")
+    script = worker("pickle.dump((False, 'ValueError: too\\nloud'), sys.stdout.buffer)")
     with pytest.raises(EngineError, match=r"worker failed: ValueError: too loud\.$"):
         workers.run([script], [1, 2], lambda item: item, 2)
     assert gone(tmp_path)
