@@ -12,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from rapidfuzz.distance import Levenshtein
-
-from pipelines.normalization import ends_sentence, sound, units
+from pipelines.glossary import find_terms
+from pipelines.normalization import ends_sentence, units
 from pipelines.types import (
     AlignedToken,
     Correction,
@@ -32,13 +31,14 @@ HEARD = 0.5
 DROPPED = 2
 """Letters that may be missing at a word's beginning."""
 
-NEAR_TERM = 0.6
-"""Alikeness, in spelling or in sound, from which a glossary term stands for a supplied word."""
+HABIT = 2
+"""Words of a text that have lost letters, from which it is taken to have this fault."""
 
 _DOUBLED = re.compile(r"([,;:!?])\1+")
 _TWO_STOPS = re.compile(r"(?<!\.)\.\.(?!\.)")
 _LEADING = re.compile(r"^([,;:.!?]+)(?=\w)")
 _EDGES = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
+_POSSESSIVE_EDGES = re.compile(r"^(\W*)(.*?)((?:['’]s)?\W*)$", re.DOTALL)
 
 
 def correct(
@@ -55,7 +55,7 @@ def correct(
     for index, text, reason in (
         *_dropped(tokens, findings),
         *_restored(tokens, words, language),
-        *_named(tokens, glossary, language),
+        *_named(tokens, words, glossary, language),
     ):
         reading[index] = text
         reasons.setdefault(index, reason)
@@ -101,42 +101,39 @@ def _dropped(tokens: Sequence[AlignedToken], findings: Sequence[Finding]) -> Ite
 
 
 def _restored(tokens: Sequence[AlignedToken], words: Sequence[HeardWord], language: str) -> Iterator[Change]:
-    """Words whose first letters were lost: "nd" where "and" was heard."""
-    for index, token in enumerate(tokens):
-        if token.match is Match.DIFFERS and token.heard_end == token.heard_start + 1:
+    """Words whose first letters were lost: "nd" where "and" was heard.
+
+    A word that was heard as written somewhere is one ("and" where "hand" was heard), and a single case in
+    the whole text rather a misheard word than a lost letter.
+    """
+    forms = [units(token.token.text, language) for token in tokens]
+    known = {form for form, token in zip(forms, tokens, strict=True) if token.match is Match.MATCHED}
+    lost: list[Change] = []
+    for index, (form, token) in enumerate(zip(forms, tokens, strict=True)):
+        if form not in known and token.match is Match.DIFFERS and token.heard_end == token.heard_start + 1:
             heard = words[token.heard_start]
-            ours, theirs = units(token.token.text, language), units(heard.text, language)
-            if heard.confidence >= HEARD and len(ours) == len(theirs) == 1:
-                lost = len(theirs[0]) - len(ours[0])
-                if 0 < lost <= DROPPED and theirs[0].endswith(ours[0]):
-                    yield index, _reword(token.token.text, heard.text), f"heard {heard.text!r}"
+            if heard.confidence >= HEARD and _is_end(form, units(heard.text, language)):
+                lost.append((index, _reword(token.token.text, heard.text), f"heard {heard.text!r}"))
+    return iter(lost if len(lost) >= HABIT else ())
 
 
-def _named(tokens: Sequence[AlignedToken], glossary: Iterable[str], language: str) -> Iterator[Change]:
-    """Single words of glossary terms in place of near words that were not heard as supplied."""
-    terms = {form: word for term in glossary for word in term.split() for form in units(word, language)[:1]}
-    for index, token in enumerate(tokens):
-        forms = units(token.token.text, language)
-        if token.match not in (Match.DIFFERS, Match.INTERPOLATED) or len(forms) != 1 or forms[0] in terms:
-            continue
-        alike, form = max(((_alike(forms[0], form), form) for form in terms), default=(0.0, ""))
-        if alike >= NEAR_TERM:
-            yield index, _reword(token.token.text, terms[form]), f"glossary: {terms[form]}"
+def _is_end(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    """Whether one word is another without up to DROPPED of its first letters."""
+    if len(ours) != 1 or len(theirs) != 1:
+        return False
+    return 0 < len(theirs[0]) - len(ours[0]) <= DROPPED and theirs[0].endswith(ours[0])
 
 
-def _alike(word: str, term: str) -> float:
-    """In spelling or in sound; a short word is no evidence for a long name."""
-    if len(word) < 4 or abs(len(word) - len(term)) > 3:
-        return 0.0
-    return max(
-        Levenshtein.normalized_similarity(word, term),
-        0.9 * Levenshtein.normalized_similarity(sound(word), sound(term)),
-    )
+def _named(
+    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], glossary: Iterable[str], language: str
+) -> Iterator[Change]:
+    for index, word in find_terms(tokens, words, glossary, language):
+        yield index, _reword(tokens[index].token.text, word, _POSSESSIVE_EDGES), f"glossary: {word}"
 
 
-def _reword(text: str, word: str) -> str:
+def _reword(text: str, word: str, edges: re.Pattern[str] = _EDGES) -> str:
     """`word` in the place of the word in `text`, with its punctuation and its capital."""
-    match = _EDGES.match(text)
+    match = edges.match(text)
     before, core, after = match.groups() if match else ("", text, "")
     return before + (word[:1].upper() + word[1:] if core[:1].isupper() else word) + after
 
