@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from pipelines.normalization import units
+from pipelines.normalization import ends_sentence, units
 from pipelines.types import AlignedToken, Finding, FindingKind, HeardWord, Match, TokenKind
 
 CLEARLY_HEARD = 0.8
@@ -19,21 +20,35 @@ SPEECH_HEARD = 0.5
 SHORTEST_MISSING = 3
 """Words; a recogniser often hears one word as two or three."""
 
+ROOM = 0.3
+"""Free time beside a word, in its own lengths, from which it may have been said twice."""
+
+SHORTEST_WORD = 0.05  # seconds
+
 
 def find(tokens: Sequence[AlignedToken], words: Sequence[HeardWord], language: str) -> tuple[Finding, ...]:
     """All findings in the order of the text."""
     forms = [units(token.token.text, language) for token in tokens]
     found = [
         *_unspoken(tokens, forms),
-        *_stuttered(tokens, forms),
+        *_stuttered(tokens, words, forms),
         *_missing(tokens, words),
         *_differing(tokens, words),
     ]
     return tuple(sorted(found, key=lambda finding: (finding.token_start, finding.token_end)))
 
 
-def _text(tokens: Sequence[AlignedToken]) -> str:
-    return " ".join(token.token.text for token in tokens)
+def _finding(
+    kind: FindingKind,
+    tokens: Sequence[AlignedToken],
+    place: tuple[int, int],
+    suggestion: str,
+    confidence: float,
+) -> Finding:
+    """About the tokens [start, end) = `place`, at least one."""
+    run = tokens[slice(*place)]
+    text = " ".join(token.token.text for token in run)
+    return Finding(kind, *place, run[0].start, run[-1].end, text, suggestion, confidence)
 
 
 # --------------------------------------------------------------------------- in the text only
@@ -41,12 +56,11 @@ def _text(tokens: Sequence[AlignedToken]) -> str:
 
 def _unspoken(tokens: Sequence[AlignedToken], forms: Sequence[tuple[str, ...]]) -> Iterator[Finding]:
     for start, end in _runs(tokens, Match.NOT_SPOKEN):
-        run = tokens[start:end]
-        words = [token for token in run if token.token.kind is TokenKind.WORD]
+        words = [token for token in tokens[start:end] if token.token.kind is TokenKind.WORD]
         if words:
             kind = FindingKind.REPEATED if _is_copy(forms, start, end) else FindingKind.NOT_SPOKEN
             confidence = float(np.mean([token.confidence for token in words]))
-            yield Finding(kind, start, end, run[0].start, run[-1].end, _text(run), "", confidence)
+            yield _finding(kind, tokens, (start, end), "", confidence)
 
 
 def _runs(tokens: Sequence[AlignedToken], match: Match) -> Iterator[tuple[int, int]]:
@@ -66,23 +80,25 @@ def _is_copy(forms: Sequence[tuple[str, ...]], start: int, end: int) -> bool:
     return run == forms[max(0, start - size) : start] or run == forms[end : end + size]
 
 
-def _stuttered(tokens: Sequence[AlignedToken], forms: Sequence[tuple[str, ...]]) -> Iterator[Finding]:
-    """A word written twice of which one was heard."""
+def _stuttered(
+    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], forms: Sequence[tuple[str, ...]]
+) -> Iterator[Finding]:
+    """A word written twice of which one was heard, with no room beside it for the other."""
     for index, (left, right) in enumerate(pairwise(tokens)):
-        if forms[index] and forms[index] == forms[index + 1]:
-            unheard = index + (left.match is not Match.INTERPOLATED)
-            if {left.match, right.match} == {Match.MATCHED, Match.INTERPOLATED}:
-                token = tokens[unheard]
-                yield Finding(
-                    FindingKind.REPEATED,
-                    unheard,
-                    unheard + 1,
-                    token.start,
-                    token.end,
-                    token.token.text,
-                    "",
-                    0.5,
-                )
+        alike = forms[index] and forms[index] == forms[index + 1] and not ends_sentence(left.token.text)
+        if alike and {left.match, right.match} == {Match.MATCHED, Match.INTERPOLATED}:
+            heard, unheard = (left, index + 1) if left.match is Match.MATCHED else (right, index)
+            if _room_beside(heard, words) < ROOM:
+                yield _finding(FindingKind.REPEATED, tokens, (unheard, unheard + 1), "", 0.5)
+
+
+def _room_beside(token: AlignedToken, words: Sequence[HeardWord]) -> float:
+    """Time from the word heard before to the one behind that is not the token's, in the token's lengths."""
+    first, last = words[token.heard_start], words[token.heard_end - 1]
+    before = words[token.heard_start - 1].end if token.heard_start else 0.0
+    behind = words[token.heard_end].start if token.heard_end < len(words) else math.inf
+    length = last.end - first.start
+    return (behind - before - length) / max(length, SHORTEST_WORD)
 
 
 # --------------------------------------------------------------------------- in the recording only
@@ -123,15 +139,5 @@ def _differing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> It
         heard = words[tokens[start].heard_start : tokens[end - 1].heard_end]
         confidence = min((word.confidence for word in heard), default=0.0)
         if confidence >= CLEARLY_HEARD:
-            run = tokens[start:end]
             suggestion = " ".join(word.text for word in heard)
-            yield Finding(
-                FindingKind.DIFFERS,
-                start,
-                end,
-                run[0].start,
-                run[-1].end,
-                _text(run),
-                suggestion,
-                confidence,
-            )
+            yield _finding(FindingKind.DIFFERS, tokens, (start, end), suggestion, confidence)
