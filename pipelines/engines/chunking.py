@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pipelines.types import SAMPLE_RATE, Audio, Samples, Span
 
-LONGEST_JOINED_PAUSE = 1.0  # over a longer one, what was said before tells little about what comes
+LONGEST_JOINED_PAUSE = 0.4  # after a longer one it may be another voice, with another mean of its spectrum
 MARGIN = 0.2  # silence kept around a chunk: soft first and last sounds lie outside the detected speech
 FRAME_SAMPLES = SAMPLE_RATE // 100
 PAUSE_FRAMES = 15  # a place is as quiet as the 0.15 s around it

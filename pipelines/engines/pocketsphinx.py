@@ -24,8 +24,8 @@ from pipelines.engines.base import Progress, no_progress
 from pipelines.errors import EngineMissingError, OptionError
 from pipelines.types import Audio, EngineInfo, Heard, HeardWord, Samples, Span
 
-LONGEST_CHUNK = 15.0  # long enough for the language model, short enough to share out evenly
-MOST_PROCESSES = 8  # each holds about 110 MB
+LONGEST_CHUNK = 10.0  # long enough for the language model, mostly of one voice, and shared out evenly
+MOST_PROCESSES = 8  # each holds about 125 MB
 AUDIO_PER_PROCESS = 60.0  # aligning that much takes a process three times as long as starting
 TOLERANCE = 0.1  # the detector of speech and the recogniser place a sound's edge that far apart
 WORKER = str(Path(__file__).with_name("pocketsphinx_worker.py"))
