@@ -2,8 +2,9 @@
 
 An anchor is a short run of words that occurs exactly once on both sides (the idea of patience diff:
 what is rare is rarely mistaken). Anchors that contradict the order of the rest are dropped by taking the
-longest increasing chain (Fredman 1975), and those that stand alone off the diagonal of both neighbours,
-as a heading does that quotes a sentence of the story. Cuts lie in the middle of agreeing runs.
+longest increasing chain (Fredman 1975), and groups that lie farther off the diagonals around them than
+they are long, as a heading does that quotes a sentence of the story, or an introduction of which each side
+has another copy damaged. Cuts lie in the middle of agreeing runs.
 """
 
 from __future__ import annotations
@@ -28,11 +29,14 @@ BLOCK_CELLS = 4 * PIECE * PIECE
 LARGEST_BLOCK_CELLS = 4_000_000
 """A block in which no anchor is found is still aligned exactly up to this size."""
 
-_RUNS = (5, 3, 2, 1)
-"""Lengths of the runs looked for, the safest first; a shorter one only where the longer ones found no cut."""
+_RUNS = (3, 2, 1)
+"""Lengths of the runs looked for, the safest first; a shorter one only where the longer ones found no cut.
+
+Longer runs are too rare in a damaged text to outvote a passage that was mistaken for another like it.
+"""
 
 _DRIFT = 3
-"""How many units an anchor may lie off its neighbours' diagonals."""
+"""How many units pairs may lie off each other's diagonals and still belong together."""
 
 
 def split(left: Indexes, right: Indexes) -> Iterator[Block]:
@@ -88,7 +92,7 @@ def _once(values: npt.NDArray[np.uint64]) -> tuple[npt.NDArray[np.uint64], Index
 
 
 def chain(pairs: Sequence[Pair]) -> list[Pair]:
-    """The longest subsequence that rises on both sides, less the pairs that stand off the diagonal alone.
+    """The longest subsequence that rises on both sides, less the pairs that stray off the diagonal.
 
     `pairs` rise strictly on the left.
     """
@@ -115,14 +119,42 @@ def _longest_increasing(pairs: Sequence[Pair]) -> list[Pair]:
     return found[::-1]
 
 
-def _drop_strays(pairs: list[Pair]) -> list[Pair]:
-    offsets = [j - i for i, j in pairs]
-    kept = []
-    for index, pair in enumerate(pairs):
-        around = offsets[max(0, index - 1) : index] + offsets[index + 1 : index + 2]
-        if not around or min(around) - _DRIFT <= offsets[index] <= max(around) + _DRIFT:
-            kept.append(pair)
+def _drop_strays(pairs: Sequence[Pair]) -> list[Pair]:
+    groups = list(_groups(pairs))
+    kept: list[Pair] = []
+    for index, group in enumerate(groups):
+        around = [_offset(before[-1]) for before in groups[max(0, index - 1) : index]]
+        around += [_offset(after[0]) for after in groups[index + 1 : index + 2]]
+        if not _is_stray(group, around):
+            kept += group
     return kept
+
+
+def _groups(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
+    """Neighbours near one diagonal."""
+    group: list[Pair] = []
+    for pair in pairs:
+        if group and abs(_offset(pair) - _offset(group[-1])) > _DRIFT:
+            yield group
+            group = []
+        group.append(pair)
+    if group:
+        yield group
+
+
+def _is_stray(group: Sequence[Pair], around: Sequence[int]) -> bool:
+    """Whether a group lies off both diagonals around it on the same side, too far for its size.
+
+    At either end, where there is one diagonal only, a single pair can stray.
+    """
+    if not around or (len(around) == 1 and len(group) > 1):
+        return False
+    offset = _offset(group[0])
+    return max(min(around) - offset, offset - max(around)) > max(_DRIFT, len(group))
+
+
+def _offset(pair: Pair) -> int:
+    return pair[1] - pair[0]
 
 
 def _cuts(pairs: Sequence[Pair], length: int) -> list[Pair]:
