@@ -188,12 +188,14 @@ class Slot:
 
     def _is_name_word(self, index: int) -> bool:
         word = self.words[index]
+        if self.is_cased and not word.is_capital:
+            return False
         if self._is_occupation(index) or any(character.isdigit() for character in word.plain):
             return False
         if self.is_cased:
             inside = index > 0 and not self.passage.stops(index - 1)
             known = word.is_initialism or (inside and word.plain in self.phrases.also_names)
-            return word.is_capital and (known or word.plain not in self.phrases.common)
+            return known or word.plain not in self.phrases.common
         return word.plain not in self.phrases.common
 
     def _is_organisation_word(self, index: int) -> bool:

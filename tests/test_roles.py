@@ -224,7 +224,8 @@ TEXTS = st.sampled_from(
     re.findall(
         r"\S+",
         """we can now speak to G Lan who's a lecturer at Queen University. thank you Anna, well so what? I'm
-        Jane Doe Joining me is DW's chief, Yuri let's take a look at … ?? — é 中文 NARRATOR: joins us and 'I'""",
+        Jane Doe Joining me is DW's chief, Yuri let's take a look at … ?? — é 中文
+        NARRATOR: joins us and 'I'""",
     )
 )
 
