@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from pipelines import anchors
 from pipelines.anchors import LARGEST_BLOCK_CELLS, PIECE, Block, Pair, chain, split
+from pipelines.comparison import compare
+from tests.benchmarks.generator import generate
 
 VOCABULARY = 3000
 SEEDS = range(5)
@@ -106,12 +108,37 @@ def rises(pairs: Sequence[Pair]) -> bool:
     return all(i < k and j < m for (i, j), (k, m) in pairwise(pairs))
 
 
+def diagonal(start: int, end: int, offset: int) -> list[Pair]:
+    return [(i, i + offset) for i in range(start, end)]
+
+
 def test_a_pair_far_off_both_neighbours_is_no_anchor() -> None:
     # The pair in the middle rises like the others, but 40 words were heard before it and none behind.
-    assert chain([(0, 0), (1, 1), (2, 42), (60, 60), (61, 61)]) == [(0, 0), (1, 1), (60, 60), (61, 61)]
-    # Missing text shifts all that follows: two in agreement are no strays.
-    shifted = [(0, 0), (1, 1), (2, 42), (3, 43), (60, 100)]
+    assert chain([*diagonal(0, 5, 0), (20, 60), *diagonal(90, 95, 0)]) == [
+        *diagonal(0, 5, 0),
+        *diagonal(90, 95, 0),
+    ]
+
+
+def test_a_passage_mistaken_for_another_like_it_is_no_anchor() -> None:
+    #   text     ─ a ──────────────── a′ ─    Both said and written twice; enough was damaged in a of the
+    #   heard    ─ a ──────────────── a′ ─    text and in a′ of the speech that a′ fits a best.
+    astray = diagonal(200, 205, -180)
+    assert chain([*diagonal(0, 9, 0), *astray, *diagonal(210, 219, 0)]) == [
+        *diagonal(0, 9, 0),
+        *diagonal(210, 219, 0),
+    ]
+
+
+def test_text_that_is_missing_shifts_all_that_follows() -> None:
+    shifted = [*diagonal(0, 5, 0), *diagonal(5, 8, 40), *diagonal(60, 63, 45), *diagonal(80, 90, 90)]
     assert chain(shifted) == shifted
+
+
+def test_a_long_passage_is_no_stray() -> None:
+    # 20 words missing from the text in front of it, 20 unspoken ones behind it.
+    passage = [*diagonal(0, 5, 0), *diagonal(5, 45, 20), *diagonal(65, 70, 0)]
+    assert chain(passage) == passage
 
 
 # --------------------------------------------------------------------------- texts
@@ -126,6 +153,19 @@ def test_cuts_lie_on_words_that_were_heard_as_said(seed: int, rate: float) -> No
     cuts = cuts_of(said, heard)
     assert len(cuts) >= 5
     assert [place[j] for _, j in cuts] == [i for i, _ in cuts]
+
+
+@pytest.mark.parametrize(("seed", "speakers", "damage"), [(2012, 3, 0.3), (3001, 4, 0.4), (3002, 5, 0.4)])
+def test_cuts_stay_inside_one_turn_of_a_damaged_interview(seed: int, speakers: int, damage: float) -> None:
+    """The interviews end as they began: the same introduction, said and written twice."""
+    interview = generate(seed, speakers=speakers, damage=damage)
+    supplied, heard, _ = compare(interview.supplied.tokens, interview.heard.words, "en")
+    cuts = [(bottom, end) for _, bottom, _, end in split(supplied.ids, heard.ids)][:-1]
+    assert cuts
+    for i, j in cuts:
+        turn = next(truth.turn for truth in interview.truth[supplied.owner[i] :] if truth.turn is not None)
+        spoken = interview.utterances[turn]
+        assert spoken.start - 1 <= interview.heard.words[heard.owner[j]].start <= spoken.end + 1
 
 
 @pytest.mark.parametrize("seed", SEEDS)
