@@ -6,28 +6,41 @@
 
 The words were heard as they are written. A single space belongs to the word before it, so that fluent
 words leave no gap; more spaces are a pause.
+
+And dictations, where text and recording disagree; every letter that was heard takes 0.1 seconds:
+
+    Lks|talks    written, and what was heard         {at}     written, not heard; "_" makes room for it
+    kyiv|~keep   heard without certainty             (Storm)  written, not said
+    <so>         heard, not written                  _        a pause of 0.5 seconds
+    /            here a line ends                    @ben     here ben begins
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
+from pipelines.attribution import take_turns
 from pipelines.types import (
     AlignedToken,
     Attribution,
     Diarization,
     EngineInfo,
+    HeardWord,
     Match,
     SpeakerSegment,
     Token,
     TokenKind,
+    Turn,
     join_words,
 )
 
 COLUMN = 0.1  # seconds
+PAUSE = 0.5  # seconds
+CERTAIN, UNCERTAIN = 0.9, 0.3
 ENGINE = EngineInfo(engine="drawn", version="1", model="", model_sha256="")
 
 _PIECE = re.compile(r"(?P<text>>>|\S+)( (?=\S))?")
@@ -88,3 +101,58 @@ def read_voices(tokens: Sequence[AlignedToken], attribution: Attribution) -> lis
             told[-1].append(token.token.text)
             before = label
     return [join_words(words) for words in told]
+
+
+# --------------------------------------------------------------------------- dictations
+
+
+class Dictation(NamedTuple):
+    """What alignment and attribution would have handed on."""
+
+    tokens: tuple[AlignedToken, ...]
+    words: tuple[HeardWord, ...]
+    turns: tuple[Turn, ...]
+
+
+def dictate(text: str) -> Dictation:
+    """Text and recording of a dictation, see above; anna begins."""
+    tokens: list[AlignedToken] = []
+    words: list[HeardWord] = []
+    labels: list[str] = []
+    speaker, line, now = "anna", 0, 0.0
+    for piece in text.split():
+        if piece == "/":
+            line += 1
+        elif piece == "_":
+            now += PAUSE
+        elif piece.startswith("@"):
+            speaker = piece[1:]
+        else:
+            written, heard, match = _read(piece)
+            before = len(words)
+            end = now + (COLUMN * len(written or heard) if heard else 0.0)
+            if heard:
+                certainty = UNCERTAIN if heard.startswith("~") else CERTAIN
+                words.append(HeardWord(heard.removeprefix("~"), now, end, certainty))
+            if written:
+                token = Token(written, 0, len(written), _kind(written), line)
+                tokens.append(AlignedToken(token, match, now, end, before, len(words), 0.9))
+                labels.append("" if match is Match.NOT_SPOKEN else speaker)
+            now = end
+    attribution = Attribution(tuple(labels), (1.0,) * len(labels))
+    return Dictation(tuple(tokens), tuple(words), take_turns(tokens, attribution))
+
+
+def _read(piece: str) -> tuple[str, str, Match]:
+    """What is written, what was heard, and how they go together."""
+    inside = piece[1:-1]
+    if piece.startswith("<") and piece.endswith(">"):
+        return "", inside, Match.MATCHED
+    if piece.startswith("{"):
+        return inside, "", Match.INTERPOLATED
+    if piece.startswith("(") or _kind(piece) is not TokenKind.WORD:
+        return inside if piece.startswith("(") else piece, "", Match.NOT_SPOKEN
+    written, _, heard = piece.partition("|")
+    if heard:
+        return written, heard, Match.DIFFERS
+    return written, re.sub(r"[^\w'’-]", "", written).lower(), Match.MATCHED
