@@ -36,7 +36,8 @@ HABIT = 2
 
 _DOUBLED = re.compile(r"([,;:!?])\1+")
 _TWO_STOPS = re.compile(r"(?<!\.)\.\.(?!\.)")
-_LEADING = re.compile(r"^([,;:.!?]+)(?=\w)")
+_LEADING = re.compile(r"^(?:[,;:!?]+(?=\w|$)|\.$)")
+_STRAY_STOP = re.compile(r"(?<=[^\W_])\.$")
 _EDGES = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
 _POSSESSIVE_EDGES = re.compile(r"^(\W*)(.*?)((?:['’]s)?\W*)$", re.DOTALL)
 
@@ -146,27 +147,32 @@ def _punctuate(tokens: Sequence[AlignedToken], turns: Sequence[Turn], reading: d
         kept = [index for index in range(turn.token_start, turn.token_end) if reading[index]]
         for index in kept:
             reading[index] = _TWO_STOPS.sub(".", _DOUBLED.sub(r"\1", reading[index]))
+        kept = list(_move_leading(reading, kept))
         for left, right in pairwise(kept):
-            _move_leading(reading, left, right)
             _join_lines(tokens, reading, left, right)
         _close(reading, kept)
         _capitalise(reading, kept)
 
 
-def _move_leading(reading: dict[int, str], left: int, right: int) -> None:
-    """ "indeed ,Putin" → "indeed, Putin"."""
-    found = _LEADING.match(reading[right])
-    if found and not found[1].startswith("."):
-        reading[right] = reading[right][found.end() :]
-        if reading[left][-1:].isalnum():
-            reading[left] += found[1][0]
+def _move_leading(reading: dict[int, str], kept: Sequence[int]) -> Iterator[int]:
+    """ "indeed ,Putin" and "indeed , Putin" → "indeed, Putin"; yields the tokens that are left."""
+    last = -1
+    for index in kept:
+        found = _LEADING.match(reading[index])
+        if found and last >= 0:
+            reading[index] = reading[index][found.end() :]
+            if reading[last][-1:].isalnum():
+                reading[last] += found[0][0]
+        if reading[index]:
+            last = index
+            yield index
 
 
 def _join_lines(tokens: Sequence[AlignedToken], reading: dict[int, str], left: int, right: int) -> None:
     """A full stop at the end of a line, in the middle of a sentence: "the US. / and Russia"."""
     broken = tokens[left].token.line != tokens[right].token.line
-    if broken and reading[right][:1].islower() and reading[left].endswith("."):
-        reading[left] = reading[left].rstrip(".")
+    if broken and reading[right][:1].islower() and ends_sentence(reading[left]):
+        reading[left] = _STRAY_STOP.sub("", reading[left])
 
 
 def _close(reading: dict[int, str], kept: Sequence[int]) -> None:
@@ -177,9 +183,10 @@ def _close(reading: dict[int, str], kept: Sequence[int]) -> None:
 
 
 def _capitalise(reading: dict[int, str], kept: Sequence[int]) -> None:
+    """A capital at the beginning of the turn and behind the end of a sentence, though not behind "…"."""
     begins = True
     for index in kept:
         text = reading[index]
         if begins and text[:1].islower():
             reading[index] = text[:1].upper() + text[1:]
-        begins = ends_sentence(text)
+        begins = ends_sentence(text) and not text.endswith(("…", "..."))

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rapidfuzz import process
-from rapidfuzz.distance import Levenshtein
+from rapidfuzz.distance import OSA
 
 from pipelines.normalization import sound, units
 from pipelines.types import AlignedToken, HeardWord, Match
@@ -98,7 +98,7 @@ def _meant(form: str, written: _Entry, said: str, entries: Mapping[str, list[_En
 
 def _near(form: str, others: Iterable[str]) -> Iterator[tuple[str, float]]:
     """Forms that are spelled alike, and how alike they are in spelling and in sound together."""
-    alike = Levenshtein.normalized_similarity
+    alike = OSA.normalized_similarity  # swapped letters are one slip
     found = process.extract(form, others, scorer=alike, score_cutoff=SPELLED_ALIKE, limit=None)
     for other, spelling, _ in found:
         yield other, (spelling + alike(sound(form), sound(other))) / 2

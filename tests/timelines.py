@@ -69,6 +69,8 @@ def draw_tokens(said: str) -> tuple[AlignedToken, ...]:
 def _kind(text: str) -> TokenKind:
     if text == ">>":
         return TokenKind.CHANGE
+    if text.startswith("["):
+        return TokenKind.SOUND
     return TokenKind.LABEL if text.endswith(":") else TokenKind.WORD
 
 
