@@ -103,7 +103,7 @@ def align(
     `speech` is where somebody speaks; `duration` is that of the recording, in seconds.
     """
     supplied, heard, vocabulary = compare(tokens, words, language)
-    start, end = _unit_times(heard, words)
+    start, end = np.clip(_unit_times(heard, words), 0.0, duration)
     sides = _Sides(tokens, words, supplied, heard, vocabulary, start, end)
     rows = _supplied_gaps(sides)
     pairing = _pair(sides, rows)

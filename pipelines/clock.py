@@ -16,17 +16,20 @@ INSTANT = 1e-6
 
 
 class SpeechClock:
-    """How much speech lies between two moments, and at which moment a given amount has been said."""
+    """How much speech lies between two moments, and at which moment a given amount has been said.
+
+    Speech after `duration` does not count; without any, all of the recording may be speech.
+    """
 
     def __init__(self, speech: Sequence[Span], duration: float) -> None:
         spans = list(speech) or [Span(0.0, duration)]
         edges = [0.0]
         said = [0.0]
         for span in spans:
-            edges += [max(span.start, edges[-1]), max(span.end, edges[-1])]
+            edges += [min(max(moment, edges[-1]), duration) for moment in (span.start, span.end)]
             said += [said[-1], said[-1] + edges[-1] - edges[-2]]
-        self.duration = max(duration, edges[-1])
-        self._edges = np.array([*edges, self.duration])
+        self.duration = duration
+        self._edges = np.array([*edges, duration])
         self._said = np.array([*said, said[-1]])
 
     def share(self, start: float, end: float, need: Floats) -> tuple[Floats, Floats]:

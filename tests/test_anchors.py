@@ -155,7 +155,9 @@ def test_cuts_lie_on_words_that_were_heard_as_said(seed: int, rate: float) -> No
     assert [place[j] for _, j in cuts] == [i for i, _ in cuts]
 
 
-@pytest.mark.parametrize(("seed", "speakers", "damage"), [(2012, 3, 0.3), (3001, 4, 0.4), (3002, 5, 0.4)])
+@pytest.mark.parametrize(
+    ("seed", "speakers", "damage"), [(3016, 3, 0.2), (2012, 3, 0.3), (3041, 4, 0.3), (3054, 5, 0.4)]
+)
 def test_cuts_stay_inside_one_turn_of_a_damaged_interview(seed: int, speakers: int, damage: float) -> None:
     """The interviews end as they began: the same introduction, said and written twice."""
     interview = generate(seed, speakers=speakers, damage=damage)
