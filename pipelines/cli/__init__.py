@@ -10,12 +10,12 @@ import io
 import os
 import sys
 import traceback
+from argparse import Namespace
 from collections.abc import Sequence
+from importlib import import_module
 
-from pipelines.cli import arguments, demo, models, run, score
+from pipelines.cli.arguments import parse
 from pipelines.errors import CancelledError, EngineError, InputError, ModelError, OutputError, TurnwiseError
-
-COMMANDS = {"run": run.run, "demo": demo.demo, "score": score.score, "models": models.models}
 
 STATUS: tuple[tuple[type[TurnwiseError], int], ...] = (
     (InputError, 2),
@@ -26,12 +26,11 @@ STATUS: tuple[tuple[type[TurnwiseError], int], ...] = (
 )
 
 
-def main(words: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status; every failure is one sentence on stderr."""
     _print_anything()
     try:
-        request = arguments.parse(words)
-        status = COMMANDS[request.command](request)
+        status = _run(parse(arguments))
         sys.stdout.flush()
     except KeyboardInterrupt:
         return _fail("stopped: no result was written", 130)
@@ -42,6 +41,18 @@ def main(words: Sequence[str] | None = None) -> int:
         return _fail(str(error), next((code for kind, code in STATUS if isinstance(error, kind)), 1))
     except Exception as error:
         return _fail(_unforeseen(error), 1)
+    return status
+
+
+def _run(request: Namespace) -> int:
+    """Loads the module named like the command and calls its function of that name.
+
+    Before numpy is loaded, its matrix products are kept to one thread each: split over all processors, the
+    encoder's many small ones wait for each other, for minutes where recognition keeps the processors busy.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    module = import_module(f"pipelines.cli.{request.command}")
+    status: int = getattr(module, request.command)(request)
     return status
 
 

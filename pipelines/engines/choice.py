@@ -33,11 +33,11 @@ class Entry(Generic[Engine]):
     weights: tuple[str, ...] = ()  # names of models
 
     def check(self) -> None:
-        """Raises EngineMissingError, which says what to do, unless the engine is ready."""
+        """Raises EngineMissingError or ModelCorruptError, which say what to do, unless the engine is ready."""
         if self.library and find_spec(self.library) is None:
             raise EngineMissingError(f"{self.name} is not installed: run pip install {self.library}.")
         for name in self.weights:
-            models.find(name)
+            models.read(name)
 
     @property
     def ready(self) -> bool:
@@ -71,11 +71,12 @@ DIARIZERS: tuple[Entry[Diarizer], ...] = (
 def choose(asr: str = "auto", diarizer: str = "auto") -> tuple[Engines, list[Notice]]:
     """The engines of these names, and for every "auto" which was taken and why.
 
-    Raises OptionError for a name that is none, EngineMissingError where an engine or its weights are not here.
+    Raises OptionError for a name that is none, EngineMissingError where an engine or its weights are missing,
+    ModelCorruptError where they are damaged: before the long work, all of them.
     """
     transcriber, heard_by = _pick("asr", TRANSCRIBERS, asr)
     teller, told_by = _pick("diarizer", DIARIZERS, diarizer)
-    models.find("silero-vad")
+    models.read("silero-vad")
     aligner = PocketSphinxAligner() if find_spec("pocketsphinx") else None
     return Engines(SileroDetector(), transcriber.make(), teller.make(), aligner), [*heard_by, *told_by]
 

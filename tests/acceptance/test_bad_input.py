@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
-from pipelines import cli
+from pipelines import cli, models
 from pipelines.cli import run as run_module
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
 from pipelines.pipeline import Engines
@@ -100,7 +102,7 @@ def test_a_video_without_sound(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.engine
 def test_music_without_speech(tmp_path: Path, capsys: Capture) -> None:
     path = recordings.write_wav(tmp_path / "music.wav", recordings.music(20))
-    assert "speech" in refused(["run", path, "-o", tmp_path / "out"], 2, capsys)
+    assert "Nobody speaks" in refused(["run", path, "-o", tmp_path / "out"], 2, capsys)
 
 
 # --------------------------------------------------------------------------- recordings that are unusual
@@ -119,9 +121,10 @@ def test_any_sample_rate_and_number_of_channels(rate_hz: int, channels: int, tmp
 
 @pytest.mark.engine
 def test_a_recording_that_breaks_off_is_used_as_far_as_it_goes(tmp_path: Path, capsys: Capture) -> None:
-    whole = recordings.write_wav(tmp_path / "part.wav", recordings.speech(0, 24))
-    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert cli.main(["run", str(whole), "-o", str(tmp_path / "out"), "--formats", "json", "--quiet"]) == 0
+    part = tmp_path / "part.flac"
+    soundfile.write(part, recordings.speech(0, 24), SAMPLE_RATE)
+    part.write_bytes(part.read_bytes()[: part.stat().st_size // 2])
+    assert cli.main(["run", str(part), "-o", str(tmp_path / "out"), "--formats", "json", "--quiet"]) == 0
     assert "breaks off" in capsys.readouterr().err
     result = result_of(tmp_path / "out")
     assert "truncated" in [warning["code"] for warning in result["warnings"]]
@@ -227,3 +230,51 @@ def test_an_output_folder_that_cannot_be_written(
     monkeypatch.chdir(noise.parent)
     assert "choose another folder" in refused(["run", noise, "-o", folder], 4, capsys)
     assert noise.is_file()
+
+
+@pytest.fixture
+def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A models folder of the test's own, with the real files."""
+    folder = tmp_path / "models"
+    shutil.copytree(models.folder() / "embedded", folder / "embedded")
+    monkeypatch.setenv(models.FOLDER_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("model", models.MANIFEST, ids=lambda model: model.name)
+def test_a_model_with_one_flipped_byte(
+    model: models.Model, own_models: Path, noise: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    path = own_models / model.path
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x01
+    path.write_bytes(data)
+    message = refused(["run", noise, "-o", tmp_path / "out"], 3, capsys)
+    assert "is damaged" in message
+    assert "`turnwise models pull embedded`" in message
+
+
+@pytest.mark.engine
+def test_models_are_listed_and_verified(own_models: Path, capsys: Capture) -> None:
+    assert cli.main(["models", "verify"]) == 0
+    assert capsys.readouterr().out == "silero-vad: present\nd-vector: present\n"
+    assert cli.main(["models", "pull", "embedded"]) == 0
+    assert capsys.readouterr().out == f"2 models are in {own_models}\n"
+    (own_models / models.MODELS["d-vector"].path).unlink()
+    assert cli.main(["models", "list", "embedded"]) == 0
+    assert "d-vector, missing" in capsys.readouterr().out
+    assert cli.main(["models", "verify"]) == 3
+    assert "turnwise: " in capsys.readouterr().err
+
+
+def test_a_model_that_there_is_not(capsys: Capture) -> None:
+    for action in ("list", "pull", "verify"):
+        assert cli.main(["models", action, "gpt"]) == 2
+        assert "There is no model 'gpt'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--asr", "--diarizer"])
+def test_an_engine_that_there_is_not(option: str, noise: Path, tmp_path: Path, capsys: Capture) -> None:
+    message = refused(["run", noise, "-o", tmp_path / "out", option, "siri"], 2, capsys)
+    assert message.startswith(f"turnwise: There is no {option} 'siri': choose auto, or one of: ")

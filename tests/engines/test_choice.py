@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,20 +14,16 @@ from pipelines.engines.choice import DIARIZERS, TRANSCRIBERS, Entry, choose
 from pipelines.engines.embedded import EmbeddedDiarizer
 from pipelines.engines.pocketsphinx import PocketSphinx, PocketSphinxAligner
 from pipelines.engines.silero import SileroDetector
-from pipelines.errors import EngineMissingError, OptionError
+from pipelines.errors import EngineMissingError, ModelCorruptError, OptionError
 
+EMPTY = sha256().hexdigest()
 BETTER = Entry("better", "the best there is", PocketSphinx, library="no_such_library")
 
 
 @pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A models folder in which every file is there, if only by name."""
-    monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path))
-    for model in models.MANIFEST:
-        path = tmp_path / model.path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return tmp_path
+def weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every model were here."""
+    monkeypatch.setattr(models, "read", lambda name: b"")
 
 
 @pytest.mark.usefixtures("weights")
@@ -74,9 +72,20 @@ def test_missing_weights_are_told_before_the_work(tmp_path: Path, monkeypatch: p
             choose(diarizer=diarizer)
 
 
-def test_a_detector_without_weights_is_told_before_the_work(weights: Path) -> None:
-    (weights / models.MODELS["silero-vad"].path).unlink()
-    with pytest.raises(EngineMissingError, match="Silero VAD"):
+@pytest.mark.parametrize("name", ["silero-vad", "d-vector"])
+def test_damaged_weights_are_told_before_the_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setattr(
+        models, "MODELS", {key: replace(model, sha256=EMPTY) for key, model in models.MODELS.items()}
+    )
+    for model in models.MODELS.values():
+        (tmp_path / model.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / model.path).touch()
+    choose()
+    (tmp_path / models.MODELS[name].path).write_bytes(b"x")
+    with pytest.raises(ModelCorruptError, match="turnwise models pull embedded"):
         choose()
 
 
