@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from pipelines.conversation import Conversation
-from pipelines.passages import Passage
+from pipelines.passages import Passage, Word
 from pipelines.phrases import Phrases
 from pipelines.types import Evidence
 
@@ -65,12 +65,20 @@ def structural_cues(conversation: Conversation, questions: Sequence[float], phra
 
 def _marked(passage: Passage, phrases: Phrases) -> float:
     """A name alone ("Nina?") hands over without asking, and a report may answer instead of a voice."""
-    asking = [index for index, word in enumerate(passage.words) if word.asks and not passage.begins(index)]
+    asking = [
+        index
+        for index, word in enumerate(passage.words)
+        if word.asks and not (passage.begins(index) and _is_name(word, phrases))
+    ]
     if not asking:
         return 0.0
     if any(first > asking[-1] for first, _ in passage.find(phrases.to_report)):
         return 0.3
     return 1.0 if len(passage.words) - asking[-1] <= CLOSING_WORDS else 0.4
+
+
+def _is_name(word: Word, phrases: Phrases) -> bool:
+    return word.is_capital and bool(phrases.common) and word.plain not in phrases.common
 
 
 def _phrased(passage: Passage, phrases: Phrases) -> float:
@@ -96,7 +104,6 @@ class Exchange:
         for speaker, turns in turns_of.items():
             if self._word_count(turns) < BRIEF_WORDS:
                 cues.append(self._cue(speaker, "brief", 1.0, turns, "says almost nothing"))
-                continue
             cues += self._questions_of(speaker, turns)
             cues += self._place_of(speaker, turns)
             if len(askers[speaker]) >= CROWD:

@@ -27,6 +27,8 @@ SIMILAR = 65
 """Letters in common, in percent, from which two names of one voice, whole or first, are one mangled name."""
 MOST = 20.0
 """Log weights are cut off here: certain is certain."""
+RIVALS = 6
+"""People and voices that are weighed against each other at once."""
 QUOTES = 3
 """Quotes kept for a name."""
 
@@ -42,20 +44,19 @@ class Naming:
 
 
 def name_voices(mentions: Sequence[Mention]) -> dict[str, Naming]:
-    """The voices that have a name more likely than none."""
+    """The voices that have a name more likely than all others and none."""
     people = gather(mentions)
-    scores = {
-        (voice, number): min(score, MOST)
-        for number, person in enumerate(people)
-        for voice, score in _scores(person).items()
-    }
+    scores = [{voice: min(score, MOST) for voice, score in _scores(person).items()} for person in people]
+    pointing: dict[str, list[int]] = defaultdict(list)
+    for number, row in enumerate(scores):
+        for voice in row:
+            pointing[voice].append(number)
     named: dict[str, Naming] = {}
-    taken: set[int] = set()
-    for (voice, number), _ in sorted(scores.items(), key=lambda item: -item[1]):
-        confidence = _posterior(scores, voice, number)
-        if voice not in named and number not in taken and confidence > 0.5:
-            named[voice] = _naming(people[number], voice, confidence)
-            taken.add(number)
+    for number, row in enumerate(scores):
+        for voice in row:
+            confidence = _posterior(scores, pointing, voice, number)
+            if confidence > 0.5:
+                named[voice] = _naming(people[number], voice, confidence)
     return named
 
 
@@ -94,11 +95,34 @@ def _scores(person: Sequence[Mention]) -> dict[str, float]:
     return scores
 
 
-def _posterior(scores: dict[tuple[str, int], float], voice: str, number: int) -> float:
-    """Against no name, other names of the voice, and other voices of the person."""
-    rivals = [score for (other, person), score in scores.items() if (other == voice) != (person == number)]
-    mine = scores[voice, number]
-    return 1.0 / (1.0 + sum(exp(score - mine) for score in [NO_NAME, *rivals]))
+def _posterior(
+    scores: Sequence[dict[str, float]], pointing: dict[str, list[int]], voice: str, number: int
+) -> float:
+    """How surely the person has the voice: summed over who may have the voices that the person may have.
+
+    Every person has one of these voices or none, every voice one person or none. Where very many people
+    point at them, only the RIVALS strongest count.
+    """
+    voices = sorted(scores[number], key=lambda other: -scores[number][other])[:RIVALS]
+    voices = [voice, *(other for other in voices if other != voice)]
+    people = {other for each in voices for other in pointing[each]} - {number}
+    rivals = sorted(people, key=lambda other: -max(scores[other].values()))[:RIVALS]
+    rows = [[scores[other].get(each, -MOST) for each in voices] for other in rivals]
+    mine = [scores[number][each] for each in voices]
+    return exp(mine[0] - NO_NAME) * _weight(rows, taken=1) / _weight([mine, *rows])
+
+
+def _weight(rows: Sequence[Sequence[float]], taken: int = 0) -> float:
+    """The weight of all ways to give each person, a row of scores, one voice or none; bits of `taken` are
+    the voices that are not free."""
+    weights = {taken: 1.0}
+    for row in rows:
+        for voices, weight in list(weights.items()):
+            for bit, score in enumerate(row):
+                if not voices >> bit & 1:
+                    mask = voices | 1 << bit
+                    weights[mask] = weights.get(mask, 0.0) + weight * exp(score - NO_NAME)
+    return sum(weights.values())
 
 
 def _naming(person: Sequence[Mention], voice: str, confidence: float) -> Naming:

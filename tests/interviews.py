@@ -1,7 +1,8 @@
 """Short broadcasts with what a listener would say about their voices.
 
-TUNED were read while the weights of `pipelines.roles` were set; HELD_OUT were written after that, and
-nothing was changed for them. All are invented.
+TUNED were read while the weights of `pipelines.roles` were set. HELD_OUT were written afterwards, in other
+words on purpose; docs/roles.md gives their figures before and after anything was changed for them. All are
+invented.
 """
 
 from __future__ import annotations
