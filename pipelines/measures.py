@@ -70,6 +70,12 @@ class TurnScore:
     def missed(self) -> int:
         return self.true - self.within_one
 
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall, within one token: what counts both false and missed ones."""
+        both = self.true + self.within_one + self.false
+        return 2 * self.within_one / both if both else 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Detection:

@@ -185,6 +185,7 @@ def _token_rows(tokens: TokenScore) -> Iterator[Row]:
     yield Row("turn changes, within one token", tokens.turns.within_one, "")
     yield Row("turn changes, false", tokens.turns.false, "")
     yield Row("turn changes, missed", tokens.turns.missed, "")
+    yield Row("turn changes, F1 within one token", 100 * tokens.turns.f1, "%")
     yield Row("unspoken tokens, precision", 100 * tokens.unspoken.precision, "%")
     yield Row("unspoken tokens, recall", 100 * tokens.unspoken.recall, "%")
 

@@ -223,6 +223,7 @@ def test_changes_are_matched_as_well_as_can_be(true: list[int], found: list[int]
     assert score.within_one == most_matches(tuple(true), tuple(found))
     assert score.false + score.within_one == len(found)
     assert score.missed + score.within_one == len(true)
+    assert score.f1 == Detection(len(found), len(true), score.within_one).f1
 
 
 def most_matches(true: tuple[int, ...], found: tuple[int, ...]) -> int:
