@@ -56,7 +56,7 @@ def correct(
     for index, text, reason in (
         *_dropped(tokens, findings),
         *_restored(tokens, words, language),
-        *_named(tokens, words, glossary, language),
+        *_named(tokens, glossary, language),
     ):
         reading[index] = text
         reasons.setdefault(index, reason)
@@ -125,10 +125,8 @@ def _is_end(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
     return 0 < len(theirs[0]) - len(ours[0]) <= DROPPED and theirs[0].endswith(ours[0])
 
 
-def _named(
-    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], glossary: Iterable[str], language: str
-) -> Iterator[Change]:
-    for index, word in find_terms(tokens, words, glossary, language):
+def _named(tokens: Sequence[AlignedToken], glossary: Iterable[str], language: str) -> Iterator[Change]:
+    for index, word in find_terms(tokens, glossary, language):
         yield index, _reword(tokens[index].token.text, word, _POSSESSIVE_EDGES), f"glossary: {word}"
 
 

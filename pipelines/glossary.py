@@ -5,8 +5,8 @@
                                    │    └ Hegseth: a little alike, beside    └ Bramford: much alike
                                    └ as it is in the glossary
 
-A recogniser rarely knows such words, so what it heard neither proves nor refutes them. A word that was
-heard as it is written, here or anywhere else in the recording, is a word in its own right and stays.
+A word that was heard as it is written, here or anywhere else in the recording, is a word in its own right
+and stays. Where it was not, what was heard counts for nothing: a recogniser that lacks a name hears another.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from pipelines.normalization import sound, units
-from pipelines.types import AlignedToken, HeardWord, Match
+from pipelines.types import AlignedToken, Match
 
 ALIKE = 0.7
 """Alikeness from which a word of the glossary is meant."""
@@ -29,7 +29,7 @@ ALIKE_UNCAPITALISED = 0.8
 """The same where the glossary has a capital and the text has none: it may be a common word."""
 
 ALIKE_BESIDE = 0.5
-"""The same beside another word of its term, or where the glossary's word was heard."""
+"""The same beside another word of its term."""
 
 SPELLED_ALIKE = 0.4
 """Alikeness in spelling that it takes in any case: many words sound alike in part."""
@@ -50,7 +50,7 @@ class _Entry:
 
 
 def find_terms(
-    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], terms: Iterable[str], language: str
+    tokens: Sequence[AlignedToken], terms: Iterable[str], language: str
 ) -> Iterator[tuple[int, str]]:
     """Tokens in whose place a word of the glossary is meant, and that word; in order."""
     entries = _entries(terms, language)
@@ -62,9 +62,8 @@ def find_terms(
     known = {*heard, *entries}
     for place, (index, token) in enumerate(spoken, start=1):
         if len(forms[place]) >= SHORTEST and forms[place] not in known:
-            said = "".join(_form(word.text, language) for word in words[token.heard_start : token.heard_end])
-            around = _Entry(token.token.text, forms[place - 1], forms[place + 1])
-            word = _meant(forms[place], around, said, entries)
+            written = _Entry(token.token.text, forms[place - 1], forms[place + 1])
+            word = _meant(forms[place], written, entries)
             if word:
                 yield index, word
 
@@ -85,13 +84,13 @@ def _form(text: str, language: str) -> str:
     return "".join(units(_POSSESSIVE.sub("", text), language))
 
 
-def _meant(form: str, written: _Entry, said: str, entries: Mapping[str, list[_Entry]]) -> str:
+def _meant(form: str, written: _Entry, entries: Mapping[str, list[_Entry]]) -> str:
     """The most alike word that is alike enough, "" for none."""
     accepted = [
         (alike, entry.word)
         for other, alike in _near(form, entries.keys())
         for entry in entries[other]
-        if alike >= (ALIKE_BESIDE if said == other else _bar(written, entry))
+        if alike >= _bar(written, entry)
     ]
     return max(accepted, default=(0.0, ""))[1]
 

@@ -10,8 +10,8 @@ from tests.timelines import dictate
 
 def found(text: str, *terms: str) -> dict[str, str]:
     """Word of the glossary by the token it is put in the place of."""
-    tokens, words, _ = dictate(text)
-    return {tokens[index].token.text: word for index, word in find_terms(tokens, words, terms, "en")}
+    tokens = dictate(text).tokens
+    return {tokens[index].token.text: word for index, word in find_terms(tokens, terms, "en")}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ def found(text: str, *terms: str) -> dict[str, str]:
         ("So color|collar said", "Kellogg", {}),  # alike in sound only
         ("So Kgb|cave said", "Kgp", {}),  # too short
         ("So (Zaleski) said", "Zelenskyy", {}),  # nobody said it
+        ("So Noel|anselm said", "Anselm", {}),  # what was heard counts for nothing
     ],
 )
 def test_a_word_much_alike_in_spelling_and_sound(text: str, term: str, expected: dict[str, str]) -> None:
@@ -59,11 +60,6 @@ def test_beside_a_word_of_its_term_less_is_enough(text: str, expected: dict[str,
 
 def test_short_words_beside_it_say_nothing() -> None:
     assert found("the hall of Bradford|brat said", "University of Bramwell") == {}
-
-
-def test_where_the_word_itself_was_heard_less_is_enough() -> None:
-    assert found("So Heath|heat said", "Hegseth") == {}
-    assert found("So Heath|hegseth said", "Hegseth") == {"Heath": "Hegseth"}
 
 
 def test_the_most_alike_word_is_chosen() -> None:
