@@ -33,7 +33,7 @@ class Entry(Generic[Engine]):
     weights: tuple[str, ...] = ()  # names of models
 
     def check(self) -> None:
-        """Raises EngineMissingError or ModelCorruptError, which say what to do, unless the engine is ready."""
+        """Raises EngineMissingError or ModelCorruptError, which say what to do, unless all is here."""
         if self.library and find_spec(self.library) is None:
             raise EngineMissingError(f"{self.name} is not installed: run pip install {self.library}.")
         for name in self.weights:
