@@ -18,7 +18,7 @@ and subjects, as a real one does, and a heading pasted into it shares its words.
 
 TURNS_PER_STORY = 24
 HEADINGS_PER_STORY = 8
-SHORT_ANSWERS = 0.25  # share of answers that are one to three words
+SHORT_ANSWERS = 0.1  # share of answers that are one to three words
 SAID_TWICE = 0.5  # probability that the host repeats the whole opening before the second guest
 
 CASTS: dict[int, tuple[tuple[str, Role], ...]] = {

@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from rapidfuzz import fuzz
 from rich.console import Console
@@ -24,12 +23,12 @@ from pipelines.alignment import align
 from pipelines.attribution import attribute, take_turns
 from pipelines.roles import assign_roles
 from pipelines.types import Role, Speaker
-from tests.benchmarks.dialogue import names
 from tests.benchmarks.generator import Interview, generate
 from tests.interviews import HELD_OUT, TUNED, Broadcast, Voice
 from tests.scripts import interview
 
 OWN_REPORTERS = re.compile(r"correspondent|bureau chief")
+INTRODUCED = re.compile(r"(?:speak to|joined by|bring in|correspondent|bureau chief,) ([A-Z]\w+ [A-Z]\w+)")
 SAME_NAME = 60
 """Letters in common, in percent, from which a name is a damaged writing of the true one."""
 
@@ -96,10 +95,9 @@ def _true_voices(made: Interview) -> Iterator[tuple[str, Voice]]:
 
 
 def _named(text: str) -> str:
-    """The last two words in a row that are names."""
-    pairs = [f"{first} {last}" for first, last in pairwise(text.split()) if first.isalpha()]
-    named = [pair for pair in pairs if {part.strip(".,'s").lower() for part in pair.split()} <= names()]
-    return named[-1].strip(".,") if named else ""
+    """Whom the introduction names."""
+    found = INTRODUCED.findall(text)
+    return found[-1] if found else ""
 
 
 # --------------------------------------------------------------------------- the figures

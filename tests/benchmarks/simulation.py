@@ -26,7 +26,7 @@ PAUSE = 0.25  # the shortest that is detected, seconds
 # Standard deviations of times, seconds; no time is off by more than two and a half of them.
 WORD_EDGE = 0.06  # of a heard word
 DETECTED_EDGE = 0.05  # of detected speech
-PAUSE_EDGE = 0.12  # of a voice beside a pause
+PAUSE_EDGE = 0.06  # of a voice beside a pause
 SPEECH_EDGE = 0.18  # of a change of voice without a pause
 SHORT_TURN = 1.0  # a turn below this may be missed, seconds
 MISSED_SHORT_TURNS = 0.15  # share of them

@@ -152,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         title = f"{options.segment.name}: {len(cases[0].tokens)} tokens"
     results = [measure(case) for case in cases]
     scores = {name: total(result[name] for result in results) for name in results[0]}
-    Console(width=120).print(tabulate(title, scores))
+    Console(width=140).print(tabulate(title, scores))
     for name in BASELINES.keys() - scores.keys():
         print(f"{name}: not measured, its package is missing: see tests/benchmarks/requirements.txt")
 
@@ -185,6 +185,7 @@ def tabulate(title: str, scores: dict[str, TokenScore]) -> Table:
         "within one",
         "false",
         "missed",
+        "F1",
         "tokens right",
         "headings P / R / F1",
     )
@@ -203,6 +204,7 @@ def _cells(score: TokenScore) -> tuple[str, ...]:
         f"{turns.within_one} ({turns.within_one / max(1, turns.true):.1%})",
         str(turns.false),
         str(turns.missed),
+        f"{turns.f1:.3f}",
         f"{1 - score.speakers.rate:.2%}",
         f"{unspoken.precision:.3f} / {unspoken.recall:.3f} / {unspoken.f1:.3f}",
     )
