@@ -28,6 +28,7 @@ LONGEST_CHUNK = 10.0  # long enough for the language model, mostly of one voice,
 MOST_PROCESSES = 8  # each holds about 125 MB
 AUDIO_PER_PROCESS = 60.0  # aligning that much takes a process three times as long as starting
 TOLERANCE = 0.1  # the detector of speech and the recogniser place a sound's edge that far apart
+QUIETEST_PEAK = 1e-3  # -60 dBFS: what is below that is no speech to be made louder
 WORKER = str(Path(__file__).with_name("pocketsphinx_worker.py"))
 EVEN_SCORE, SCORE_WIDTH = (
     -4.3,
@@ -111,8 +112,9 @@ def _process_count(asked: int) -> int:
 
 
 def _pcm(samples: Samples) -> bytes:
-    """16-bit little-endian samples."""
-    pcm: bytes = np.rint(samples * 32767.0).astype("<i2").tobytes()
+    """16-bit little-endian samples, at a level where a whisper keeps its bits."""
+    peak = max(float(np.abs(samples).max(initial=0.0)), QUIETEST_PEAK)
+    pcm: bytes = np.rint(samples * (32767.0 / peak)).astype("<i2").tobytes()
     return pcm
 
 

@@ -114,6 +114,19 @@ def test_words_in_the_pauses_of_speech_are_dropped() -> None:
     assert "".join(word.text for word in pocketsphinx._inside(words, speech)) == "bce"
 
 
+@pytest.mark.parametrize("level", [1.0, 0.01, 0.001])
+def test_samples_are_sent_at_full_level(level: float) -> None:
+    samples = np.asarray(level * np.sin(np.arange(1600) / 7), np.float32)
+    sent = np.frombuffer(pocketsphinx._pcm(samples), "<i2")
+    assert np.abs(sent).max() == pytest.approx(32767, rel=1e-3)
+    np.testing.assert_allclose(sent / 32767, samples / level, atol=1e-3)
+
+
+def test_silence_is_not_made_louder() -> None:
+    assert not np.frombuffer(pocketsphinx._pcm(np.zeros(1600, np.float32)), "<i2").any()
+    assert np.abs(np.frombuffer(pocketsphinx._pcm(np.full(1600, 1e-5, np.float32)), "<i2")).max() < 400
+
+
 # --------------------------------------------------------------------------- hearing
 
 
