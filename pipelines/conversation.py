@@ -170,7 +170,8 @@ def _as_heard(
 ) -> list[Word]:
     """The written words in the plain form of what was heard, and the added ones, in order of time.
 
-    A word that was only guessed to be here gives way to words heard at its time.
+    A word that was only guessed to be here gives way to words heard at its time; one that is stammered
+    ("speak to to Jane") is read once.
     """
     times = [Span(word.start, max(word.start, word.end)) for word in added]
     said: list[Word] = list(added)
@@ -180,7 +181,8 @@ def _as_heard(
         plains = [plain_form(each.text) for each in heard[token.heard_start : token.heard_end]]
         differs = token.match is Match.DIFFERS and any(plains)
         said.append(replace(word, plain=" ".join(filter(None, plains))) if differs else word)
-    return sorted(said, key=lambda word: (word.start, word.place))
+    said.sort(key=lambda word: (word.start, word.place))
+    return [word for index, word in enumerate(said) if index == 0 or word.plain != said[index - 1].plain]
 
 
 def _tokens_of_words(tokens: Iterable[AlignedToken]) -> list[AlignedToken]:

@@ -100,7 +100,9 @@ def _name(slot: Slot, parts: Sequence[Part]) -> Part | None:
     """The first name that does not merely describe an occupation ("Riga bureau chief")."""
     names = [at for at, part in enumerate(parts) if part.chunk is Chunk.NAME]
     for at in names:
-        if at == names[-1] or not _modifies(slot, parts[at], parts[at + 1]):
+        modifies = at + 1 < len(parts) and _modifies(slot, parts[at], parts[at + 1])
+        full = at == names[-1] and parts[at].last - parts[at].first > 1
+        if full or not modifies:
             return parts[at]
     return None if slot.is_cased else _name_after_place(parts)
 

@@ -234,11 +234,12 @@ class Finder:
         idle = self.phrases.discourse | self.phrases.articles | self.phrases.idle
         while start < limit and passage.words[start].plain in idle:
             start += 1
-        people = read_people(self._slot(passage, start, limit))
+        slot = self._slot(passage, start, limit)
+        people = read_people(slot)
         if len(people) != 1 or people[0].first != start:
             return None
         rest = [word.plain for word in passage.words[people[0].last : limit]]
-        certain = people[0].is_described or passage.is_cased
+        certain = people[0].is_described or slot.is_cased
         return people[0] if certain and all(word in idle for word in rest) else None
 
     # ------------------------------------------------------------------ the speaker's own name

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from pipelines.passages import Passage, Word
+from pipelines.passages import Passage, Word, plain_form
 from pipelines.phrases import Phrases
 
 SLOT_WORDS = 40
@@ -195,7 +195,7 @@ class Slot:
         if self.is_cased:
             inside = index > 0 and not self.passage.stops(index - 1)
             known = word.is_initialism or (inside and word.plain in self.phrases.also_names)
-            return known or word.plain not in self.phrases.common
+            return known or not {word.plain, plain_form(word.bare)} & self.phrases.common
         return word.plain not in self.phrases.common
 
     def _is_organisation_word(self, index: int) -> bool:
