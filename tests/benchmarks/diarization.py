@@ -153,9 +153,7 @@ def add_row(table: Table, condition: str, clustering: str, sessions: Sequence[Ou
         f"{right} of {len(sessions)}",
         percent(strict, lambda error: error.confusion),
         percent(strict, lambda error: error.missed + error.false_alarm + error.confusion),
-        percent(
-            [s.collar for s in sessions], lambda error: error.missed + error.false_alarm + error.confusion
-        ),
+        percent(collar, lambda error: error.missed + error.false_alarm + error.confusion),
         f"{sum(s.edges.found for s in sessions)} of {sum(s.edges.true for s in sessions)}",
         str(sum(s.edges.false for s in sessions)),
         f"{sum(errors) / max(1, len(errors)):.2f}",
