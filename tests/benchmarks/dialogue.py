@@ -18,7 +18,7 @@ and subjects, as a real one does, and a heading pasted into it shares its words.
 
 TURNS_PER_STORY = 24
 HEADINGS_PER_STORY = 8
-SHORT_ANSWERS = 0.1  # share of answers that are one to three words
+SHORT_ANSWERS = 0.1  # share of answers that are one to three words; the hardest part for any method
 SAID_TWICE = 0.5  # probability that the host repeats the whole opening before the second guest
 
 CASTS: dict[int, tuple[tuple[str, Role], ...]] = {
@@ -90,7 +90,7 @@ class Writer:
         return self._random.choice(self._rules[symbol])
 
 
-def converse(random: Random, speakers: int, turns: int) -> Script:
+def converse(random: Random, speakers: int, turns: int, short_answers: float = SHORT_ANSWERS) -> Script:
     """A broadcast of so many turns, one story after the other; neighbouring lines differ in their speaker."""
     if speakers not in CASTS:
         raise ValueError(f"an interview has 2 to 6 speakers, not {speakers}")
@@ -99,7 +99,10 @@ def converse(random: Random, speakers: int, turns: int) -> Script:
     while len(lines) <= turns:
         writer = Writer(random)
         planned = min(TURNS_PER_STORY, turns - len(lines))
-        lines = [*lines[:-1], *_merge([*lines[-1:], *_story(random, writer, CASTS[speakers], planned)])]
+        lines = [
+            *lines[:-1],
+            *_merge([*lines[-1:], *_story(random, writer, CASTS[speakers], planned, short_answers)]),
+        ]
         headings += [writer.write("heading") for _ in range(HEADINGS_PER_STORY)]
     return Script(tuple(lines[:turns]), tuple(headings))
 
@@ -110,7 +113,9 @@ def _merge(lines: Sequence[Line]) -> list[Line]:
     return [Line(group[0].speaker, group[0].role, " ".join(line.text for line in group)) for group in groups]
 
 
-def _story(random: Random, writer: Writer, cast: tuple[tuple[str, Role], ...], turns: int) -> Iterator[Line]:
+def _story(
+    random: Random, writer: Writer, cast: tuple[tuple[str, Role], ...], turns: int, short_answers: float
+) -> Iterator[Line]:
     host = cast[0]
     guests = [member for member in cast[1:] if member[1] in (Role.ANALYST, Role.CORRESPONDENT)]
     opening = writer.write("opening")
@@ -120,7 +125,7 @@ def _story(random: Random, writer: Writer, cast: tuple[tuple[str, Role], ...], t
     for number, guest in enumerate(guests):
         if number == 1 and random.random() < SAID_TWICE:
             yield Line(*host, opening)
-        yield from _interview(random, writer, host, guest, exchanges)
+        yield from _interview(random, writer, host, guest, exchanges, short_answers)
     yield Line(*host, writer.write("closing"))
 
 
@@ -135,13 +140,18 @@ def _report(random: Random, writer: Writer, cast: tuple[tuple[str, Role], ...]) 
 
 
 def _interview(
-    random: Random, writer: Writer, host: tuple[str, Role], guest: tuple[str, Role], exchanges: int
+    random: Random,
+    writer: Writer,
+    host: tuple[str, Role],
+    guest: tuple[str, Role],
+    exchanges: int,
+    short_answers: float,
 ) -> Iterator[Line]:
     name = writer.write("first") + " " + writer.write("last")
     yield Line(*host, writer.write("introduction", name))
     for _ in range(exchanges):
         yield Line(*host, _question(random, writer))
-        if random.random() < SHORT_ANSWERS:
+        if random.random() < short_answers:
             yield Line(*guest, writer.write("short_answer"))
             yield Line(*host, writer.write("follow_up"))
         yield Line(*guest, writer.write("answer_start") + " " + _sentences(random, writer, "answer", 2, 6))

@@ -19,7 +19,7 @@ from random import Random
 from pipelines.types import Diarization, Heard, Span, Supplied, Token
 from tests.benchmarks import damage as captioning
 from tests.benchmarks.damage import Origin, Written
-from tests.benchmarks.dialogue import converse
+from tests.benchmarks.dialogue import SHORT_ANSWERS, converse
 from tests.benchmarks.simulation import detect_speech, diarize, recognise
 from tests.benchmarks.spoken import Utterance, speak
 
@@ -84,14 +84,16 @@ def generate(
     turns: int = 21,
     headings: int | None = None,
     repeats: int | None = None,
+    short_answers: float = SHORT_ANSWERS,
 ) -> Interview:
     """One interview of `speakers` voices (2 to 6) and `turns` turns.
 
     `damage` in [0, 0.4] is the share of tokens damaged. By default one heading is pasted in per 320
-    tokens and one line is shown twice per 900 (at least one each; none without damage).
+    tokens and one line is shown twice per 900 (at least one each; none without damage). `short_answers`
+    is the share of answers of one to three words.
     """
     random = Random(f"turnwise {seed}")
-    script = converse(random, speakers, turns)
+    script = converse(random, speakers, turns, short_answers)
     utterances = speak(random, script.lines)
     written = _damage(random, utterances, damage)
     count = _count(headings, TOKENS_PER_HEADING, written, damage)

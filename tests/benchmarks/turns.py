@@ -29,6 +29,7 @@ from pipelines.placement import place
 from pipelines.types import AlignedToken, Diarization, Heard, Match, SpeakerCount
 from tests.benchmarks.baselines import BASELINES
 from tests.benchmarks.damage import Origin
+from tests.benchmarks.dialogue import SHORT_ANSWERS
 from tests.benchmarks.generator import Interview, Repeat, Truth, generate
 
 OURS = "Turnwise"
@@ -159,7 +160,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _generated(options: argparse.Namespace) -> Iterator[Case]:
     for seed in options.seeds:
-        yield from_interview(generate(seed, speakers=options.speakers, damage=options.damage))
+        yield from_interview(
+            generate(
+                seed,
+                speakers=options.speakers,
+                damage=options.damage,
+                short_answers=options.short_answers,
+            )
+        )
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -167,6 +175,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=_seeds, default=_seeds("1-20"), metavar="FIRST-LAST")
     parser.add_argument("--damage", type=float, default=0.2, help="share of tokens damaged, 0 to 0.4")
     parser.add_argument("--speakers", type=int, default=4)
+    parser.add_argument(
+        "--short-answers", type=float, default=SHORT_ANSWERS, help="share of one to three words"
+    )
     parser.add_argument("--segment", type=Path, metavar="FOLDER", help="a real segment instead")
     return parser.parse_args(arguments)
 
