@@ -165,7 +165,7 @@ def pronounce(word: str, known: Mapping[str, str]) -> str:
     if stem != word:
         phones = pronounce(stem, known)
         return f"{phones} {_possessive(phones)}" if phones else ""
-    return " ".join(filter(None, map(_read, re.findall(r"[a-z]+|\d", _plain(word)))))
+    return " ".join(filter(None, map(_read, re.findall(r"[a-z]+|[0-9]", _plain(word)))))
 
 
 def _possessive(phones: str) -> str:

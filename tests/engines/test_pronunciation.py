@@ -74,7 +74,7 @@ def test_accents_and_case_do_not_matter(accented: str, plain: str) -> None:
     assert pronounce(accented, {}) == pronounce(plain, {})
 
 
-@pytest.mark.parametrize("word", ["", "--", "中文", "'", "'s", "…"])
+@pytest.mark.parametrize("word", ["", "--", "中文", "'", "'s", "…", "𑇐"])
 def test_nothing_to_pronounce(word: str) -> None:
     assert pronounce(word, {}) == ""
 
