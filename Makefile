@@ -1,6 +1,6 @@
 # make demo    sets up .venv, fetches the models and runs the demo segment into demo-out/
 # make test    sets up .venv with the test tools, then lint, format, types and tests
-# make bench   the measurements behind docs/accuracy.md and docs/performance.md (long)
+# make bench   the measurements behind the figures in docs/ (long)
 # make clean   removes what the above made
 #
 # Needs: make and a Python >= 3.11 (another one: make PYTHON=/path/to/python3). Everything else comes from the

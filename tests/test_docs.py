@@ -1,4 +1,8 @@
-"""The docs say what is so: their Python runs, their commands parse, their links lead somewhere."""
+"""The docs say what is so: their Python and their commands run, their links lead somewhere.
+
+The commands run in a folder where every file that the docs name is a part of the demo, and with engines
+that play back a script, so that this takes no time.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,34 @@ from pathlib import Path
 
 import pytest
 
+from pipelines import cli
+from pipelines.cli import run as run_module
 from pipelines.cli.arguments import parse
+from pipelines.engines import choice
+from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
+from pipelines.pipeline import Engines
 
 ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "tests" / "data" / "demo"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?P<target>[^)#\s]+)(?:#[^)]*)?\)")
+
+FILES = {
+    "interview.mp3": "segment.opus",
+    "interview.txt": "supplied.txt",
+    "debate.mkv": "segment.opus",
+    "talk.ogg": "segment.opus",
+    "talk.srt": "supplied.txt",
+    "names.txt": "glossary.txt",
+    "truth.rttm": "segment.rttm",
+    "turns.json": "turns.json",
+    "supplied_truth.json": "supplied_truth.json",
+}
+SCRIPT = (
+    Line("anna", 0.5, 20.0, "Ministers from Carrow and Estmark are meeting today"),
+    Line("ben", 21.0, 60.0, "The barges have been waiting for eleven weeks"),
+)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -26,20 +52,48 @@ def blocks(language: str) -> list[tuple[str, str]]:
     ]
 
 
-def commands() -> list[tuple[str, str]]:
-    """(page, command line) for every `$ turnwise …` in a console block, lines joined at a backslash."""
-    lines = [(page, body.replace("\\\n", " ").splitlines()) for page, body in blocks("console")]
-    return [(page, line[2:]) for page, body in lines for line in body if line.startswith("$ turnwise")]
+def commands() -> list[list[str]]:
+    """The arguments of every `$ turnwise …` in a console block, lines joined at a backslash."""
+    lines = (line for _, body in blocks("console") for line in body.replace("\\\n", " ").splitlines())
+    return [shlex.split(line, comments=True)[2:] for line in lines if line.startswith("$ turnwise")]
 
 
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the docs are followed."""
+    for name, target in FILES.items():
+        (tmp_path / name).symlink_to(DEMO / target)
+    engines = Engines(FakeDetector(SCRIPT), FakeTranscriber(SCRIPT), FakeDiarizer(SCRIPT), FakeAligner())
+    for module in (choice, run_module):
+        monkeypatch.setattr(module, "choose", lambda asr="auto", diarizer="auto": (engines, []))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(("page", "body"), blocks("python"))
 def test_python_runs(page: str, body: str) -> None:
     exec(compile(body, page, "exec"), {"__name__": "docs"})
 
 
-@pytest.mark.parametrize(("page", "line"), commands())
-def test_commands_are_taken(page: str, line: str) -> None:
-    assert parse(shlex.split(line, comments=True)[1:]).command
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("arguments", [each for each in commands() if each[0] == "run"], ids=" ".join)
+def test_run_commands_run(arguments: list[str]) -> None:
+    assert cli.main(arguments) == 0
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("arguments", [each for each in commands() if each[0] == "score"], ids=" ".join)
+def test_score_commands_run(arguments: list[str]) -> None:
+    pytest.importorskip("meeteval")
+    pytest.importorskip("pyannote.metrics")
+    assert cli.main(["run", "interview.mp3", "--text", "interview.txt", "-o", "out"]) == 0
+    assert cli.main(arguments) == 0
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_commands_are_taken(arguments: list[str]) -> None:
+    assert parse(arguments).command == arguments[0]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -76,7 +76,7 @@ def test_every_token_is_there_in_its_place(result: dict[str, Any]) -> None:
 
 
 def test_the_pasted_headings_are_found(result: dict[str, Any]) -> None:
-    """At least two of the three; docs/accuracy.md has the exact figures."""
+    """At least two of the three."""
     unspoken = " ".join(finding["text"] for finding in result["findings"] if finding["kind"] == "not_spoken")
     assert sum(heading in unspoken for heading in HEADINGS) >= 2
 
