@@ -324,6 +324,14 @@ def test_the_same_word_is_matched_however_it_is_written(written: str, heard: str
     assert (token.start, token.end) == pytest.approx((words[2].start, words[last - 1].end))
 
 
+def test_tokens_that_were_heard_as_one_word_share_its_time() -> None:
+    words = say("we heard us-russia talks")
+    result = align(write("We heard US Russia talks"), words, speech=[], duration=1.2)
+    assert times(result)["US"] == (0.6, 0.75)
+    assert times(result)["Russia"] == (0.75, 0.9)
+    assert {(token.heard_start, token.heard_end) for token in result[2:4]} == {(2, 3)}
+
+
 @pytest.mark.parametrize(
     ("written", "heard"),
     [

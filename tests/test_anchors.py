@@ -230,3 +230,9 @@ def test_hopeless_input_is_cut_into_bounded_blocks(left: Sequence[int], right: S
     blocks = blocks_of(left, right)
     assert all(cells([block]) <= LARGEST_BLOCK_CELLS for block in blocks)
     assert cells(blocks) <= 2 * LARGEST_BLOCK_CELLS**0.5 * (len(left) + len(right))
+
+
+def test_what_has_nothing_in_common_is_cut_along_a_straight_line() -> None:
+    cuts = cuts_of(range(9000), range(10_000, 16_000))
+    assert cuts
+    assert all(abs(j - i * 6000 / 9000) <= 2 for i, j in cuts)

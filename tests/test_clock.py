@@ -90,6 +90,12 @@ def test_overlapping_speech_counts_once() -> None:
     assert SpeechClock([Span(0, 3), Span(1, 2), Span(2, 4)], 5.0).between(0, 5) == 4
 
 
+def test_speech_after_the_end_of_the_recording_does_not_count() -> None:
+    clock = SpeechClock([Span(3, 9), Span(11, 12)], 5.0)
+    assert clock.between(0, 20) == 2
+    assert share(clock, 0, 20, 1, 1) == [(3, 4), (4, 5)]
+
+
 # --------------------------------------------------------------------------- sharing
 
 

@@ -143,10 +143,11 @@ def test_an_empty_side_has_no_pairs(rows: int, columns: int) -> None:
 
 
 @pytest.mark.parametrize("cost", [1e3, 1e6, 1e10, 1e30])
-def test_costs_of_any_size_force_pairs(cost: float) -> None:
+def test_costs_of_any_size_leave_one_gap_where_there_must_be_one(cost: float) -> None:
     score = np.full((3, 5), -1.0, dtype=np.float32)
-    rows, columns = level(3, cost, cost), level(5, 0.0, 0.0)
-    assert [i for i, _ in as_list(best_pairs(score, rows, columns))] == [0, 1, 2]
+    pairs = as_list(best_pairs(score, level(3, cost, cost), level(5, cost, cost)))
+    assert [i for i, _ in pairs] == [0, 1, 2]
+    assert sum(after > before + 1 for before, after in pairwise([-1, *(j for _, j in pairs), 5])) == 1
 
 
 def test_the_costs_of_a_block_are_those_of_its_place() -> None:

@@ -160,7 +160,8 @@ def test_nothing_is_believed_without_a_heard_word_on_either_side(text: str) -> N
 @pytest.mark.parametrize("count", [0, 1, 5, 7])
 def test_an_answer_with_another_number_of_words_is_no_answer(count: int) -> None:
     tokens = draw(MISSED)
-    aligner = ScriptedAligner(lambda request: [HeardWord("x", 1.0, 2.0, 1.0)] * count)
+    extra = HeardWord("yes", 7.0, 7.2, 0.9)
+    aligner = ScriptedAligner(lambda request: [*a_little_later(request), extra][:count])
     assert place(tokens, AUDIO, aligner) == tuple(tokens)
 
 
@@ -184,6 +185,12 @@ def test_one_stretch_may_be_believed_and_the_next_not() -> None:
 def test_a_misheard_word_moves_too_and_its_match_stays() -> None:
     placed = place(draw("we ~mitt the men"), AUDIO, ScriptedAligner(said_at(we=0, mitt=1.4, the=2, men=3)))
     assert (placed[1].match, placed[1].start, placed[1].end) == (Match.DIFFERS, 1.4, 1.9)
+
+
+def test_placing_makes_nothing_less_certain() -> None:
+    tokens = [replace(token, confidence=0.9) for token in draw("we ?met the men")]
+    placed = place(tokens, AUDIO, ScriptedAligner(a_little_later))
+    assert (placed[1].start, placed[1].confidence) == (1.1, 0.9)
 
 
 def test_a_token_of_several_units_lasts_from_the_first_to_the_last() -> None:
