@@ -23,11 +23,13 @@ CONTEXT_SAMPLES = 64
 WINDOWS_PER_CALL = 2048  # 65 s of audio, about 5 MB
 STATE_SHAPE = (1, 1, 128)
 
-SPEECH_PROBABILITY = 0.5
-SILENCE_PROBABILITY = 0.35  # lower than SPEECH_PROBABILITY: a word's weak end does not end the speech
-SHORTEST_SPEECH = 0.2
+SPEECH_PROBABILITY = 0.4
+SILENCE_PROBABILITY = 0.1
+"""Far apart: the first word after a pause ("Well,") on a telephone or by a synthetic voice may reach 0.5 for
+a moment only and fall to 0.1. Synthetic music and noises stayed below 0.15, but for isolated windows."""
+SHORTEST_SPEECH = 0.15
 SHORTEST_SILENCE = 0.16
-PADDING = 0.06
+PADDING = 0.06  # before the speech only: the probability rises late, and falls late too
 
 Probabilities = npt.NDArray[np.float32]
 
@@ -36,13 +38,13 @@ def spans_of_speech(probabilities: Probabilities, duration: float) -> tuple[Span
     """Stretches of speech by hysteresis, ordered and apart.
 
     probability   ▁▃▇█▇▅▇██▂▁▁▁▁▁▁▁▃▇▇█▆▂▁▁
-    speech          [──────)        [────)     opens at 0.5, closes below 0.35
-    joined over silences < SHORTEST_SILENCE, dropped if < SHORTEST_SPEECH, then PADDING at both sides
+    speech          [──────)        [────)     opens at 0.4, closes below 0.1
+    joined over silences < SHORTEST_SILENCE, dropped if < SHORTEST_SPEECH, then PADDING in front
     """
     hop = WINDOW_SAMPLES / SAMPLE_RATE
     spans = [(start * hop, end * hop) for start, end in _hysteresis(probabilities)]
     spans = [span for span in _join(spans, SHORTEST_SILENCE) if span[1] - span[0] >= SHORTEST_SPEECH]
-    padded = [(max(0.0, start - PADDING), min(duration, end + PADDING)) for start, end in spans]
+    padded = [(max(0.0, start - PADDING), min(duration, end)) for start, end in spans]
     return tuple(Span(start, end) for start, end in _join(padded, 0.0))
 
 
