@@ -375,6 +375,26 @@ def test_swallowed_words_lie_in_the_gap_by_their_syllables() -> None:
     } == times(result)
 
 
+def test_of_swallowed_and_pasted_words_side_by_side_only_the_pasted_are_left_out() -> None:
+    result = align_script(
+        """A: He said he would never sign.
+           A: {Kremlin rejects new sanctions on oil}
+           A: Both sides are hopeful this time.""",
+        {"never": "", "sign": ""},
+    )
+    assert runs(result, Match.INTERPOLATED) == ["never sign."]
+    assert runs(result, Match.NOT_SPOKEN) == ["Kremlin rejects new sanctions on oil"]
+
+
+def test_a_few_words_misheard_beyond_recognition_were_spoken() -> None:
+    result = align_script(
+        "A: He said he would never sign such a deal with them.",
+        {"never": "hum", "sign": "gobbled", "such": "quick", "would": "ox"},
+    )
+    assert runs(result, Match.NOT_SPOKEN) == []
+    assert times(result)["a"] == (2.45, 2.8)
+
+
 def test_swallowed_words_do_not_lie_in_pauses() -> None:
     result = align_script(
         """A: He said he would never sign.
