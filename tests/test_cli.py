@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 import wave
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +35,13 @@ ENGINES = Engines(
     diarizer=FakeDiarizer(SCRIPT),
     aligner=FakeAligner(),
 )
+LIST = [
+    sys.executable,
+    "-c",
+    "import sys; from pipelines.cli import main; sys.exit(main())",
+    "models",
+    "list",
+]
 TEXT = "\n".join(line.text for line in SCRIPT)
 
 Turnwise = Callable[..., int]
@@ -238,6 +247,7 @@ def test_the_page_finds_the_recording_from_its_folder(tmp_path: Path) -> None:
     [
         (EngineError("The engine broke: run it again."), 3, "turnwise: The engine broke: run it again."),
         (ModelCorruptError("Pull it again."), 3, "turnwise: Pull it again."),
+        (OSError(errno.ENOSPC, "no space"), 4, "turnwise: The disk is full: free some space and run again."),
         (KeyboardInterrupt(), 130, "turnwise: stopped: no result was written"),
         (ZeroDivisionError("float division"), 1, "a fault in turnwise (ZeroDivisionError: float division)"),
     ],
@@ -267,6 +277,25 @@ def test_a_fault_of_ours_shows_where_with_debug(
     monkeypatch.setenv("TURNWISE_DEBUG", "1")
     assert turnwise("run", tmp_path / "missing.wav", "-o", tmp_path) == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.acceptance
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_printed() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        process = subprocess.run(LIST, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert process.returncode == 4
+    assert process.stderr == "turnwise: The disk is full: free some space and run again.\n"
+
+
+@pytest.mark.acceptance
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    with subprocess.Popen(LIST, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
 
 
 def test_a_full_disk_keeps_the_old_results(

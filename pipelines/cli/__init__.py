@@ -6,6 +6,7 @@ failed · 4 the results cannot be written · 130 stopped with Ctrl-C.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -31,16 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _print_anything()
     try:
         status = _run(parse(arguments))
-        sys.stdout.flush()
-    except KeyboardInterrupt:
-        return _fail("stopped: no result was written", 130)
+        print(end="", flush=True)  # what cannot be printed shows here, not when Python ends
     except BrokenPipeError:  # whoever read our output has gone, as in `turnwise … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except TurnwiseError as error:
-        return _fail(str(error), next((code for kind, code in STATUS if isinstance(error, kind)), 1))
-    except Exception as error:
-        return _fail(_unforeseen(error), 1)
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("TURNWISE_DEBUG"):
+            traceback.print_exc()
+        message, status = _explain(error)
+        print(f"turnwise: {message}", file=sys.stderr)
     return status
 
 
@@ -62,15 +62,14 @@ def _print_anything() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _fail(message: str, status: int) -> int:
-    if os.environ.get("TURNWISE_DEBUG"):
-        traceback.print_exc()
-    print(f"turnwise: {message}", file=sys.stderr)
-    return status
-
-
-def _unforeseen(error: Exception) -> str:
-    return (
-        f"a fault in turnwise ({type(error).__name__}: {error}): please report it with the command you ran"
-        " and what it prints with TURNWISE_DEBUG=1 set"
-    )
+def _explain(error: BaseException) -> tuple[str, int]:
+    """What the user is told, and the exit status."""
+    for kind, status in STATUS:
+        if isinstance(error, kind):
+            return str(error), status
+    if isinstance(error, KeyboardInterrupt):
+        return "stopped: no result was written", 130
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "The disk is full: free some space and run again.", 4
+    fault = f"a fault in turnwise ({type(error).__name__}: {error})"
+    return f"{fault}: please report it with the command and what it prints with TURNWISE_DEBUG=1 set", 1
