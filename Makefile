@@ -30,8 +30,17 @@ test: models .venv/tested
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+BENCHMARK := $(BIN)/python -m tests.benchmarks
+SEGMENT := tests/data/demo
 bench: models .venv/tested
-	for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
+	$(PIP) install -qq --requirement tests/benchmarks/requirements.txt
+	$(PIP) install -qq --no-deps diarizationlm==0.1.5
+	$(BENCHMARK).turns --seeds 1-20 --damage 0.2
+	$(BENCHMARK).turns --segment $(SEGMENT)
+	$(BENCHMARK).roles --seeds 1-20
+	$(BENCHMARK).diarization --recording $(SEGMENT)/segment.opus
+	$(BENCHMARK).performance --recording $(SEGMENT)/segment.opus --text $(SEGMENT)/supplied.txt
+	$(BENCHMARK).performance --words 2000 20000 200000
 
 clean:
 	rm -rf .venv .cache demo-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
