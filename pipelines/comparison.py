@@ -19,6 +19,7 @@ from pipelines.types import HeardWord, Token, TokenKind
 Floats = npt.NDArray[np.float32]
 Indexes = npt.NDArray[np.int64]
 
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Units:
     """The comparable units of one side, in order.

@@ -44,7 +44,7 @@ class _Stretch:
 def place(
     tokens: Sequence[AlignedToken], audio: Audio, aligner: ForcedAligner, language: str = "en"
 ) -> tuple[AlignedToken, ...]:
-    """The same tokens; those that were missed have the times that forced alignment gives them, if believed."""
+    """The same tokens; those that were missed get the times of forced alignment, where it is believed."""
     stretches = [stretch for stretch in _stretches(tokens, language) if stretch.span.duration <= LONGEST]
     answers = aligner.place(audio, [(stretch.span, stretch.words) for stretch in stretches])
     placed = list(tokens)
