@@ -54,12 +54,12 @@ def correct(
     reading = {index: token.token.text for index, token in enumerate(tokens)}
     reasons: dict[int, str] = {}
     for index, text, reason in (
-        *_dropped(tokens, findings),
         *_restored(tokens, words, language),
         *_named(tokens, glossary, language),
+        *_dropped(tokens, findings),
     ):
         reading[index] = text
-        reasons.setdefault(index, reason)
+        reasons[index] = reason
     _punctuate(tokens, turns, reading)
     return tuple(
         Correction(

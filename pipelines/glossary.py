@@ -25,13 +25,13 @@ from pipelines.types import AlignedToken, Match
 ALIKE = 0.7
 """Alikeness from which a word of the glossary is meant."""
 
-ALIKE_UNCAPITALISED = 0.8
+ALIKE_UNCAPITALISED = 0.85
 """The same where the glossary has a capital and the text has none: it may be a common word."""
 
 ALIKE_BESIDE = 0.5
 """The same beside another word of its term."""
 
-SPELLED_ALIKE = 0.4
+SPELLED_ALIKE = 0.3
 """Alikeness in spelling that it takes in any case: many words sound alike in part."""
 
 SHORTEST = 4

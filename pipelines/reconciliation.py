@@ -111,7 +111,7 @@ def _missing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iter
     before = 0
     for index, token in paired:
         yield from _gap(tokens, words, before, token.heard_start, place, index)
-        before, place = max(before, token.heard_end), index + 1
+        before, place = token.heard_end, index + 1
     yield from _gap(tokens, words, before, len(words), place, len(tokens))
 
 

@@ -166,7 +166,6 @@ def test_without_marks_it_is_lost_but_not_believed_like_the_rest() -> None:
     assert read_voices(tokens, found)[0].startswith("anna: And is it still a plan for peace? Yes. So what")
     answer = next(index for index, token in enumerate(tokens) if token.token.text == "Yes.")
     assert found.confidence[answer] < min(found.confidence[: answer - 1])
-    assert found.confidence[answer] < 0.98
 
 
 @pytest.mark.parametrize("columns", [-3, 0, 3])

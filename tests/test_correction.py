@@ -50,6 +50,10 @@ def test_words_that_the_text_leaves_out_are_not_put_in() -> None:
     assert corrected("They met <for> <two> <hours> there.") == "They met there."
 
 
+def test_a_line_shown_twice_is_called_that() -> None:
+    assert {change.reason for change in corrections("We go on. (We) (go) (on.)")} == {"written twice"}
+
+
 def test_every_change_has_its_reason() -> None:
     changes = corrections("lks|talks at >> the {the} (Storm) Basel,, nd|and so.", "Basle")
     assert [(change.before, change.after, change.reason) for change in changes] == [
@@ -107,6 +111,8 @@ def test_a_wrong_glossary_changes_nothing_that_was_heard_as_written() -> None:
         ("It’s… a big step.", "It’s… a big step."),
         ("indeed ,Putin did ,and so.", "Indeed, Putin did, and so."),
         ("Indeed , he did .", "Indeed, he did."),
+        ("Indeed, ,Putin did.", "Indeed, Putin did."),
+        (", indeed he did", ", indeed he did."),
         ("It grew by .5 percent.", "It grew by .5 percent."),
         ("so it was. then it rained. ten fell.", "So it was. Then it rained. Ten fell."),
         ("He met Mr. roe in the U.S. and left", "He met Mr. roe in the U.S. and left."),

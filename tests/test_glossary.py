@@ -24,6 +24,8 @@ def found(text: str, *terms: str) -> dict[str, str]:
         ("So Pete|that said", "Peat Marsh", {"Pete": "Peat"}),
         ("So bramfort|ford said", "Bramford", {"bramfort": "Bramford"}),
         ("So marked|market said", "Marco", {}),  # no capital, and no name
+        ("So Universities|verse said", "University", {"Universities": "University"}),
+        ("So universities|verse said", "University", {}),  # the same without a capital is a common word
         ("So color|collar said", "Kellogg", {}),  # alike in sound only
         ("So Kgb|cave said", "Kgp", {}),  # too short
         ("So (Zaleski) said", "Zelenskyy", {}),  # nobody said it
@@ -51,6 +53,7 @@ def test_a_word_of_the_glossary_stays() -> None:
         ("So Peter Heath|heat said", {}),  # no word of the term beside it
         ("So Heath|heat said", {}),
         ("So Pete (HEADING) Heath|heat said", {"Heath": "Hegseth"}),  # beside it in the recording
+        ("So Heckseth|heck said", {"Heckseth": "Hegseth"}),
         ("So Pete Smith|myth said", {}),  # not alike at all
     ],
 )
@@ -59,7 +62,8 @@ def test_beside_a_word_of_its_term_less_is_enough(text: str, expected: dict[str,
 
 
 def test_short_words_beside_it_say_nothing() -> None:
-    assert found("the hall of Bradford|brat said", "University of Bramwell") == {}
+    assert found("the hall of Bramford|ford said", "University of Bramwell") == {}
+    assert found("the hall near Bramford|ford said", "University near Bramwell") == {"Bramford": "Bramwell"}
 
 
 def test_the_most_alike_word_is_chosen() -> None:

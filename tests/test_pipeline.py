@@ -244,7 +244,7 @@ class FailingDiarizer(FakeDiarizer):
 
 @dataclass(frozen=True, slots=True)
 class EndlessDiarizer(FakeDiarizer):
-    """Works until it is told to stop."""
+    """Works until it is told to stop, if not for ever."""
 
     begun: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -254,11 +254,12 @@ class EndlessDiarizer(FakeDiarizer):
     ) -> Diarization:
         self.begun.set()
         try:
-            while True:
+            for _ in range(1_000_000):
                 progress(0.5)
         except CancelledError:
             self.stopped.set()
             raise
+        raise AssertionError("nobody stopped this")
 
 
 def test_a_failed_diarization_leaves_the_transcription() -> None:
