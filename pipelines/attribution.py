@@ -27,28 +27,28 @@ from pipelines.types import AlignedToken, Attribution, Diarization, Match, Speak
 
 Floats = npt.NDArray[np.float64]
 
-DOUBT = 0.03
+DOUBT = 0.06
 """Share of a token's time that any voice may have had unnoticed."""
 
-BLUR = 0.3
+BLUR = 0.4
 """Seconds by which diarization and word times are off."""
 
-BLUR_UNSURE = 0.4
+BLUR_UNSURE = 0.6
 """The same for tokens whose times lie between their neighbours' or on a word that is little alike."""
 
 SURE = 0.6
 """Confidence of a match from which its times are taken at their word."""
 
-TRUST = 3.0
+TRUST = 0.7
 """Weight of each token's evidence: that of neighbours is not independent."""
 
-UNNOTICED = 1.0
+UNNOTICED = 0.5
 """Price of beginning a stretch in which the diarization is wrong."""
 
-UNNOTICED_SECOND = 3.0
+UNNOTICED_SECOND = 1.5
 """Price of each second of speech in such a stretch: short answers are missed, long ones are not."""
 
-PRESENCE = 20.0
+PRESENCE = 10.0
 """Seconds: a voice that is heard in none of them before or after is unlikely to be the unnoticed one."""
 
 
@@ -91,14 +91,14 @@ def _model(
 
 
 def _voices(spoken: Sequence[AlignedToken], tracks: Sequence[Sequence[SpeakerSegment]]) -> Floats:
-    """Log probability of each voice for each token, shape (tokens, voices)."""
+    """Log likelihood of each voice for each token, 0 for the likeliest, shape (tokens, voices)."""
     sure = np.array([token.match is Match.MATCHED or token.confidence >= SURE for token in spoken])
     blur = np.where(sure, BLUR, BLUR_UNSURE)
     start = np.array([token.start for token in spoken]) - blur
     end = np.array([token.end for token in spoken]) + blur
     share = np.stack([_talk(track, start, end) for track in tracks], axis=1)
     share = share / (end - start)[:, None] + DOUBT
-    return np.asarray(np.log(share / share.sum(axis=1, keepdims=True)))
+    return np.asarray(np.log(share / share.max(axis=1, keepdims=True)))
 
 
 def _talk(track: Sequence[SpeakerSegment], start: Floats, end: Floats) -> Floats:

@@ -32,8 +32,8 @@ class Cue(StrEnum):
     CLAUSE = "clause"  # it ends a clause: a comma, a dash
     CAPITAL = "capital"  # the token after begins with a capital
     OPENING = "opening"  # the token after is a word with which turns begin
-    ANSWERED = "answered"  # the sentence before was a short answer or thanks
-    UNCERTAIN = "uncertain"  # the times beside it lie between neighbours', so a pause may have been missed
+    ANSWERING = "answering"  # the sentence after is a short answer, or thanks
+    ANSWERED = "answered"  # the sentence before was one
     EDGE = "edge"  # 1 where the diarization changes the speaker here, 0 from EDGE_REACH away
     EDGE_AT_BREAK = "edge_at_break"  # the same, where the words leave a gap of SHORTEST_BREAK
     MARK = "mark"  # a caption mark stands here, or the label of another speaker than the last one
@@ -44,13 +44,13 @@ SHORTEST_PAUSE = 0.25  # seconds; ends a sentence that has no full stop
 EDGE_REACH = 0.5  # seconds
 
 SHORT_ANSWER = 4
-"""Tokens of the longest short answer."""
+"""Units of the longest short answer."""
 
-PASSAGE = 30
-"""Tokens before and after; a passage with at least two sentence ends is punctuated."""
+PASSAGE = 20
+"""Tokens before and after."""
 
-SENTENCE_WINDOW = 24
-"""Tokens looked back for the beginning of a sentence."""
+PUNCTUATED = 3
+"""Sentence ends in a passage from which the lack of one tells all that it can."""
 
 OPENINGS = frozenset(
     """yes yeah yep no nope well okay ok right sure absolutely exactly indeed certainly definitely
@@ -65,17 +65,17 @@ ANSWERS = frozenset(
 """Words of short answers."""
 
 WEIGHTS = {
-    Cue.ALWAYS: -6.5,
-    Cue.SENTENCE: 0.7,
-    Cue.QUESTION: 3.2,
-    Cue.INSIDE: -2.1,
-    Cue.CLAUSE: 0.3,
-    Cue.CAPITAL: 2.0,
-    Cue.OPENING: 1.2,
-    Cue.ANSWERED: 1.8,
-    Cue.UNCERTAIN: 1.0,
-    Cue.EDGE: 6.0,
-    Cue.EDGE_AT_BREAK: 1.7,
+    Cue.ALWAYS: -7.1,
+    Cue.SENTENCE: 0.5,
+    Cue.QUESTION: 2.5,
+    Cue.INSIDE: -2.9,
+    Cue.CLAUSE: 0.4,
+    Cue.CAPITAL: 2.2,
+    Cue.OPENING: 1.0,
+    Cue.ANSWERING: 0.9,
+    Cue.ANSWERED: 1.6,
+    Cue.EDGE: 6.5,
+    Cue.EDGE_AT_BREAK: 2.1,
     Cue.MARK: 5.0,  # by hand: the interviews have none; whoever sets one means it
 }
 
@@ -99,33 +99,51 @@ def cues(tokens: Sequence[AlignedToken], spoken: Sequence[int], segments: Sequen
     column = {cue: place for place, cue in enumerate(Cue)}
     punctuated = _punctuated([tokens[index].token.text for index in spoken])
     marked = _marked(tokens, spoken)
-    begun = 0  # place of the first token of the sentence
+    answering, answered = _short_answers([tokens[index] for index in spoken], forms)
     for place in range(1, len(spoken)):
         before, after = tokens[spoken[place - 1]], tokens[spoken[place]]
         pause = after.start - before.end
         ended = ends_sentence(before.token.text)
-        sentence = [unit for form in forms[begun:place] for unit in form][-SENTENCE_WINDOW:]
-        closed = ended or pause >= SHORTEST_PAUSE
         edge = _nearness(edges, before.end, after.start)
         values = {
             Cue.ALWAYS: True,
             Cue.SENTENCE: ended,
             Cue.QUESTION: is_question(before.token.text),
-            Cue.INSIDE: not ended and punctuated[place],
+            Cue.INSIDE: (not ended) * punctuated[place],
             Cue.CLAUSE: not ended and before.token.text.endswith((",", ";", ":", "-", "–", "—")),
             Cue.CAPITAL: after.token.text[:1].isupper(),
             Cue.OPENING: not OPENINGS.isdisjoint(forms[place][:1]),
-            Cue.ANSWERED: closed and len(sentence) <= SHORT_ANSWER and not ANSWERS.isdisjoint(sentence),
-            Cue.UNCERTAIN: before.heard_start == before.heard_end or after.heard_start == after.heard_end,
+            Cue.ANSWERING: answering[place],
+            Cue.ANSWERED: answered[place],
             Cue.EDGE: edge,
             Cue.EDGE_AT_BREAK: edge * (pause >= SHORTEST_BREAK),
             Cue.MARK: marked[place],
         }
         for cue, value in values.items():
             seen[place, column[cue]] = value
-        if closed:
-            begun = place
     return seen
+
+
+def _short_answers(
+    spoken: Sequence[AlignedToken], forms: Sequence[tuple[str, ...]]
+) -> tuple[list[bool], list[bool]]:
+    """For each place, whether a short answer begins there, and whether one has ended there.
+
+    A sentence ends with a full stop or a pause. A short one is an answer after a question, or where one of
+    its words is a word of answers.
+    """
+    begins = [0, *(place for place in range(1, len(spoken)) if _closed(spoken[place - 1], spoken[place]))]
+    answering, answered = ([False] * (len(spoken) + 1) for _ in range(2))
+    for begin, end in pairwise([*begins, len(spoken)]):
+        sentence = [unit for form in forms[begin : min(end, begin + SHORT_ANSWER + 1)] for unit in form]
+        asked = begin > 0 and is_question(spoken[begin - 1].token.text)
+        short = len(sentence) <= SHORT_ANSWER and (asked or not ANSWERS.isdisjoint(sentence))
+        answering[begin] = answered[end] = short
+    return answering, answered
+
+
+def _closed(before: AlignedToken, after: AlignedToken) -> bool:
+    return ends_sentence(before.token.text) or after.start - before.end >= SHORTEST_PAUSE
 
 
 def _edges(segments: Sequence[SpeakerSegment]) -> Floats:
@@ -144,12 +162,12 @@ def _nearness(edges: Floats, end: float, start: float) -> float:
     return max(0.0, 1.0 - distance / EDGE_REACH)
 
 
-def _punctuated(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """For each place, whether sentences end in the passage around it, shape (len(texts),)."""
+def _punctuated(texts: Sequence[str]) -> Floats:
+    """How regularly sentences end in the passage around each place, in [0, 1], shape (len(texts),)."""
     ends = np.cumsum([0, *(ends_sentence(text) for text in texts)])
     place = np.arange(len(texts))
     around = ends[np.minimum(place + PASSAGE, len(texts))] - ends[np.maximum(place - PASSAGE, 0)]
-    return np.asarray(around >= 2)
+    return np.asarray(np.minimum(around / PUNCTUATED, 1.0))
 
 
 def _marked(tokens: Sequence[AlignedToken], spoken: Sequence[int]) -> list[bool]:

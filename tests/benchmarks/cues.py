@@ -14,9 +14,9 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.alignment import align
 from pipelines.cues import WEIGHTS, Cue, cues
 from pipelines.types import Match
+from tests.benchmarks.aligner import bring_together
 from tests.benchmarks.generator import generate
 
 Floats = npt.NDArray[np.float64]
@@ -35,9 +35,7 @@ def observe(seed: int) -> tuple[Floats, Floats]:
     Shapes (n, len(Cue)) and (n,). The interview has 3 to 6 speakers.
     """
     interview = generate(seed, damage=DAMAGES[seed % len(DAMAGES)], speakers=3 + seed % 4)
-    tokens = align(
-        interview.supplied.tokens, interview.heard.words, speech=interview.speech, duration=interview.duration
-    )
+    tokens = bring_together(interview)
     spoken = [index for index, token in enumerate(tokens) if token.match is not Match.NOT_SPOKEN]
     changed = np.isin(spoken[1:], interview.changes).astype(np.float64)
     return cues(tokens, spoken, interview.diarization.exclusive)[1:], changed

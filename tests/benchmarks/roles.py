@@ -19,10 +19,10 @@ from rapidfuzz import fuzz
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.alignment import align
 from pipelines.attribution import attribute, take_turns
 from pipelines.roles import assign_roles
 from pipelines.types import Role, Speaker
+from tests.benchmarks.aligner import bring_together
 from tests.benchmarks.generator import Interview, generate
 from tests.interviews import HELD_OUT, TUNED, Broadcast, Voice
 from tests.scripts import interview
@@ -69,7 +69,7 @@ def judge_broadcast(broadcast: Broadcast, *, supplied: bool) -> list[Judgement]:
 
 def judge_interview(made: Interview) -> list[Judgement]:
     """Through the stages before, so with their errors; of a voice's labels only the one with most words."""
-    tokens = align(made.supplied.tokens, made.heard.words, speech=made.speech, duration=made.duration)
+    tokens = bring_together(made)
     attribution = attribute(tokens, made.diarization)
     speakers = assign_roles(take_turns(tokens, attribution), tokens, made.heard, attribution)
     true = [truth.speaker for truth in made.truth]

@@ -27,6 +27,7 @@ from pipelines.engines.choice import choose
 from pipelines.measures import Detection, ErrorRate, TokenScore, TurnScore, token_score
 from pipelines.placement import place
 from pipelines.types import AlignedToken, Diarization, Heard, Match, SpeakerCount
+from tests.benchmarks.aligner import bring_together
 from tests.benchmarks.baselines import BASELINES
 from tests.benchmarks.damage import Origin
 from tests.benchmarks.dialogue import SHORT_ANSWERS
@@ -47,12 +48,7 @@ class Case:
 
 
 def from_interview(interview: Interview) -> Case:
-    tokens = align(
-        interview.supplied.tokens,
-        interview.heard.words,
-        speech=interview.speech,
-        duration=interview.duration,
-    )
+    tokens = bring_together(interview)
     return Case(tokens, interview.heard, interview.diarization, interview.truth, interview.repeats)
 
 
