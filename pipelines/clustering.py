@@ -201,4 +201,5 @@ def _assign(unit: Matrix, clusters: _Clusters) -> Labels:
         rows = np.array([int(clusters.durations.argmax())])
     centroids = clusters.sums[rows]
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
-    return np.asarray((unit @ centroids.T).argmax(axis=1))
+    nearest = (unit @ centroids.T).argmax(axis=1)
+    return np.asarray(np.unique(nearest, return_inverse=True)[1], dtype=np.intp)  # without gaps

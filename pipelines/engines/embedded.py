@@ -163,7 +163,7 @@ class EmbeddedDiarizer:
         """
         spans, vectors = self._voices(audio, speech, progress)
         if not spans:
-            return Diarization((), (), (), np.empty((0, 0), np.float32), self.info)
+            return Diarization((), (), (), np.empty((0, DIMENSIONS), np.float32), self.info)
         durations = np.array([span.duration for span in spans])
         labels = cluster(vectors, durations, count)
         scores = vectors @ _centroids(vectors, durations, labels).T * durations[:, None]
