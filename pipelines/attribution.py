@@ -28,7 +28,7 @@ from pipelines.types import AlignedToken, Attribution, Diarization, Match, Speak
 Floats = npt.NDArray[np.float64]
 
 DOUBT = 0.06
-"""Share of a token's time that any voice may have had unnoticed."""
+"""Share of a token's time that a voice may have had unnoticed, less the farther away it is heard."""
 
 BLUR = 0.4
 """Seconds by which diarization and word times are off."""
@@ -42,10 +42,10 @@ SURE = 0.6
 TRUST = 0.7
 """Weight of each token's evidence: that of neighbours is not independent."""
 
-UNNOTICED = 0.5
+UNNOTICED = 1.5
 """Price of beginning a stretch in which the diarization is wrong."""
 
-UNNOTICED_SECOND = 1.5
+UNNOTICED_SECOND = 2.0
 """Price of each second of speech in such a stretch: short answers are missed, long ones are not."""
 
 PRESENCE = 10.0
@@ -97,7 +97,8 @@ def _voices(spoken: Sequence[AlignedToken], tracks: Sequence[Sequence[SpeakerSeg
     start = np.array([token.start for token in spoken]) - blur
     end = np.array([token.end for token in spoken]) + blur
     share = np.stack([_talk(track, start, end) for track in tracks], axis=1)
-    share = share / (end - start)[:, None] + DOUBT
+    away = np.stack([_distance(track, (start + end) / 2) for track in tracks], axis=1)
+    share = share / (end - start)[:, None] + DOUBT * np.exp(-away / PRESENCE)
     return np.asarray(np.log(share / share.max(axis=1, keepdims=True)))
 
 

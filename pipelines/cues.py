@@ -32,7 +32,7 @@ class Cue(StrEnum):
     CLAUSE = "clause"  # it ends a clause: a comma, a dash
     CAPITAL = "capital"  # the token after begins with a capital
     OPENING = "opening"  # the token after is a word with which turns begin
-    ANSWERING = "answering"  # the sentence after is a short answer, or thanks
+    ANSWERING = "answering"  # the sentence after is a short answer, or returns thanks
     ANSWERED = "answered"  # the sentence before was one
     EDGE = "edge"  # 1 where the diarization changes the speaker here, 0 from EDGE_REACH away
     EDGE_AT_BREAK = "edge_at_break"  # the same, where the words leave a gap of SHORTEST_BREAK
@@ -58,6 +58,11 @@ OPENINGS = frozenset(
 )
 """Words with which answers, questions and hand-overs begin."""
 
+THANKS = frozenset(["thanks", "thank", "appreciate"])
+
+THANKED = 12
+"""Tokens within which thanks are returned."""
+
 ANSWERS = frozenset(
     """yes yeah yep no nope right sure absolutely exactly indeed certainly definitely probably hardly
     perhaps maybe thanks thank pleasure welcome correct true never always""".split()  # noqa: SIM905
@@ -67,15 +72,15 @@ ANSWERS = frozenset(
 WEIGHTS = {
     Cue.ALWAYS: -7.1,
     Cue.SENTENCE: 0.5,
-    Cue.QUESTION: 2.5,
+    Cue.QUESTION: 2.1,
     Cue.INSIDE: -2.9,
-    Cue.CLAUSE: 0.4,
+    Cue.CLAUSE: 0.3,
     Cue.CAPITAL: 2.2,
-    Cue.OPENING: 1.0,
-    Cue.ANSWERING: 0.9,
-    Cue.ANSWERED: 1.6,
+    Cue.OPENING: 1.1,
+    Cue.ANSWERING: 1.6,
+    Cue.ANSWERED: 2.0,
     Cue.EDGE: 6.5,
-    Cue.EDGE_AT_BREAK: 2.1,
+    Cue.EDGE_AT_BREAK: 2.2,
     Cue.MARK: 5.0,  # by hand: the interviews have none; whoever sets one means it
 }
 
@@ -129,16 +134,17 @@ def _short_answers(
 ) -> tuple[list[bool], list[bool]]:
     """For each place, whether a short answer begins there, and whether one has ended there.
 
-    A sentence ends with a full stop or a pause. A short one is an answer after a question, or where one of
-    its words is a word of answers.
+    A sentence ends with a full stop or a pause. A short one is an answer after a question, and after thanks
+    where one of its words is a word of answers.
     """
     begins = [0, *(place for place in range(1, len(spoken)) if _closed(spoken[place - 1], spoken[place]))]
     answering, answered = ([False] * (len(spoken) + 1) for _ in range(2))
     for begin, end in pairwise([*begins, len(spoken)]):
         sentence = [unit for form in forms[begin : min(end, begin + SHORT_ANSWER + 1)] for unit in form]
         asked = begin > 0 and is_question(spoken[begin - 1].token.text)
-        short = len(sentence) <= SHORT_ANSWER and (asked or not ANSWERS.isdisjoint(sentence))
-        answering[begin] = answered[end] = short
+        before = {unit for form in forms[max(0, begin - THANKED) : begin] for unit in form}
+        thanked = not THANKS.isdisjoint(before) and not ANSWERS.isdisjoint(sentence)
+        answering[begin] = answered[end] = len(sentence) <= SHORT_ANSWER and (asked or thanked)
     return answering, answered
 
 

@@ -189,7 +189,6 @@ def test_one_voice_says_everything_wherever_it_was_heard() -> None:
     assert heard("so it begins.  Does it? Yes.", "anna |   ==") == ["anna: so it begins. Does it? Yes."]
 
 
-@pytest.mark.xfail(strict=True, reason="the doubt in the diarization is the same for voices never heard")
 def test_a_voice_without_segments_says_nothing() -> None:
     assert heard("so it begins.  Does it? Yes.", "anna |=====  =====", "ghost |") == [
         "anna: so it begins. Does it? Yes."

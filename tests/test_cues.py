@@ -73,14 +73,19 @@ def test_the_more_sentences_end_nearby_the_more_it_says_that_none_ends() -> None
 @pytest.mark.parametrize(
     ("said", "answering", "answered"),
     [
-        ("It is late. Yes, it is. And so on.", {"Yes,"}, {"And"}),
+        ("Thank you for it. Yes, of course. And so on.", {"Yes,"}, {"And"}),  # thanks returned
+        ("It is late. Yes, it is. And so on.", set(), set()),  # nobody asked
         ("It is late. It is blue. And so on it goes.", set(), set()),  # no word of an answer
         ("It is so late. Is it blue? Red. And so on it goes.", {"Red."}, {"And"}),  # after a question any is
         ("It is late. Yes, it is as late as ever. And so on it goes.", set(), set()),  # not short
-        ("it is late   yes   and so on it goes", {"yes"}, {"and"}),  # a pause ends a sentence, too
-        ("it is late   yes and so on it goes", set(), set()),
-        ("It is so very late. Thank you.", {"Thank"}, set()),  # the last sentence
-        ("Yes, it is. And so on it goes.", set(), {"And"}),  # nothing is seen before the first
+        (
+            "thanks for coming late   yes   and so on it goes",
+            {"yes"},
+            {"and"},
+        ),  # a pause ends a sentence, too
+        ("thanks for coming late   yes and so on it goes", set(), set()),
+        ("Thanks for coming so very late. Thank you.", {"Thank"}, set()),  # the last sentence
+        ("Is it? It is. And so on it goes.", {"It"}, {"And"}),  # the first is never an answer
     ],
 )
 def test_short_answers(said: str, answering: set[str], answered: set[str]) -> None:
