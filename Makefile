@@ -32,7 +32,7 @@ test: models .venv/tested
 
 BENCHMARK := $(BIN)/python -m tests.benchmarks
 SEGMENT := tests/data/demo
-bench: export OPENBLAS_NUM_THREADS := 1  # as the command has it, see pipelines/cli
+bench: export OPENBLAS_NUM_THREADS := 1
 bench: models .venv/tested
 	$(PIP) install -qq --requirement tests/benchmarks/requirements.txt
 	$(PIP) install -qq --no-deps diarizationlm==0.1.5
