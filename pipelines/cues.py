@@ -72,13 +72,13 @@ ANSWERS = frozenset(
 WEIGHTS = {
     Cue.ALWAYS: -7.1,
     Cue.SENTENCE: 0.5,
-    Cue.QUESTION: 2.1,
-    Cue.INSIDE: -2.9,
+    Cue.QUESTION: 1.9,
+    Cue.INSIDE: -3.0,
     Cue.CLAUSE: 0.3,
     Cue.CAPITAL: 2.2,
     Cue.OPENING: 1.1,
-    Cue.ANSWERING: 1.6,
-    Cue.ANSWERED: 2.0,
+    Cue.ANSWERING: 1.3,
+    Cue.ANSWERED: 1.9,
     Cue.EDGE: 6.5,
     Cue.EDGE_AT_BREAK: 2.2,
     Cue.MARK: 5.0,  # by hand: the interviews have none; whoever sets one means it
