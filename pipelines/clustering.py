@@ -36,65 +36,79 @@ PRIOR_COSINE = 0.56
 PRIOR_PAIRS = 8.0
 """What is assumed of the cosines inside a cluster while there are few pairs to measure, and its weight."""
 
-SMALLEST_SPEAKER_PIECES = 3
-SMALLEST_SPEAKER = 1.5
+SMALLEST_SPEAKER = 1.0
 SMALLEST_SPEAKER_SHARE = 0.005
 LARGEST_SMALLEST_SPEAKER = 10.0
-"""A cluster of fewer pieces, or of less speech than that share of it all (within those bounds, in seconds),
-is a sound and not somebody: in ten minutes one voice says "and" often enough to make a cluster of it."""
+SHORTEST_TURN = 0.8
+"""A speaker has that many seconds of speech (that share of it all, within these bounds) and once speaks for
+SHORTEST_TURN without another in between. Other clusters are sounds, not somebody: in ten minutes one voice
+says "and" often enough to make a cluster of it, but never twice in a row."""
 
 BLOCK_PIECES = 1200
 
 
+@dataclass(frozen=True, slots=True)
+class _Speech:
+    """Piece i lasts durations[i] seconds and touches the next one where both are of one stretch."""
+
+    durations: Matrix
+    stretches: Labels
+
+    @property
+    def smallest_speaker(self) -> float:
+        share = SMALLEST_SPEAKER_SHARE * float(self.durations.sum())
+        return min(max(SMALLEST_SPEAKER, share), LARGEST_SMALLEST_SPEAKER)
+
+    def is_somebody(self, pieces: Sequence[int]) -> bool:
+        """Whether those pieces are enough for a speaker."""
+        rows = np.sort(np.asarray(pieces, np.intp))
+        apart = (np.diff(rows) != 1) | (np.diff(self.stretches[rows]) != 0)
+        starts = np.flatnonzero(np.concatenate([[True], apart]))
+        turns = np.add.reduceat(self.durations[rows], starts)
+        return bool(turns.sum() >= self.smallest_speaker and turns.max() >= SHORTEST_TURN)
+
+
 @dataclass(slots=True)
 class _Clusters:
-    """Row i: the sum of the unit vectors of cluster i, how many they are, how long, and which."""
+    """Row i: the sum of the unit vectors of cluster i, how many they are, and which."""
 
     sums: Matrix
     sizes: Matrix
-    durations: Matrix
     members: list[list[int]]
-    smallest: float  # seconds that make a speaker
 
     def take(self, rows: Sequence[int]) -> _Clusters:
         kept = list(rows)
-        members = [self.members[row] for row in kept]
-        return _Clusters(self.sums[kept], self.sizes[kept], self.durations[kept], members, self.smallest)
+        return _Clusters(self.sums[kept], self.sizes[kept], [self.members[row] for row in kept])
 
     def merge(self, into: int, row: int) -> None:
-        for values in (self.sums, self.sizes, self.durations):
-            values[into] += values[row]
+        self.sums[into] += self.sums[row]
+        self.sizes[into] += self.sizes[row]
         self.members[into] = self.members[into] + self.members[row]
 
-    @property
-    def substantial(self) -> npt.NDArray[np.bool_]:
-        return (self.durations >= self.smallest) & (self.sizes >= SMALLEST_SPEAKER_PIECES)
 
-
-def cluster(vectors: Matrix, durations: Matrix, count: SpeakerCount) -> Labels:
+def cluster(vectors: Matrix, durations: Matrix, stretches: Labels, count: SpeakerCount) -> Labels:
     """The speaker of every piece of speech, 0 up to k - 1, shape (n,).
 
-    `vectors`, shape (n, d): one voice per piece, of any length but 0. `durations`, shape (n,): seconds.
-    k lies within `count` where the pieces allow it: more speakers than there are clusters of
-    SMALLEST_SPEAKER cannot be told apart, and then k is smaller.
+    `vectors`, shape (n, d): one voice per piece, of any length but 0, in the order of time. `durations`,
+    shape (n,): seconds. `stretches`, shape (n,): pieces that touch are of one stretch.
+    k lies within `count` where the pieces allow it: more speakers than there are clusters that could be
+    somebody cannot be told apart, and then k is smaller.
     """
     if len(vectors) == 0:
         return np.empty(0, np.intp)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    pieces = _reduce(_alone(unit, durations))
-    return _assign(unit, _at_level(pieces, _merge(pieces, -np.inf), count))
+    speech = _Speech(durations, stretches)
+    pieces = _reduce(_alone(unit))
+    return _assign(unit, _at_level(pieces, _merge(pieces, -np.inf), count, speech), speech)
 
 
-def _alone(unit: Matrix, durations: Matrix) -> _Clusters:
+def _alone(unit: Matrix) -> _Clusters:
     """Each piece as a cluster of its own."""
-    share = SMALLEST_SPEAKER_SHARE * float(durations.sum())
-    smallest = min(max(SMALLEST_SPEAKER, share), LARGEST_SMALLEST_SPEAKER)
-    members = [[i] for i in range(len(unit))]
-    return _Clusters(unit.copy(), np.ones(len(unit)), durations.astype(np.float64), members, smallest)
+    return _Clusters(unit.copy(), np.ones(len(unit)), [[i] for i in range(len(unit))])
 
 
 def _reduce(pieces: _Clusters) -> _Clusters:
-    """Clusters of clusters until they fit into one block; where merging no longer helps, the longest."""
+    """Clusters of clusters until they fit into one block; where merging no longer helps, the largest."""
     while len(pieces.sizes) > BLOCK_PIECES:
         found: list[_Clusters] = []
         for start in range(0, len(pieces.sizes), BLOCK_PIECES):
@@ -102,7 +116,7 @@ def _reduce(pieces: _Clusters) -> _Clusters:
             found.append(_replay(block, [pair for _, pair in _merge(block, SAME_SPEAKER)]))
         joined = _concatenate(found)
         if len(joined.sizes) > 0.8 * len(pieces.sizes):
-            return joined.take(np.sort(np.argsort(-joined.durations, kind="stable")[:BLOCK_PIECES]).tolist())
+            return joined.take(np.sort(np.argsort(-joined.sizes, kind="stable")[:BLOCK_PIECES]).tolist())
         pieces = joined
     return pieces
 
@@ -111,9 +125,7 @@ def _concatenate(parts: Sequence[_Clusters]) -> _Clusters:
     return _Clusters(
         np.concatenate([part.sums for part in parts]),
         np.concatenate([part.sizes for part in parts]),
-        np.concatenate([part.durations for part in parts]),
         [members for part in parts for members in part.members],
-        parts[0].smallest,
     )
 
 
@@ -169,9 +181,9 @@ def _replay(pieces: _Clusters, merges: Sequence[tuple[int, int]]) -> _Clusters:
     return clusters.take([row for row in range(len(clusters.sizes)) if row not in gone])
 
 
-def _at_level(pieces: _Clusters, merges: Sequence[Merge], count: SpeakerCount) -> _Clusters:
+def _at_level(pieces: _Clusters, merges: Sequence[Merge], count: SpeakerCount, speech: _Speech) -> _Clusters:
     """The clusters after as many merges as the threshold says, or more or fewer where `count` asks for it."""
-    speakers = _speakers_per_level(pieces, [pair for _, pair in merges])
+    speakers = _speakers_per_level(pieces, [pair for _, pair in merges], speech)
     level = next((i for i, (ratio, _) in enumerate(merges) if ratio < SAME_SPEAKER), len(merges))
     while count.maximum and speakers[level] > count.maximum:
         level += 1
@@ -181,25 +193,23 @@ def _at_level(pieces: _Clusters, merges: Sequence[Merge], count: SpeakerCount) -
     return _replay(pieces, [pair for _, pair in merges[:level]])
 
 
-def _speakers_per_level(pieces: _Clusters, merges: Sequence[tuple[int, int]]) -> list[int]:
+def _speakers_per_level(pieces: _Clusters, merges: Sequence[tuple[int, int]], speech: _Speech) -> list[int]:
     """How many clusters are somebody after 0, 1, 2, … merges."""
     clusters = pieces.take(range(len(pieces.sizes)))
-    somebody = clusters.substantial
-    speakers = [int(somebody.sum())]
+    somebody = [speech.is_somebody(members) for members in clusters.members]
+    speakers = [sum(somebody)]
     for into, row in merges:
         clusters.merge(into, row)
-        somebody[row] = False
-        somebody[into] = clusters.take([into]).substantial[0]
-        speakers.append(int(somebody.sum()))
+        before = somebody[into] + somebody[row]
+        somebody[into], somebody[row] = speech.is_somebody(clusters.members[into]), False
+        speakers.append(speakers[-1] - before + somebody[into])
     return speakers
 
 
-def _assign(unit: Matrix, clusters: _Clusters) -> Labels:
+def _assign(unit: Matrix, clusters: _Clusters, speech: _Speech) -> Labels:
     """Every piece to the nearest speaker, which for nearly all is the cluster that they are in."""
-    rows = np.flatnonzero(clusters.substantial)
-    if len(rows) == 0:
-        rows = np.array([int(clusters.durations.argmax())])
-    centroids = clusters.sums[rows]
+    rows = [row for row, members in enumerate(clusters.members) if speech.is_somebody(members)]
+    centroids = clusters.sums[rows or [int(clusters.sizes.argmax())]]
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)
     nearest = (unit @ centroids.T).argmax(axis=1)
     return np.asarray(np.unique(nearest, return_inverse=True)[1], dtype=np.intp)  # without gaps

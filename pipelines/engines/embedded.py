@@ -53,8 +53,7 @@ JOINED_PAUSE = 0.3
 class _Piece:
     """A short stretch, at best one speaker's; own and context: mel power, shape (WINDOW_FRAMES, BANDS)."""
 
-    start: float
-    end: float
+    span: Span
     own: Array
     context: Array
 
@@ -92,9 +91,9 @@ def _pieces(audio: Audio, speech: Sequence[Span]) -> Iterator[_Piece]:
 def _piece(span: Span, mel: Array, start: int, end: int) -> _Piece:
     middle = (start + end) // 2
     first = max(0, min(middle - WINDOW_FRAMES // 2, len(mel) - WINDOW_FRAMES))
+    end_time = span.end if end == len(mel) else span.start + end * FRAME_SECONDS
     return _Piece(
-        span.start + start * FRAME_SECONDS,
-        span.end if end == len(mel) else span.start + end * FRAME_SECONDS,
+        Span(span.start + start * FRAME_SECONDS, end_time),
         fill_window(mel[start:end]),
         fill_window(mel[first : first + WINDOW_FRAMES]),
     )
@@ -165,7 +164,7 @@ class EmbeddedDiarizer:
         if not spans:
             return Diarization((), (), (), np.empty((0, DIMENSIONS), np.float32), self.info)
         durations = np.array([span.duration for span in spans])
-        labels = cluster(vectors, durations, count)
+        labels = cluster(vectors, durations, _stretches(spans), count)
         scores = vectors @ _centroids(vectors, durations, labels).T * durations[:, None]
         labels = _by_appearance(decode(scores, CHANGE_COST))
         names = tuple(f"speaker_{label + 1}" for label in range(int(labels.max()) + 1))
@@ -179,7 +178,7 @@ class EmbeddedDiarizer:
         vectors: list[Matrix] = [np.empty((0, DIMENSIONS))]
         pieces = _pieces(audio, speech)
         while batch := list(islice(pieces, BATCH_PIECES)):
-            spans += [Span(piece.start, piece.end) for piece in batch]
+            spans += [piece.span for piece in batch]
             windows = np.stack([window for piece in batch for window in (piece.own, piece.context)])
             voices = self._encoder.encode(windows).astype(np.float64)
             vectors.append(voices.reshape(len(batch), 2, DIMENSIONS).sum(axis=1))
@@ -187,6 +186,12 @@ class EmbeddedDiarizer:
         progress(1.0)
         found = np.concatenate(vectors)
         return spans, np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12))
+
+
+def _stretches(spans: Sequence[Span]) -> Labels:
+    """A number for every piece, the same for those that touch."""
+    apart = [a.end < b.start for a, b in pairwise(spans)]
+    return np.concatenate([[0], np.cumsum(apart)]).astype(np.intp)
 
 
 def _by_appearance(labels: Labels) -> Labels:

@@ -16,7 +16,7 @@ LARGEST_SHARE = 0.25  # of the pieces that may be a piece's neighbours
 TRIALS = 25
 
 
-def cluster(vectors: Matrix, durations: Matrix, count: SpeakerCount) -> Labels:
+def cluster(vectors: Matrix, durations: Matrix, stretches: Labels, count: SpeakerCount) -> Labels:
     """The speaker of every piece; takes and gives what `pipelines.clustering.cluster` does."""
     n = len(vectors)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
