@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.introductions import Person
-from pipelines.passages import Passage
+from pipelines.passages import Passage, Word, plain_form
 from pipelines.phrases import Phrases
 from pipelines.slots import Slot
 from pipelines.types import Role, join_words
@@ -100,11 +100,16 @@ def _lead(passage: Passage, phrases: Phrases, first: int) -> int:
     """Where the words begin that lead up to the name: "Well,", "So", "And yes,"."""
     lead = first
     leading = phrases.discourse | phrases.honorifics
-    while lead and first - lead < LEAD_WORDS and passage.words[lead - 1].plain in leading:
+    while lead and first - lead < LEAD_WORDS and _leads(passage.words[lead - 1], leading):
         lead -= 1
         if passage.begins(lead):
             break
     return lead
+
+
+def _leads(word: Word, leading: frozenset[str]) -> bool:
+    """Whether a word leads up to a name; a misheard part of the name does not ("and Breslik" for "Anton")."""
+    return word.plain in leading and not (word.is_capital and plain_form(word.text) != word.plain)
 
 
 def _opens_or_ends(passage: Passage, phrases: Phrases, first: int, name: range, is_known: bool) -> bool:

@@ -34,9 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _run(parse(arguments))
         print(end="", flush=True)  # what cannot be printed shows here, not when Python ends
     except BrokenPipeError:  # whoever read our output has gone, as in `turnwise … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
     except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, OSError):
+            _drop_output()
         if os.environ.get("TURNWISE_DEBUG"):
             traceback.print_exc()
         message, status = _explain(error)
@@ -54,6 +56,14 @@ def _run(request: Namespace) -> int:
     module = import_module(f"pipelines.cli.{request.command}")
     status: int = getattr(module, request.command)(request)
     return status
+
+
+def _drop_output() -> None:
+    """What could not be printed is not tried again when Python ends, which would change the exit status."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print_anything() -> None:
