@@ -47,6 +47,9 @@ SOLID = 0.6
 NEIGHBOURS = 2
 """Pairs on either side whose time is counted in: recognisers stretch words over unheard neighbours."""
 
+HOLD = 0.8
+"""Share of a surely heard word's extra time that it keeps: it was said slowly, not stretched over others."""
+
 # What it costs to call words without a counterpart spoken, or pasted in.
 CROWDED = 3.0  # per second that the words need and that is not there
 IDLE = 0.5  # per second of speech that no word fills
@@ -265,11 +268,13 @@ def _free_time(
 
 
 def _taken(sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], unit: int) -> float:
-    """Seconds that a neighbour takes: no more than it needs, however far its heard word was stretched."""
+    """Seconds that a neighbour takes: those of its heard word, less what that may be stretched by."""
     partner = pairing.partner[unit]
     if partner < 0:
         return float(need[unit])
-    return float(min(need[unit], sides.end[partner] - sides.start[partner]))
+    heard = float(sides.end[partner] - sides.start[partner])
+    doubt = 1.0 - HOLD * sides.words[sides.heard.owner[partner]].confidence
+    return heard - doubt * max(0.0, heard - float(need[unit]))
 
 
 def _contradiction(
