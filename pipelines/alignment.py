@@ -274,7 +274,7 @@ def _taken(sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], unit
         return float(need[unit])
     heard = float(sides.end[partner] - sides.start[partner])
     doubt = 1.0 - HOLD * sides.words[sides.heard.owner[partner]].confidence
-    return heard - doubt * max(0.0, heard - float(need[unit]))
+    return float(heard - doubt * max(0.0, heard - float(need[unit])))
 
 
 def _contradiction(
