@@ -7,9 +7,10 @@ named; voices that only a trained ear tells apart. Take pyannote for those.
 
     speech   ├────────────────────────────┤      ├─────────┤
     pieces   ├───┼────┼──┼─────┼────┼─────┤      ├────┼────┤     cut at the quietest place, 0.25 to 1 s long
-    own      ├───┤                                               a voice from the piece alone: sharp
-    context ├────────┤                                           and from 1.6 s around it: sure
-    speaker  └─ 1 ──────┘└─ 2 ────────────┘      └─ 2 ─────┘
+    own               ├──┤                                       a voice from the piece alone: sharp,
+    context        ├────────┤                                    and from 1.6 s around it: sure
+    speaker  └─ 1 ────┴──┘└─ 2 ───────────┘      └─ 2 ─────┘     a first guess
+    context     ├────────┤                                       again, now from its speaker's run only
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,9 @@ FRAME_SECONDS = HOP_SAMPLES / SAMPLE_RATE
 LONGEST_PIECE_FRAMES = 100
 SHORTEST_PIECE_FRAMES = 25
 SMOOTHING_FRAMES = 7
-BATCH_PIECES = 128
+BATCH_WINDOWS = 256
+FIRST_LOOK = 0.8
+"""Share of the work that is done before the speakers are guessed for the first time."""
 
 CHANGE_COST = 0.02
 """What one more change of speaker must gain, in seconds times cosine."""
@@ -51,11 +54,20 @@ JOINED_PAUSE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A short stretch, at best one speaker's; own and context: mel power, shape (WINDOW_FRAMES, BANDS)."""
+    """Frames [start, end) of a stretch of speech: short, and at best one speaker's."""
 
-    span: Span
-    own: Array
-    context: Array
+    stretch: Span
+    start: int
+    end: int
+
+    @property
+    def span(self) -> Span:
+        start = self.stretch.start + self.start * FRAME_SECONDS
+        return Span(start, min(self.stretch.end, self.stretch.start + self.end * FRAME_SECONDS))
+
+
+Run = tuple[int, int]
+"""Frames [start, end) of a stretch in which, as far as is known, one speaker speaks."""
 
 
 def cut_points(loudness: npt.NDArray[np.float64]) -> list[int]:
@@ -79,24 +91,38 @@ def smooth_loudness(mel: Array) -> npt.NDArray[np.float64]:
     return np.convolve(padded, np.full(SMOOTHING_FRAMES, 1 / SMOOTHING_FRAMES), mode="valid")
 
 
-def _pieces(audio: Audio, speech: Sequence[Span]) -> Iterator[_Piece]:
-    for span in speech:
-        mel = mel_power(audio.cut(span))
-        if len(mel) > 1:
-            edges = [0, *cut_points(smooth_loudness(mel)), len(mel)]
-            for start, end in pairwise(edges):
-                yield _piece(span, mel, start, end)
+def _look(audio: Audio, speech: Sequence[Span]) -> Iterator[tuple[_Piece, Array, Array]]:
+    """Every piece with its two windows."""
+    for stretch in speech:
+        mel = mel_power(audio.cut(stretch))
+        for start, end in pairwise([0, *cut_points(smooth_loudness(mel)), len(mel)]):
+            piece = _Piece(stretch, start, end)
+            yield piece, fill_window(mel[start:end]), _context(mel, piece, (0, len(mel)))
 
 
-def _piece(span: Span, mel: Array, start: int, end: int) -> _Piece:
-    middle = (start + end) // 2
-    first = max(0, min(middle - WINDOW_FRAMES // 2, len(mel) - WINDOW_FRAMES))
-    end_time = span.end if end == len(mel) else span.start + end * FRAME_SECONDS
-    return _Piece(
-        Span(span.start + start * FRAME_SECONDS, end_time),
-        fill_window(mel[start:end]),
-        fill_window(mel[first : first + WINDOW_FRAMES]),
-    )
+def _look_again(audio: Audio, pieces: Sequence[_Piece], runs: Sequence[Run]) -> Iterator[Array]:
+    """The context window of every piece, from within its run."""
+    for stretch, group in groupby(zip(pieces, runs, strict=True), key=lambda pair: pair[0].stretch):
+        mel = mel_power(audio.cut(stretch))
+        for piece, run in group:
+            yield _context(mel, piece, run)
+
+
+def _context(mel: Array, piece: _Piece, run: Run) -> Array:
+    """WINDOW_FRAMES around the middle of the piece, moved into the run; all of a run that is shorter."""
+    low, high = run
+    first = max(low, min((piece.start + piece.end - WINDOW_FRAMES) // 2, high - WINDOW_FRAMES))
+    return fill_window(mel[first : min(high, first + WINDOW_FRAMES)])
+
+
+def _runs(pieces: Sequence[_Piece], labels: Labels) -> list[Run]:
+    """For each piece the run of pieces around it that touch and have its label."""
+    runs: list[Run] = []
+    pairs = zip(pieces, labels.tolist(), strict=True)
+    for _, group in groupby(pairs, key=lambda pair: (pair[0].stretch, pair[1])):
+        members = [piece for piece, _ in group]
+        runs += [(members[0].start, members[-1].end)] * len(members)
+    return runs
 
 
 def decode(scores: Matrix, change_cost: float) -> Labels:
@@ -121,8 +147,7 @@ def decode(scores: Matrix, change_cost: float) -> Labels:
 def _centroids(vectors: Matrix, durations: Matrix, labels: Labels) -> Matrix:
     """The voice of each label, of length 1, longer pieces counting more; shape (k, d)."""
     belongs = np.eye(int(labels.max()) + 1)[labels] * durations[:, None]
-    sums = belongs.T @ vectors
-    return np.asarray(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12))
+    return _unit(belongs.T @ vectors)
 
 
 def _segments(spans: Sequence[Span], names: Sequence[str]) -> tuple[SpeakerSegment, ...]:
@@ -160,38 +185,57 @@ class EmbeddedDiarizer:
         Labels are "speaker_1", "speaker_2", … in order of first appearance. Raises EngineMissingError
         where the weights are not here and ModelCorruptError where they are not the ones described.
         """
-        spans, vectors = self._voices(audio, speech, progress)
-        if not spans:
+        pieces, own, context = self._first_look(audio, speech, progress)
+        if not pieces:
             return Diarization((), (), (), np.empty((0, DIMENSIONS), np.float32), self.info)
+        spans = [piece.span for piece in pieces]
         durations = np.array([span.duration for span in spans])
-        labels = cluster(vectors, durations, _stretches(spans), count)
+        stretches = np.cumsum([0, *(a.stretch != b.stretch for a, b in pairwise(pieces))])
+        guess = cluster(own + context, durations, stretches, count)
+        vectors = _unit(own + self._second_look(audio, pieces, _runs(pieces, guess), context))
+        labels = cluster(vectors, durations, stretches, count)
         scores = vectors @ _centroids(vectors, durations, labels).T * durations[:, None]
         labels = _by_appearance(decode(scores, CHANGE_COST))
+        progress(1.0)
         names = tuple(f"speaker_{label + 1}" for label in range(int(labels.max()) + 1))
         segments = _segments(spans, [names[label] for label in labels])
         embeddings = _centroids(vectors, durations, labels).astype(np.float32)
         return Diarization(segments, segments, names, embeddings, self.info)
 
-    def _voices(self, audio: Audio, speech: Sequence[Span], progress: Progress) -> tuple[list[Span], Matrix]:
-        """Every piece and its voice; a batch at a time, so that memory does not grow with the windows."""
-        spans: list[Span] = []
-        vectors: list[Matrix] = [np.empty((0, DIMENSIONS))]
-        pieces = _pieces(audio, speech)
-        while batch := list(islice(pieces, BATCH_PIECES)):
-            spans += [piece.span for piece in batch]
-            windows = np.stack([window for piece in batch for window in (piece.own, piece.context)])
-            voices = self._encoder.encode(windows).astype(np.float64)
-            vectors.append(voices.reshape(len(batch), 2, DIMENSIONS).sum(axis=1))
-            progress(spans[-1].end / speech[-1].end)
-        progress(1.0)
-        found = np.concatenate(vectors)
-        return spans, np.asarray(found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12))
+    def _first_look(
+        self, audio: Audio, speech: Sequence[Span], progress: Progress
+    ) -> tuple[list[_Piece], Matrix, Matrix]:
+        """Every piece, its own voice and that of its context; a batch at a time, in bounded memory."""
+        pieces: list[_Piece] = []
+        voices = [np.empty((0, DIMENSIONS))]
+        found = _look(audio, speech)
+        while batch := list(islice(found, BATCH_WINDOWS // 2)):
+            pieces += [piece for piece, _, _ in batch]
+            voices.append(self._encode([window for _, *windows in batch for window in windows]))
+            progress(FIRST_LOOK * pieces[-1].span.end / speech[-1].end)
+        all_voices = np.concatenate(voices)
+        return pieces, all_voices[::2], all_voices[1::2]
+
+    def _second_look(
+        self, audio: Audio, pieces: Sequence[_Piece], runs: Sequence[Run], context: Matrix
+    ) -> Matrix:
+        """`context`, computed again for those pieces beside whose run another speaker was guessed."""
+        ends = {piece.stretch: piece.end for piece in pieces}  # the last one's stays
+        changed = [i for i, run in enumerate(runs) if run != (0, ends[pieces[i].stretch])]
+        windows = _look_again(audio, [pieces[i] for i in changed], [runs[i] for i in changed])
+        voices = [np.empty((0, DIMENSIONS))]
+        while batch := list(islice(windows, BATCH_WINDOWS)):
+            voices.append(self._encode(batch))
+        again = context.copy()
+        again[changed] = np.concatenate(voices)
+        return again
+
+    def _encode(self, windows: Sequence[Array]) -> Matrix:
+        return self._encoder.encode(np.stack(windows)).astype(np.float64)
 
 
-def _stretches(spans: Sequence[Span]) -> Labels:
-    """A number for every piece, the same for those that touch."""
-    apart = [a.end < b.start for a, b in pairwise(spans)]
-    return np.concatenate([[0], np.cumsum(apart)]).astype(np.intp)
+def _unit(vectors: Matrix) -> Matrix:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
 def _by_appearance(labels: Labels) -> Labels:

@@ -1,11 +1,11 @@
 """How well the embedded diarizer counts, tells apart and places speakers, beside spectral clustering.
 
-    python -m tests.benchmarks.diarization --voices DIR
+    python -m tests.benchmarks.diarization --voices DIR [--sessions 12]
     python -m tests.benchmarks.diarization --recording FILE      # its reference, FILE.rttm, beside it
 
 DIR holds compose.py and libri/SPEAKER-*.flac, one reader each. The readers, in order, go to tuning and to
 the report by turns; the constants of the diarizer were chosen on sessions of the first half (seeds 1 to 32),
-and this command composes those of the second half: seeds 101 to 112, with 3, 4, 5 and 6 speakers in turn.
+and this command composes those of the second half: seeds from 101 on, with 3, 4, 5 and 6 speakers in turn.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipelines.measures import DiarizationError, diarization_error
 from pipelines.types import Audio, Span, SpeakerCount, SpeakerSegment
 from tests.benchmarks import spectral
 
-SEEDS = range(101, 113)
+FIRST_SEED = 101
 SPEAKERS = (3, 4, 5, 6)
 TURNS = (24, 28, 32, 36, 40)
 CONDITIONS = {
@@ -116,7 +116,7 @@ def outcomes(recording: Path) -> dict[str, Outcome]:
 
 def compose(voices: Path, readers: Path, seed: int, options: Sequence[str], stem: Path) -> Path:
     """A session by compose.py; its RTTM lies beside it."""
-    number = seed - SEEDS.start
+    number = seed - FIRST_SEED
     shape = ["--speakers", str(SPEAKERS[number % 4]), "--turns", str(TURNS[number % 5]), "--short", "0.2"]
     command = [sys.executable, str(voices / "compose.py"), str(stem), "--from", str(readers)]
     subprocess.run([*command, "--seed", str(seed), *shape, *options], check=True, stdout=subprocess.DEVNULL)
@@ -131,13 +131,13 @@ def second_half(voices: Path, folder: Path) -> Path:
     return folder
 
 
-def measure_voices(voices: Path, table: Table) -> None:
+def measure_voices(voices: Path, session_count: int, table: Table) -> None:
     with TemporaryDirectory() as name:
         readers = second_half(voices, Path(name) / "readers")
         for number, (condition, options) in enumerate(CONDITIONS.items()):
             sessions = [
                 outcomes(compose(voices, readers, seed, options, Path(name) / f"{number}-{seed}"))
-                for seed in SEEDS
+                for seed in range(FIRST_SEED, FIRST_SEED + session_count)
             ]
             for clustering in CLUSTERINGS:
                 add_row(table, condition, clustering, [session[clustering] for session in sessions])
@@ -172,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--voices", type=Path, metavar="DIR", help="compose.py and libri/")
+    parser.add_argument("--sessions", type=int, default=12, metavar="N", help="per condition (12)")
     parser.add_argument("--recording", type=Path, metavar="FILE", help="one recording, its .rttm beside it")
     request = parser.parse_args(arguments)
     table = Table("condition", "clustering", "speakers", "confusion %", "DER 0 %", "DER 0.25 %")
@@ -181,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for clustering, outcome in outcomes(request.recording).items():
             add_row(table, request.recording.name, clustering, [outcome])
     if request.voices:
-        measure_voices(request.voices, table)
+        measure_voices(request.voices, request.sessions, table)
     Console(width=140).print(table)
 
 
