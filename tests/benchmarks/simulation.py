@@ -29,7 +29,7 @@ DETECTED_EDGE = 0.05  # of detected speech
 PAUSE_EDGE = 0.06  # of a voice beside a pause
 SPEECH_EDGE = 0.18  # of a change of voice without a pause
 SHORT_TURN = 1.0  # a turn below this may be missed, seconds
-MISSED_SHORT_TURNS = 0.09  # share of them: 8 of 88 that the embedded diarizer was given with four real voices
+MISSED_SHORT_TURNS = 0.09  # share of them, as `tests.benchmarks.short_turns` finds with real voices
 CONFUSION_EVERY = 100.0  # one wrong piece per so much speech, seconds
 EXTRA_SPEAKER = 0.4  # probability that one confusion becomes a voice of its own
 
