@@ -20,7 +20,7 @@ CLOSING = ",;:.!?…—–)"
 
 _EDGES = re.compile(r"^[^\w]+|[^\w]+$")
 _INNER = re.compile(r"[^\w'-]+")
-_POSSESSIVE = re.compile(r"['’]s?$")
+_POSSESSIVE = re.compile(r"['’]s?$", re.IGNORECASE)
 _INITIAL = re.compile(r"[^\W\d_]\.")
 
 

@@ -127,3 +127,9 @@ def test_people_lie_inside_the_slot_and_are_what_it_says(words: list[str], is_ca
         bare = [word.bare for word in passage.words[person.first : person.last]]
         assert set(person.name.split()) <= set(bare)
         assert set(person.affiliation.split()) <= set(bare)
+
+
+@pytest.mark.parametrize("text", ["“DW’s,", "DW's", "DW’S", "DW’", "DW."])
+def test_a_name_is_quoted_without_its_possessive(text: str) -> None:
+    (word,) = passage_of(text).words
+    assert word.bare == "DW"
