@@ -25,6 +25,9 @@ ROOM = 0.3
 
 SHORTEST_WORD = 0.05  # seconds
 
+Form = tuple[str, ...]
+"""The comparable units of a token."""
+
 
 def find(tokens: Sequence[AlignedToken], words: Sequence[HeardWord], language: str) -> tuple[Finding, ...]:
     """All findings in the order of the text."""
@@ -54,7 +57,7 @@ def _finding(
 # --------------------------------------------------------------------------- in the text only
 
 
-def _unspoken(tokens: Sequence[AlignedToken], forms: Sequence[tuple[str, ...]]) -> Iterator[Finding]:
+def _unspoken(tokens: Sequence[AlignedToken], forms: Sequence[Form]) -> Iterator[Finding]:
     for start, end in _runs(tokens, Match.NOT_SPOKEN):
         words = [token for token in tokens[start:end] if token.token.kind is TokenKind.WORD]
         if words:
@@ -73,15 +76,38 @@ def _runs(tokens: Sequence[AlignedToken], match: Match) -> Iterator[tuple[int, i
             start = index + 1
 
 
-def _is_copy(forms: Sequence[tuple[str, ...]], start: int, end: int) -> bool:
-    """Whether [start, end) says what stands directly before or directly behind it."""
-    size = end - start
-    run = forms[start:end]
-    return run == forms[max(0, start - size) : start] or run == forms[end : end + size]
+def _is_copy(forms: Sequence[Form], start: int, end: int) -> bool:
+    """Whether [start, end) says what stands directly before it, directly behind it, or both in turn.
+
+    Roll-up captions show a line several times: of A A B B C, "A B" may be left over between an A and a B.
+    """
+    while start < end:
+        size = end - start
+        front = _overlap(forms[max(0, start - size) : start], forms[start:end])
+        back = 0 if front else _overlap(forms[start:end], forms[end : end + size])
+        if not front and not back:
+            return False
+        start, end = start + front, end - back
+    return True
+
+
+def _overlap(left: Sequence[Form], right: Sequence[Form]) -> int:
+    """How long the longest end of `left` is with which `right` begins; at most the shorter one.
+
+    Linear, by the prefix function of Knuth, Morris and Pratt, "Fast pattern matching in strings", 1977.
+    """
+    joined = [*right, None, *left]  # None is no form: nothing matches across it
+    borders = [0] * len(joined)
+    for at in range(1, len(joined)):
+        border = borders[at - 1]
+        while border and joined[at] != joined[border]:
+            border = borders[border - 1]
+        borders[at] = border + (joined[at] == joined[border])
+    return borders[-1] if left else 0
 
 
 def _stuttered(
-    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], forms: Sequence[tuple[str, ...]]
+    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], forms: Sequence[Form]
 ) -> Iterator[Finding]:
     """A word written twice of which one was heard, with no room beside it for the other."""
     for index, (left, right) in enumerate(pairwise(tokens)):

@@ -51,6 +51,8 @@ def test_caption_marks_are_no_findings_of_their_own() -> None:
     [
         "the barges are waiting / (The) (barges,) (are) (waiting) for days",
         "so (the) (barges,) (are) (waiting) / The barges are waiting for days",
+        "the barges / (the) (barges) (are) (waiting) / are waiting for days",
+        "(the) (barges) / (the) (barges) (are) (waiting) / the barges are waiting / for days",
     ],
 )
 def test_a_line_shown_twice_is_repeated(text: str) -> None:
