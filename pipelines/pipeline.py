@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Event
 
@@ -27,8 +27,10 @@ from pipelines.roles import assign_roles
 from pipelines.types import (
     AlignedToken,
     Audio,
+    Correction,
     Diarization,
     EngineInfo,
+    Finding,
     Heard,
     Match,
     Notice,
@@ -39,6 +41,8 @@ from pipelines.types import (
     Token,
     TokenKind,
     Transcript,
+    Turn,
+    join_words,
 )
 
 
@@ -83,7 +87,8 @@ class Options:
 
 
 LOW_MATCH = 0.35
-"""Share of the supplied words below which the text is probably of another recording."""
+"""Share of the supplied words below which the text is probably of another recording, or hardly a word was
+recognised; where it is that low of the words heard too, more true words than pasted ones look unspoken."""
 
 
 def run(
@@ -95,7 +100,8 @@ def run(
 ) -> Transcript:
     """The transcript of a recording and its text; without a text, of what was heard.
 
-    A failed diarization costs the speakers, not the transcript: it becomes a warning.
+    A failed diarization costs the speakers, not the transcript, and failed forced alignment some times: both
+    become a warning.
     Raises NoSpeechError where nobody speaks, EngineError where recognition fails, OptionError for a
     language that no engine knows.
     """
@@ -111,8 +117,7 @@ def run(
         tokens = align(
             supplied.tokens, heard.words, speech=speech, duration=audio.duration, language=heard.language
         )
-        if engines.aligner is not None:
-            tokens = place(tokens, audio, engines.aligner, heard.language)
+        tokens, unplaced = _placed(tokens, audio, engines.aligner, heard.language)
     with _reported(watch, Stage.ATTRIBUTE):
         attribution = attribute(tokens, diarization)
         turns = take_turns(tokens, attribution)
@@ -120,8 +125,7 @@ def run(
         speakers = assign_roles(turns, tokens, heard, attribution)
     with _reported(watch, Stage.RECONCILE):
         findings = find(tokens, heard.words, heard.language)
-        corrections = correct(tokens, turns, findings, heard.words, options.glossary, heard.language)
-        corrected, turns = read(tokens, turns, corrections)
+        corrections, corrected, turns = _corrected(tokens, turns, findings, heard, options.glossary)
     return Transcript(
         media=audio.media,
         language=heard.language,
@@ -135,7 +139,7 @@ def run(
         findings=findings,
         corrections=corrections,
         corrected=corrected,
-        warnings=(*warnings, *_warnings(tokens, diarization, options)),
+        warnings=(*warnings, *unplaced, *_warnings(tokens, heard, diarization, options)),
     )
 
 
@@ -190,6 +194,42 @@ def _one_voice(speech: Sequence[Span], info: EngineInfo) -> Diarization:
 # --------------------------------------------------------------------------- around the stages
 
 
+def _placed(
+    tokens: tuple[AlignedToken, ...], audio: Audio, aligner: ForcedAligner | None, language: str
+) -> tuple[tuple[AlignedToken, ...], tuple[Notice, ...]]:
+    """The tokens with better times where there is an aligner; as they are, and a warning, where it fails."""
+    if aligner is None:
+        return tokens, ()
+    try:
+        return place(tokens, audio, aligner, language), ()
+    except EngineError as error:
+        message = f"Words that were not recognised lie evenly between their neighbours: {error}"
+        return tokens, (Notice("alignment_failed", message),)
+
+
+def _corrected(
+    tokens: Sequence[AlignedToken],
+    turns: tuple[Turn, ...],
+    findings: Sequence[Finding],
+    heard: Heard,
+    glossary: Sequence[str],
+) -> tuple[tuple[Correction, ...], str, tuple[Turn, ...]]:
+    """The changes, the corrected reading and its turns; none are made where little was recognised."""
+    if max(_shares(tokens, heard)) < LOW_MATCH:
+        text = join_words([token.token.text for token in tokens if token.token.kind is TokenKind.WORD])
+        return (), text, tuple(replace(turn, corrected=turn.text) for turn in turns)
+    corrections = correct(tokens, turns, findings, heard.words, glossary, heard.language)
+    return corrections, *read(tokens, turns, corrections)
+
+
+def _shares(tokens: Sequence[AlignedToken], heard: Heard) -> tuple[float, float]:
+    """How many of the supplied words were heard, and how many of the words heard were supplied."""
+    words = [token for token in tokens if token.token.kind is TokenKind.WORD]
+    matched = [token for token in words if token.match is Match.MATCHED]
+    covered = sum(token.heard_end - token.heard_start for token in matched)
+    return len(matched) / len(words) if words else 1.0, covered / max(1, len(heard.words))
+
+
 def _as_supplied(heard: Heard) -> Supplied:
     """What was heard, as if it had been supplied."""
     tokens: list[Token] = []
@@ -215,14 +255,15 @@ def _without_speakers(error: EngineError) -> Notice:
     )
 
 
-def _warnings(tokens: Sequence[AlignedToken], diarization: Diarization, options: Options) -> Iterator[Notice]:
-    words = [token for token in tokens if token.token.kind is TokenKind.WORD]
-    heard = sum(token.match is Match.MATCHED for token in words)
-    if words and heard < LOW_MATCH * len(words):
-        share = f"{100 * heard / len(words):.0f} %"
+def _warnings(
+    tokens: Sequence[AlignedToken], heard: Heard, diarization: Diarization, options: Options
+) -> Iterator[Notice]:
+    share, _ = _shares(tokens, heard)
+    if share < LOW_MATCH:
         yield Notice(
             "low_match",
-            f"Only {share} of the supplied words were heard: check that text and recording belong together.",
+            f"Only {100 * share:.0f} % of the supplied words were heard: "
+            "check that text and recording belong together.",
         )
     found, least = len(diarization.speakers), options.speakers.minimum
     if found < least:

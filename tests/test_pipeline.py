@@ -30,6 +30,7 @@ from pipelines.types import (
     Diarization,
     EngineInfo,
     Heard,
+    HeardWord,
     Match,
     Role,
     Span,
@@ -187,6 +188,21 @@ def test_a_text_of_another_recording_is_warned_of() -> None:
     assert "%" in transcript.warnings[0].message
 
 
+def test_nothing_is_dropped_where_hardly_a_word_was_recognised() -> None:
+    foreign = "Министры встретились у моря, сообщает агентство."
+    transcript = transcribe(foreign)
+    assert {token.match for token in transcript.tokens} == {Match.NOT_SPOKEN}
+    assert (transcript.corrections, transcript.corrected) == ((), foreign)
+
+
+def test_a_text_of_more_than_the_recording_is_corrected_all_the_same() -> None:
+    unspoken = "Ministers met by the sea and prices rose again in March, say farmers who sell rye. " * 20
+    transcript = transcribe(TEXT + unspoken)
+    assert codes(transcript) == ["low_match"]
+    assert "farmers" not in transcript.corrected
+    assert "Basel" in transcript.corrected
+
+
 def test_more_speakers_asked_for_than_found() -> None:
     transcript = transcribe(speakers=SpeakerCount(3, 3))
     assert codes(transcript) == ["fewer_speakers"]
@@ -270,6 +286,18 @@ def test_a_failed_diarization_leaves_the_transcription() -> None:
     assert transcript.tokens == transcribe().tokens
     assert transcript.heard == transcribe().heard
     assert dict(transcript.engines)["diarize"].engine == "fake"
+
+
+class FailingAligner(FakeAligner):
+    def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
+        raise EngineError("Out of memory")
+
+
+def test_a_failed_forced_alignment_leaves_the_transcript() -> None:
+    transcript = transcribe(made_by=replace(engines(), aligner=FailingAligner()))
+    assert codes(transcript) == ["alignment_failed"]
+    assert "Out of memory" in transcript.warnings[0].message
+    assert transcript.tokens == transcribe().tokens
 
 
 @pytest.mark.parametrize(
