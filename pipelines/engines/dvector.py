@@ -29,6 +29,8 @@ WINDOW_FRAMES = 160
 WINDOW_SAMPLES = WINDOW_FRAMES * HOP_SAMPLES
 DIMENSIONS = 256
 LAYERS = 3
+SILENCE = 1e-4
+"""Share of the loudest frame's power: 40 dB below it."""
 BLOCK_FRAMES = 4096
 BATCH_WINDOWS = 32
 MOST_THREADS = 8
@@ -74,12 +76,14 @@ def mel_power(samples: Samples) -> Array:
 def fill_window(mel: Array) -> Array:
     """Mel power of up to WINDOW_FRAMES frames, at the level the encoder knows, shape (WINDOW_FRAMES, BANDS).
 
-    A shorter stretch is repeated: half a second so named the right one of four readers in 94 % of trials,
-    padded with silence in 84 %.
+    Silence is left out, as resemblyzer does. A shorter stretch is repeated: half a second so named the right
+    one of four readers in 94 % of trials, padded with silence in 84 %.
     """
-    window = np.resize(mel[:WINDOW_FRAMES], (WINDOW_FRAMES, BANDS))
-    power = max(float(window.sum(dtype=np.float64)) / WINDOW_FRAMES, 1e-9)
-    return np.asarray(window * (MEAN_POWER / power), dtype=np.float32)
+    power = mel.sum(axis=1)
+    voiced = mel[power >= SILENCE * power.max()]
+    window = np.resize(voiced[:WINDOW_FRAMES], (WINDOW_FRAMES, BANDS))
+    mean_power = max(float(window.sum(dtype=np.float64)) / WINDOW_FRAMES, 1e-9)
+    return np.asarray(window * (MEAN_POWER / mean_power), dtype=np.float32)
 
 
 class VoiceEncoder:

@@ -80,6 +80,13 @@ def test_level_does_not_change_a_window() -> None:
     np.testing.assert_allclose(fill_window(mel * 1e-4), fill_window(mel), rtol=1e-4)
 
 
+def test_silence_is_left_out() -> None:
+    speech = np.random.default_rng(0).random((60, BANDS), dtype=np.float32) + 0.5
+    pause = np.full((30, BANDS), 1e-6, np.float32)
+    with_pause = np.concatenate([speech[:40], pause, speech[40:]])
+    np.testing.assert_array_equal(fill_window(with_pause), fill_window(speech))
+
+
 def test_silence_is_a_window_too() -> None:
     assert np.isfinite(fill_window(np.zeros((30, BANDS), np.float32))).all()
 
