@@ -8,6 +8,7 @@ from pipelines.formats.markup import plain
 
 _TICK_STEPS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400)  # seconds
 _MOST_TICKS = 8
+_LAST_LABEL = 0.92  # share of the recording from which a label stands left of its time
 
 
 def minutes(time: float) -> str:
@@ -36,7 +37,8 @@ def _bar(start: float, end: float, name: str, duration: float) -> str:
 
 
 def _tick(time: int, duration: float) -> str:
-    return f'<text x="{_percent(time, duration)}" y="0.8em">{minutes(time)}</text>'
+    anchor = "end" if time > _LAST_LABEL * duration else "start"  # the last one stays inside the picture
+    return f'<text x="{_percent(time, duration)}" y="0.8em" text-anchor="{anchor}">{minutes(time)}</text>'
 
 
 def _percent(time: float, duration: float) -> str:
