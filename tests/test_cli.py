@@ -326,13 +326,6 @@ def test_an_output_folder_that_is_a_file_is_told_before_the_work(
 # --------------------------------------------------------------------------- what is shown
 
 
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0.0, "0:00"), (71.6, "1:11"), (599.99, "9:59"), (3671.0, "1:01:11")]
-)
-def test_clock(seconds: float, shown: str) -> None:
-    assert show.clock(seconds) == shown
-
-
 def test_a_stage_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
     with show.progress(quiet=False) as watch:
         for fraction in (0.0, 0.5, 1.0, 1.0):

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from pipelines.formats.timeline import minutes
 from pipelines.pipeline import Stage, Watch
 from pipelines.scoring import Scores
 from pipelines.types import Finding, FindingKind, Notice, Speaker, Transcript
@@ -28,13 +29,6 @@ EXAMPLES = 2
 def printable(text: str) -> str:
     """`text` on one line, without anything that a terminal would obey."""
     return "".join(char if char.isprintable() else " " for char in text)
-
-
-def clock(seconds: float) -> str:
-    """71.6 -> "1:11", 3671.0 -> "1:01:11"."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 # --------------------------------------------------------------------------- while it works
@@ -113,7 +107,7 @@ def show_scores(scores: Scores) -> None:
 
 def _speaker_row(speaker: Speaker) -> tuple[str, ...]:
     name = f"{speaker.name} ({speaker.affiliation})" if speaker.affiliation else speaker.name
-    return speaker.id, speaker.role, name, clock(speaker.talk_time), str(speaker.turn_count)
+    return speaker.id, speaker.role, name, minutes(speaker.talk_time), str(speaker.turn_count)
 
 
 def _finding_row(kind: FindingKind, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -124,7 +118,7 @@ def _finding_row(kind: FindingKind, findings: Sequence[Finding]) -> tuple[str, .
 def _example(finding: Finding) -> str:
     """`1:23 “arouse” heard as “rouse”`."""
     words = [_quote(text) for text in (finding.text, finding.suggestion) if text]
-    return f"{clock(finding.start)} {' heard as '.join(words)}"
+    return f"{minutes(finding.start)} {' heard as '.join(words)}"
 
 
 def _quote(text: str) -> str:
