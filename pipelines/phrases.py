@@ -312,7 +312,9 @@ ENGLISH = Phrases(
         (Role.OTHER, _any(r"clip|soundbite|vox pop|protester|resident|voter|audience|witness")),
     ),
     anonymous=_any(
-        r"(?:unidentified |unknown )?(?:speaker|man|woman|male|female|voice|translator|interpreter|a)"
+        r"(?:unidentified |unknown )?(?:speaker|man|woman|male|female|voice|translator|interpreter|a)",
+        r"notes?|captions?|subtitles?|voice ?over|on ?screen|source|music|sound|title|video",
+        r"q|question|answer",
     ),
     honorifics=_words(
         "dr doctor professor prof sir dame lord lady mr mrs ms ambassador senator general colonel admiral "

@@ -20,7 +20,7 @@ from pipelines.alignment import align
 from pipelines.attribution import attribute, take_turns
 from pipelines.correction import correct, read
 from pipelines.engines.base import Diarizer, ForcedAligner, Progress, SpeechDetector, Transcriber
-from pipelines.errors import CancelledError, EngineError, NoSpeechError
+from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechError
 from pipelines.placement import place
 from pipelines.reconciliation import find
 from pipelines.roles import assign_roles
@@ -139,7 +139,7 @@ def run(
         findings=findings,
         corrections=corrections,
         corrected=corrected,
-        warnings=(*warnings, *unplaced, *_warnings(tokens, heard, diarization, options)),
+        warnings=(*warnings, *unplaced, *_warnings(tokens, heard, len(speakers), options)),
     )
 
 
@@ -170,7 +170,7 @@ def _listen(
                 heard = engines.transcriber.transcribe(audio, speech, options.language, progress)
             try:
                 return heard, pending.result(), ()
-            except EngineError as error:
+            except (EngineError, ModelError, MemoryError) as error:
                 return heard, _one_voice(speech, engines.diarizer.info), (_without_speakers(error),)
         except BaseException:  # the pool waits for its thread before it lets go
             stopped.set()
@@ -248,16 +248,14 @@ def _provenance(engines: Engines, heard: Heard, diarization: Diarization) -> Ite
         yield Stage.ALIGN.value, engines.aligner.info
 
 
-def _without_speakers(error: EngineError) -> Notice:
+def _without_speakers(error: Exception) -> Notice:
     return Notice(
         "diarization_failed",
         f"The speakers could not be told apart ({error}) and all is given to one; run it again for the rest.",
     )
 
 
-def _warnings(
-    tokens: Sequence[AlignedToken], heard: Heard, diarization: Diarization, options: Options
-) -> Iterator[Notice]:
+def _warnings(tokens: Sequence[AlignedToken], heard: Heard, found: int, options: Options) -> Iterator[Notice]:
     share, _ = _shares(tokens, heard)
     if share < LOW_MATCH:
         yield Notice(
@@ -265,6 +263,6 @@ def _warnings(
             f"Only {100 * share:.0f} % of the supplied words were heard: "
             "check that text and recording belong together.",
         )
-    found, least = len(diarization.speakers), options.speakers.minimum
+    least = options.speakers.minimum
     if found < least:
         yield Notice("fewer_speakers", f"{least} speakers were asked for and {found} found.")

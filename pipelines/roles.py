@@ -13,8 +13,10 @@ UNKNOWN is one of the answers, and wins where little speaks for any other.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,11 +25,14 @@ from pipelines.conversation import read_conversation
 from pipelines.exchange import Cue, question_strengths, structural_cues
 from pipelines.house import add_house
 from pipelines.labels import label_mention, read_labels
-from pipelines.mentions import Finder
+from pipelines.mentions import Finder, Mention
 from pipelines.naming import Naming, name_voices
+from pipelines.passages import plain_form
 from pipelines.phrases import phrases_for
 from pipelines.remarks import Remarks, label_cues, mention_cues
-from pipelines.types import AlignedToken, Attribution, Evidence, Heard, Role, Speaker, Turn
+from pipelines.types import AlignedToken, Attribution, Evidence, Heard, HeardWord, Match, Role, Speaker, Turn
+
+Timed = TypeVar("Timed", AlignedToken, HeardWord)
 
 ROLES = (Role.ANCHOR, Role.CORRESPONDENT, Role.ANALYST, Role.NARRATOR, Role.OTHER, Role.UNKNOWN)
 Weights = tuple[float, float, float, float, float]
@@ -78,6 +83,10 @@ ANCHORS = (-1.0, 0.0, -1.2, -3.0, -6.0)
 NOBODY_ASKS: Weights = (0.0, -1.0, -1.0, 0.0, 0.0)
 """Log evidence on the other roles in a recording without an anchor."""
 
+AROUND = 2.0  # seconds
+CLEARLY = 0.6
+"""Confidence of its words from which a name is believed that was only heard."""
+
 QUOTES = 4
 """Quotes kept for a role."""
 
@@ -107,7 +116,33 @@ def assign_roles(
         *label_cues(labels, phrases),
     ]
     voices = list(dict.fromkeys([*(turn.speaker for turn in turns), *filter(None, attribution.labels)]))
-    return _speakers(voices, turns, cues, name_voices([*named, *mentions]))
+    said = [mention for mention in mentions if _was_said(mention, tokens, heard.words)]
+    return _speakers(voices, turns, cues, name_voices([*named, *said]))
+
+
+def _was_said(mention: Mention, tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> bool:
+    """Whether recognition bears out the place that names somebody: what nobody said names nobody.
+
+    A written name needs a third of the words around it heard as written; one that was only heard must
+    have been heard clearly.
+    """
+    start, end = mention.evidence.start, mention.evidence.end
+    if mention.evidence.source == "heard":
+        name = [
+            word.confidence for word in _during(words, start, end) if plain_form(word.text) in mention.words
+        ]
+        return min(name, default=0.0) >= CLEARLY
+    around = _during(tokens, start - AROUND, end + AROUND)
+    return 3 * sum(token.match is Match.MATCHED for token in around) >= max(1, len(around))
+
+
+def _during(items: Sequence[Timed], start: float, end: float) -> Sequence[Timed]:
+    """Those of `items`, in order of their starts, that begin in [start, end]."""
+    return items[bisect_left(items, start, key=_start) : bisect_right(items, end, key=_start)]
+
+
+def _start(item: AlignedToken | HeardWord) -> float:
+    return item.start
 
 
 def _speakers(

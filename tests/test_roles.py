@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -171,6 +172,29 @@ B: For the village it is serious. I would not sleep there, and in our data it lo
     guest = assign(made)["B"]
     assert (guest.name, guest.affiliation, guest.role) == ("anton berg", "university of oslo", Role.ANALYST)
     assert {each.source for each in guest.evidence if each.supports == "name"} == {"heard"}
+
+
+INTRODUCED = """
+ANNA: Good evening and welcome. We can now speak to Jane Doe, who's a lecturer at Yale University. Is it over?
+JANE: Yes, I think that it is over and that nobody will miss it at all.
+"""
+
+
+def test_words_that_nobody_recognised_name_nobody() -> None:
+    """The text of another recording introduces somebody who is not in this one."""
+    made = interview(INTRODUCED)
+    assert assign(made)["JANE"].name == "Jane Doe"
+    unheard = tuple(
+        replace(token, match=Match.INTERPOLATED, heard_start=0, heard_end=0) for token in made.tokens
+    )
+    assert assign(made._replace(tokens=unheard))["JANE"].name == ""
+
+
+def test_a_name_that_was_only_heard_must_have_been_heard_clearly() -> None:
+    made = interview(INTRODUCED, supplied=False)
+    assert assign(made)["JANE"].name == "jane doe"
+    words = tuple(replace(word, confidence=0.2) if word.text == "doe" else word for word in made.heard.words)
+    assert assign(made._replace(heard=replace(made.heard, words=words)))["JANE"].name == ""
 
 
 def test_a_phrase_that_is_mangled_in_the_text_is_found_as_heard_and_quoted_as_written() -> None:
