@@ -32,7 +32,7 @@ LAYERS = 3
 SILENCE = 1e-4
 """Share of the loudest frame's power: 40 dB below it."""
 BLOCK_FRAMES = 4096
-BATCH_WINDOWS = 32
+BATCH_WINDOWS = 16  # 25 MB in a thread
 MOST_THREADS = 8
 MEAN_POWER = 1.36
 """Mel power per frame, summed over the bands, to which every window is brought: read speech at -24 dBFS."""
