@@ -8,7 +8,7 @@ few there are: the correction for attenuation of Spearman, "The Proof and Measur
 Two Things", American Journal of Psychology 15, 1904. One threshold on it serves quiet studios and phones.
 
 The clusters with the largest ratio are merged until none reaches SAME_SPEAKER. Measured beside spectral
-clustering with the normalised maximum eigengap (Park et al. 2020) in docs/accuracy-diarization.md.
+clustering with the normalised maximum eigengap (Park et al. 2020) in docs/accuracy.md.
 
 A cluster is its size and the sum of its vectors; that is all the ratio needs. So a long recording is
 clustered in blocks whose clusters are then clustered, in memory that grows with its length, not its square.
