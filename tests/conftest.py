@@ -1,0 +1,8 @@
+"""What every test relies on."""
+
+import signal
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell that starts the tests in the background ignores Ctrl-C for them, and the processes that
+    # they start and interrupt would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
