@@ -11,10 +11,13 @@ TurnwiseError
 │   ├── TextError            the supplied text
 │   └── OptionError          a value that a setting or an option does not take
 ├── EngineError              an engine failed on good input
-│   └── EngineMissingError       not installed, or its weights are not here
+│   ├── EngineMissingError       not installed, or its weights are not here
+│   └── EngineMemoryError        the processor's or the graphics card's memory is not enough
 ├── ModelError               model files
 │   ├── ModelCorruptError        a file's hash is not the manifest's
+│   ├── ModelUnusableError       not a model, or one for another engine, or a part of it is missing
 │   └── ModelFetchError          could not be fetched
+│       └── ModelGatedError          its terms must be accepted, or the token for it is missing or wrong
 ├── OutputError              a result cannot be written
 └── CancelledError           the user stopped the work
 """
@@ -68,6 +71,10 @@ class EngineMissingError(EngineError):
     """The engine is not installed, or its weights are not in the models folder."""
 
 
+class EngineMemoryError(EngineError):
+    """The memory of the processor or of the graphics card is not enough, even in the smallest steps."""
+
+
 class ModelError(TurnwiseError):
     """Model files."""
 
@@ -76,8 +83,16 @@ class ModelCorruptError(ModelError):
     """A model file is not the one that the manifest describes."""
 
 
+class ModelUnusableError(ModelError):
+    """A file or folder is not a model, or one for another engine, or misses a part."""
+
+
 class ModelFetchError(ModelError):
     """A model could not be fetched."""
+
+
+class ModelGatedError(ModelFetchError):
+    """A model's terms must be accepted first, or the token that shows it is missing or wrong."""
 
 
 class OutputError(TurnwiseError):

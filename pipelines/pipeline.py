@@ -19,7 +19,7 @@ import numpy as np
 from pipelines.alignment import align
 from pipelines.attribution import attribute, take_turns
 from pipelines.correction import correct, read
-from pipelines.engines.base import Diarizer, ForcedAligner, Progress, SpeechDetector, Transcriber
+from pipelines.engines.base import Engines, ForcedAligner, Progress
 from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechError
 from pipelines.placement import place
 from pipelines.reconciliation import find
@@ -65,16 +65,6 @@ Watch = Callable[[Stage, float], None]
 
 def unwatched(stage: Stage, fraction: float) -> None:
     """For callers who do not watch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Engines:
-    """The engines of one run; without an aligner, words that were not heard lie between their neighbours."""
-
-    detector: SpeechDetector
-    transcriber: Transcriber
-    diarizer: Diarizer
-    aligner: ForcedAligner | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +157,9 @@ def _listen(
         pending = pool.submit(diarize)
         try:
             with _reported(watch, Stage.TRANSCRIBE) as progress:
-                heard = engines.transcriber.transcribe(audio, speech, options.language, progress)
+                heard = engines.transcriber.transcribe(
+                    audio, speech, options.language, progress, options.glossary
+                )
             try:
                 return heard, pending.result(), ()
             except (EngineError, ModelError, MemoryError) as error:

@@ -18,9 +18,10 @@ import pytest
 from pipelines import cli
 from pipelines.cli import run as run_module
 from pipelines.cli import show
+from pipelines.engines.base import Engines
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
 from pipelines.errors import EngineError, ModelCorruptError, OptionError
-from pipelines.pipeline import Engines, Stage
+from pipelines.pipeline import Stage
 from pipelines.types import SAMPLE_RATE, Notice, SpeakerCount
 
 SCRIPT = (

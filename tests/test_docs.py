@@ -16,8 +16,8 @@ from pipelines import cli
 from pipelines.cli import run as run_module
 from pipelines.cli.arguments import parse
 from pipelines.engines import choice
+from pipelines.engines.base import Engines
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
-from pipelines.pipeline import Engines
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "tests" / "data" / "demo"

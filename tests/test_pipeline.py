@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from pipelines import supplied
-from pipelines.engines.base import Progress, no_progress
+from pipelines.engines.base import Engines, Progress, no_progress
 from pipelines.engines.fake import (
     FakeAligner,
     FakeDetector,
@@ -24,7 +24,7 @@ from pipelines.engines.fake import (
 )
 from pipelines.errors import CancelledError, EngineError, NoSpeechError
 from pipelines.formats import result
-from pipelines.pipeline import Engines, Options, Stage, run
+from pipelines.pipeline import Options, Stage, run
 from pipelines.types import (
     Audio,
     Diarization,
@@ -244,7 +244,12 @@ class FailingTranscriber(FakeTranscriber):
     ready: threading.Event | None = None
 
     def transcribe(
-        self, audio: Audio, speech: Sequence[Span], language: str, progress: Progress = no_progress
+        self,
+        audio: Audio,
+        speech: Sequence[Span],
+        language: str,
+        progress: Progress = no_progress,
+        terms: Sequence[str] = (),
     ) -> Heard:
         assert self.ready is None or self.ready.wait(30)
         raise self.error

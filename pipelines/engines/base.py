@@ -7,6 +7,7 @@ once, on first use, and may be called again for another recording.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipelines.types import Audio, Diarization, EngineInfo, Heard, HeardWord, Span, SpeakerCount
@@ -37,10 +38,16 @@ class Transcriber(Protocol):
     def info(self) -> EngineInfo: ...
 
     def transcribe(
-        self, audio: Audio, speech: Sequence[Span], language: str, progress: Progress = no_progress
+        self,
+        audio: Audio,
+        speech: Sequence[Span],
+        language: str,
+        progress: Progress = no_progress,
+        terms: Sequence[str] = (),
     ) -> Heard:
         """Words with times; nothing is heard outside `speech`. `language` is a BCP 47 tag, "" to detect it.
 
+        `terms` are names and spellings that may occur; an engine that cannot be told ignores them.
         Raises OptionError for a language that the engine does not know.
         """
         ...
@@ -71,3 +78,17 @@ class ForcedAligner(Protocol):
         A stretch that cannot be aligned gives an empty list.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """The engines of one run; without an aligner, words that were not heard lie between their neighbours.
+
+    `together`: whether the memory is enough to transcribe and diarize at the same time.
+    """
+
+    detector: SpeechDetector
+    transcriber: Transcriber
+    diarizer: Diarizer
+    aligner: ForcedAligner | None = None
+    together: bool = True

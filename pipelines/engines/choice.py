@@ -11,12 +11,11 @@ from importlib.util import find_spec
 from typing import Generic, TypeVar
 
 from pipelines import models
-from pipelines.engines.base import Diarizer, Transcriber
+from pipelines.engines.base import Diarizer, Engines, Transcriber
 from pipelines.engines.embedded import EmbeddedDiarizer
 from pipelines.engines.pocketsphinx import PocketSphinx, PocketSphinxAligner
 from pipelines.engines.silero import SileroDetector
 from pipelines.errors import EngineMissingError, OptionError
-from pipelines.pipeline import Engines
 from pipelines.types import Notice
 
 Engine = TypeVar("Engine")

@@ -105,7 +105,12 @@ class FakeTranscriber:
         return _info("transcriber")
 
     def transcribe(
-        self, audio: Audio, speech: Sequence[Span], language: str, progress: Progress = no_progress
+        self,
+        audio: Audio,
+        speech: Sequence[Span],
+        language: str,
+        progress: Progress = no_progress,
+        terms: Sequence[str] = (),
     ) -> Heard:
         words = [word for line in self.script for word in line.words() if _inside(word, speech)]
         words.sort(key=lambda word: word.start)

@@ -50,7 +50,12 @@ class PocketSphinx:
         return _info()
 
     def transcribe(
-        self, audio: Audio, speech: Sequence[Span], language: str, progress: Progress = no_progress
+        self,
+        audio: Audio,
+        speech: Sequence[Span],
+        language: str,
+        progress: Progress = no_progress,
+        terms: Sequence[str] = (),
     ) -> Heard:
         """Words with times to 0.01 s; the confidence is the posterior probability in the word lattice.
 

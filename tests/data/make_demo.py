@@ -93,14 +93,25 @@ def render(turns: list[SpokenTurn]) -> tuple[Samples, list[float], list[float]]:
 
 def speak(text: str, role: str) -> Samples:
     """One turn in its role's voice, without silence at either end."""
+    samples = synthesize(text, role)
+    first, last = loud_range(samples)
+    return samples[first:last]
+
+
+def synthesize(text: str, role: str) -> Samples:
+    """One turn as the synthesizer renders it, with its role's effects."""
     with tempfile.TemporaryDirectory() as folder:
         raw, finished = Path(folder, "raw.wav"), Path(folder, "finished.wav")
         run("flite", "-voice", VOICES[role], "-t", text, "-o", raw)
         effects = EFFECTS.get(role, "").split()
         run("sox", "-R", raw, "-r", RATE_HZ, "-c", "1", "-b", "16", finished, *effects, "norm", "-6")
-        samples = read_wave(finished)
+        return read_wave(finished)
+
+
+def loud_range(samples: Samples) -> tuple[int, int]:
+    """[first, last) of what is not quiet."""
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > QUIET)
-    return samples[loud[0] : loud[-1] + 1]
+    return int(loud[0]), int(loud[-1]) + 1
 
 
 def read_wave(path: Path) -> Samples:
