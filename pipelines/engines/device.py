@@ -1,0 +1,47 @@
+"""Where an engine computes: on the processor, or on a graphics card that its library can use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipelines.errors import OptionError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose(device: str, has_cuda: Callable[[], bool] | None = None) -> str:
+    """ "cpu" or "cuda" for "auto", "cpu" or "cuda".
+
+    `has_cuda` asks the library that will compute; without it, torch is asked.
+    Raises OptionError for another name, and for "cuda" where none can be used.
+    """
+    if device not in DEVICES:
+        raise OptionError(f"There is no --device {device!r}: choose auto, cpu or cuda.")
+    if device == "cpu":
+        return device
+    if (has_cuda or torch_has_cuda)():
+        return "cuda"
+    if device == "cuda":
+        raise OptionError(
+            "--device cuda: no graphics card can be used here, for want of the card, its driver or a build"
+            " of the library for it; choose --device cpu."
+        )
+    return "cpu"
+
+
+def torch_has_cuda() -> bool:
+    """Whether torch can compute on a graphics card; imports it."""
+    try:
+        import torch  # noqa: PLC0415
+    except ImportError:
+        return False
+    return torch.cuda.is_available()
+
+
+def ctranslate2_has_cuda() -> bool:
+    """Whether CTranslate2 can compute on a graphics card; imports it."""
+    try:
+        import ctranslate2  # noqa: PLC0415
+    except ImportError:
+        return False
+    return bool(ctranslate2.get_cuda_device_count())
