@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.cues import change_odds
+from pipelines.overlap import overlaps
 from pipelines.types import AlignedToken, Attribution, Diarization, Match, SpeakerSegment, Turn
 
 Floats = npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ def attribute(tokens: Sequence[AlignedToken], diarization: Diarization) -> Attri
     labels = [""] * len(tokens)
     confidence = [token.confidence for token in tokens]
     if spoken:
-        model = _model(tokens, spoken, speakers, diarization.exclusive)
+        model = _model(tokens, spoken, speakers, diarization)
         for index, speaker, row in zip(spoken, model.decode(), model.posterior(), strict=True):
             labels[index] = speakers[speaker]
             confidence[index] = float(row[speaker])
@@ -73,16 +74,17 @@ def _model(
     tokens: Sequence[AlignedToken],
     spoken: Sequence[int],
     speakers: Sequence[str],
-    segments: Sequence[SpeakerSegment],
+    diarization: Diarization,
 ) -> VoiceModel:
+    """Where two voices speak at once, both are evidence, and the words decide between them."""
     chosen = [tokens[index] for index in spoken]
-    tracks = [[segment for segment in segments if segment.speaker == speaker] for speaker in speakers]
+    tracks = [[s for s in diarization.segments if s.speaker == speaker] for speaker in speakers]
     noticed = TRUST * _voices(chosen, tracks)
     seconds = np.array([[token.end - token.start] for token in chosen])
     unnoticed = np.broadcast_to(-UNNOTICED_SECOND * seconds, noticed.shape)
     return VoiceModel(
         evidence=np.concatenate([noticed, unnoticed], axis=1),
-        odds=change_odds(tokens, spoken, segments),
+        odds=change_odds(tokens, spoken, diarization.exclusive, overlaps(diarization.segments)),
         entry=UNNOTICED - _presence(chosen, tracks),
     )
 

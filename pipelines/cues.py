@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.normalization import ends_sentence, is_question, units
-from pipelines.types import AlignedToken, SpeakerSegment, Token, TokenKind
+from pipelines.types import AlignedToken, Span, SpeakerSegment, Token, TokenKind
 
 Floats = npt.NDArray[np.float64]
 
@@ -42,6 +42,7 @@ class Cue(StrEnum):
 SHORTEST_BREAK = 0.08  # seconds
 SHORTEST_PAUSE = 0.25  # seconds; ends a sentence that has no full stop
 EDGE_REACH = 0.5  # seconds
+EDGE_PRECISION = 0.01  # seconds; an edge at the end of an overlap belongs to it
 
 SHORT_ANSWER = 4
 """Units of the longest short answer."""
@@ -86,19 +87,27 @@ WEIGHTS = {
 
 
 def change_odds(
-    tokens: Sequence[AlignedToken], spoken: Sequence[int], segments: Sequence[SpeakerSegment]
+    tokens: Sequence[AlignedToken],
+    spoken: Sequence[int],
+    segments: Sequence[SpeakerSegment],
+    overlaps: Sequence[Span] = (),
 ) -> Floats:
     """Log odds of a change of speaker in front of each spoken token, shape (len(spoken),)."""
     weights = np.array([WEIGHTS[cue] for cue in Cue])
-    return np.asarray(cues(tokens, spoken, segments) @ weights)
+    return np.asarray(cues(tokens, spoken, segments, overlaps) @ weights)
 
 
-def cues(tokens: Sequence[AlignedToken], spoken: Sequence[int], segments: Sequence[SpeakerSegment]) -> Floats:
+def cues(
+    tokens: Sequence[AlignedToken],
+    spoken: Sequence[int],
+    segments: Sequence[SpeakerSegment],
+    overlaps: Sequence[Span] = (),
+) -> Floats:
     """What is seen in front of each spoken token, shape (len(spoken), len(Cue)); nothing before the first.
 
-    `segments` do not overlap.
+    `segments` do not overlap: where two voices did, in `overlaps`, the edge between them is anywhere.
     """
-    edges = _edges(segments)
+    edges = _edges(segments, overlaps)
     seen = np.zeros((len(spoken), len(Cue)))
     forms = [units(tokens[index].token.text) for index in spoken]
     column = {cue: place for place, cue in enumerate(Cue)}
@@ -152,19 +161,30 @@ def _closed(before: AlignedToken, after: AlignedToken) -> bool:
     return ends_sentence(before.token.text) or after.start - before.end >= SHORTEST_PAUSE
 
 
-def _edges(segments: Sequence[SpeakerSegment]) -> Floats:
-    """The moments, rising, between two segments of different speakers."""
-    return np.array([(a.end + b.start) / 2 for a, b in pairwise(segments) if a.speaker != b.speaker])
+def _edges(segments: Sequence[SpeakerSegment], overlaps: Sequence[Span]) -> Floats:
+    """From when to when, rising, the voice changes between two segments of different speakers, shape (n, 2).
+
+    a |==========|            a |=====|
+    b |     ==========|       b |         =====|
+            ^----^ overlap              ^ the middle of a gap
+    """
+    moments = [(a.end + b.start) / 2 for a, b in pairwise(segments) if a.speaker != b.speaker]
+    edges = np.array([moments, moments]).T.reshape(-1, 2)
+    for overlap in overlaps:
+        inside = slice(*np.searchsorted(moments, [overlap.start, overlap.end + EDGE_PRECISION]))
+        edges[inside, 0] = np.minimum(edges[inside, 0], overlap.start)
+        edges[inside, 1] = np.maximum(edges[inside, 1], overlap.end)
+    return edges
 
 
 def _nearness(edges: Floats, end: float, start: float) -> float:
     """1 where an edge lies between the end of one token and the start of the next, 0 far from any."""
     low, high = min(end, start), max(end, start)
-    place = int(np.searchsorted(edges, low))
+    place = int(np.searchsorted(edges[:, 1], low))
     near = edges[max(0, place - 1) : place + 1]
     if not len(near):
         return 0.0
-    distance = float(np.maximum(np.maximum(low - near, near - high), 0.0).min())
+    distance = float(np.maximum(np.maximum(low - near[:, 1], near[:, 0] - high), 0.0).min())
     return max(0.0, 1.0 - distance / EDGE_REACH)
 
 

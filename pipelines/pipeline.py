@@ -14,15 +14,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Event
 
-import numpy as np
-
 from pipelines.alignment import align
 from pipelines.attribution import attribute, take_turns
 from pipelines.correction import correct, read
 from pipelines.engines.base import Engines, ForcedAligner, Progress
+from pipelines.engines.given import one_voice
 from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechError
 from pipelines.placement import place
 from pipelines.reconciliation import find
+from pipelines.recovery import recover
 from pipelines.roles import assign_roles
 from pipelines.types import (
     AlignedToken,
@@ -36,7 +36,6 @@ from pipelines.types import (
     Notice,
     Span,
     SpeakerCount,
-    SpeakerSegment,
     Supplied,
     Token,
     TokenKind,
@@ -67,6 +66,14 @@ def unwatched(stage: Stage, fraction: float) -> None:
     """For callers who do not watch."""
 
 
+Keep = Callable[[Heard | Diarization], None]
+"""Handed what an engine found as soon as it is there, so that it outlives a failure of the other one."""
+
+
+def forget(found: Heard | Diarization) -> None:
+    """For callers who keep the transcript only."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a user may say about a recording. `language` is a BCP 47 tag, "" to detect it."""
@@ -87,6 +94,7 @@ def run(
     engines: Engines,
     options: Options | None = None,
     watch: Watch = unwatched,
+    keep: Keep = forget,
 ) -> Transcript:
     """The transcript of a recording and its text; without a text, of what was heard.
 
@@ -100,14 +108,14 @@ def run(
         speech = engines.detector.detect(audio, progress)
     if not speech:
         raise NoSpeechError(f"Nobody speaks in {audio.media.name}: check that it is the right recording.")
-    heard, diarization, warnings = _listen(audio, speech, engines, options, watch)
+    heard, diarization, warnings = _listen(audio, speech, engines, options, watch, keep)
     if supplied is None:
         supplied = _as_supplied(heard)
     with _reported(watch, Stage.ALIGN):
         tokens = align(
             supplied.tokens, heard.words, speech=speech, duration=audio.duration, language=heard.language
         )
-        tokens, unplaced = _placed(tokens, audio, engines.aligner, heard.language)
+        tokens, aligned_by = _placed(tokens, audio, engines.aligner, heard.language)
     with _reported(watch, Stage.ATTRIBUTE):
         attribution = attribute(tokens, diarization)
         turns = take_turns(tokens, attribution)
@@ -129,7 +137,7 @@ def run(
         findings=findings,
         corrections=corrections,
         corrected=corrected,
-        warnings=(*warnings, *unplaced, *_warnings(tokens, heard, len(speakers), options)),
+        warnings=(*warnings, *aligned_by, *_warnings(tokens, aligned_by, len(speakers), options)),
     )
 
 
@@ -144,26 +152,34 @@ def _reported(watch: Watch, stage: Stage) -> Iterator[Progress]:
 
 
 def _listen(
-    audio: Audio, speech: Sequence[Span], engines: Engines, options: Options, watch: Watch
+    audio: Audio, speech: Sequence[Span], engines: Engines, options: Options, watch: Watch, keep: Keep
 ) -> tuple[Heard, Diarization, tuple[Notice, ...]]:
-    """Transcription in this thread, so that an interrupt reaches it; diarization beside it."""
+    """Transcription in this thread, so that an interrupt reaches it; diarization beside it, or after it."""
     stopped = Event()
+
+    def transcribe() -> Heard:
+        with _reported(watch, Stage.TRANSCRIBE) as progress:
+            heard = engines.transcriber.transcribe(
+                audio, speech, options.language, progress, options.glossary
+            )
+            keep(heard)
+            return heard
 
     def diarize() -> Diarization:
         with _reported(watch, Stage.DIARIZE) as progress:
-            return engines.diarizer.diarize(audio, speech, options.speakers, _stoppable(progress, stopped))
+            found = engines.diarizer.diarize(audio, speech, options.speakers, _stoppable(progress, stopped))
+            keep(found)
+            return found
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="diarize") as pool:
-        pending = pool.submit(diarize)
+        early = pool.submit(diarize) if engines.together else None
         try:
-            with _reported(watch, Stage.TRANSCRIBE) as progress:
-                heard = engines.transcriber.transcribe(
-                    audio, speech, options.language, progress, options.glossary
-                )
+            heard = transcribe()
+            pending = early or pool.submit(diarize)
             try:
                 return heard, pending.result(), ()
             except (EngineError, ModelError, MemoryError) as error:
-                return heard, _one_voice(speech, engines.diarizer.info), (_without_speakers(error),)
+                return heard, one_voice(speech, engines.diarizer.info), (_without_speakers(error),)
         except BaseException:  # the pool waits for its thread before it lets go
             stopped.set()
             raise
@@ -178,11 +194,6 @@ def _stoppable(progress: Progress, stopped: Event) -> Progress:
     return report
 
 
-def _one_voice(speech: Sequence[Span], info: EngineInfo) -> Diarization:
-    segments = tuple(SpeakerSegment(span.start, span.end, "speaker_1") for span in speech)
-    return Diarization(segments, segments, ("speaker_1",), np.zeros((1, 0), dtype=np.float32), info)
-
-
 # --------------------------------------------------------------------------- around the stages
 
 
@@ -190,10 +201,12 @@ def _placed(
     tokens: tuple[AlignedToken, ...], audio: Audio, aligner: ForcedAligner | None, language: str
 ) -> tuple[tuple[AlignedToken, ...], tuple[Notice, ...]]:
     """The tokens with better times where there is an aligner; as they are, and a warning, where it fails."""
-    if aligner is None:
+    if aligner is None or not aligner.knows(language):
         return tokens, ()
     try:
-        return place(tokens, audio, aligner, language), ()
+        placed = place(tokens, audio, aligner, language)
+        recovered = recover(placed, audio, aligner, language)
+        return recovered, (_by_force(placed),) if recovered != placed else ()
     except EngineError as error:
         message = f"Words that were not recognised lie evenly between their neighbours: {error}"
         return tokens, (Notice("alignment_failed", message),)
@@ -216,10 +229,14 @@ def _corrected(
 
 def _shares(tokens: Sequence[AlignedToken], heard: Heard) -> tuple[float, float]:
     """How many of the supplied words were heard, and how many of the words heard were supplied."""
+    covered = sum(token.heard_end - token.heard_start for token in tokens if token.match is Match.MATCHED)
+    return _matched(tokens), covered / max(1, len(heard.words))
+
+
+def _matched(tokens: Sequence[AlignedToken]) -> float:
+    """Share of the supplied words that were heard as written."""
     words = [token for token in tokens if token.token.kind is TokenKind.WORD]
-    matched = [token for token in words if token.match is Match.MATCHED]
-    covered = sum(token.heard_end - token.heard_start for token in matched)
-    return len(matched) / len(words) if words else 1.0, covered / max(1, len(heard.words))
+    return sum(token.match is Match.MATCHED for token in words) / len(words) if words else 1.0
 
 
 def _as_supplied(heard: Heard) -> Supplied:
@@ -240,6 +257,14 @@ def _provenance(engines: Engines, heard: Heard, diarization: Diarization) -> Ite
         yield Stage.ALIGN.value, engines.aligner.info
 
 
+def _by_force(tokens: Sequence[AlignedToken]) -> Notice:
+    return Notice(
+        "forced",
+        f"Only {100 * _matched(tokens):.0f} % of the supplied words were recognised; the text was put on the"
+        " recording by forced alignment, with which those words agree.",
+    )
+
+
 def _without_speakers(error: Exception) -> Notice:
     return Notice(
         "diarization_failed",
@@ -247,9 +272,11 @@ def _without_speakers(error: Exception) -> Notice:
     )
 
 
-def _warnings(tokens: Sequence[AlignedToken], heard: Heard, found: int, options: Options) -> Iterator[Notice]:
-    share, _ = _shares(tokens, heard)
-    if share < LOW_MATCH:
+def _warnings(
+    tokens: Sequence[AlignedToken], earlier: Sequence[Notice], found: int, options: Options
+) -> Iterator[Notice]:
+    share = _matched(tokens)
+    if share < LOW_MATCH and not any(notice.code == "forced" for notice in earlier):
         yield Notice(
             "low_match",
             f"Only {100 * share:.0f} % of the supplied words were heard: "

@@ -51,7 +51,7 @@ def place(
     for stretch, words in zip(stretches, answers, strict=True):
         if len(words) == len(stretch.words) and _believed(tokens, stretch, words):
             _move(placed, stretch, words)
-    return tuple(_rising(placed))
+    return tuple(rising(placed))
 
 
 def _heard(token: AlignedToken) -> bool:
@@ -105,7 +105,7 @@ def _move(placed: list[AlignedToken], stretch: _Stretch, words: Sequence[HeardWo
             )
 
 
-def _rising(tokens: Sequence[AlignedToken]) -> Iterator[AlignedToken]:
+def rising(tokens: Sequence[AlignedToken]) -> Iterator[AlignedToken]:
     """Neither starts nor ends decrease; an unspoken token has no length."""
     now = until = 0.0
     for token in tokens:

@@ -317,6 +317,50 @@ def test_a_failed_transcription_stops_the_diarization_beside_it(error: BaseExcep
     assert not any(thread.name.startswith("diarize") for thread in threading.enumerate())
 
 
+def test_what_an_engine_found_is_kept_although_the_other_fails() -> None:
+    kept: list[Heard | Diarization] = []
+    diarized = threading.Event()
+
+    def keep(found: Heard | Diarization) -> None:
+        kept.append(found)
+        diarized.set()
+
+    failing = replace(engines(), transcriber=FailingTranscriber(SCRIPT, ready=diarized))
+    with pytest.raises(EngineError):
+        run(script_audio(SCRIPT), SUPPLIED, failing, keep=keep)
+    (diarization,) = kept
+    assert isinstance(diarization, Diarization)
+    assert diarization.speakers == ("anna", "ben")
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_engines_run_one_after_the_other_where_memory_is_short(together: bool) -> None:
+    order: list[str] = []
+
+    def watch(stage: Stage, fraction: float) -> None:
+        order.append(f"{stage} {fraction:.0f}")
+
+    run(script_audio(SCRIPT), SUPPLIED, replace(engines(), together=together), watch=watch)
+    if not together:
+        assert order.index("transcribe 1") < order.index("diarize 0")
+    assert {"transcribe 1", "diarize 1"} <= set(order)
+
+
+class EnglishAligner(FakeAligner):
+    def knows(self, language: str) -> bool:
+        return language == "en"
+
+    def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
+        raise EngineError("It was asked.")
+
+
+@pytest.mark.parametrize(("language", "asked"), [("en", ["alignment_failed"]), ("de", [])])
+def test_an_aligner_is_not_asked_for_languages_that_it_does_not_know(language: str, asked: list[str]) -> None:
+    made_by = replace(engines(), aligner=EnglishAligner())
+    spoken = run(script_audio(SCRIPT), SUPPLIED, made_by, Options(language=language))
+    assert codes(spoken) == asked
+
+
 def test_silence_is_no_recording_to_work_on() -> None:
     with pytest.raises(NoSpeechError, match=r"quiet\.wav"):
         run(script_audio((), "quiet.wav"), SUPPLIED, engines(()))

@@ -72,6 +72,10 @@ class ForcedAligner(Protocol):
     @property
     def info(self) -> EngineInfo: ...
 
+    def knows(self, language: str) -> bool:
+        """Whether it has pronunciations of this language, a BCP 47 tag."""
+        ...
+
     def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
         """For each stretch and the words said in it: the same words with times, confidence in [0, 1].
 

@@ -19,6 +19,7 @@ from hashlib import sha256
 import numpy as np
 
 from pipelines.engines.base import Progress, no_progress
+from pipelines.overlap import exclusive
 from pipelines.types import (
     SAMPLE_RATE,
     Audio,
@@ -147,7 +148,7 @@ class FakeDiarizer:
         progress(1.0)
         return Diarization(
             segments=segments,
-            exclusive=tuple(_exclusive(segments)),
+            exclusive=exclusive(segments),
             speakers=speakers,
             embeddings=np.eye(len(speakers), dtype=np.float32),
             engine=self.info,
@@ -170,6 +171,9 @@ class FakeAligner:
     def info(self) -> EngineInfo:
         return _info("aligner")
 
+    def knows(self, language: str) -> bool:
+        return True
+
     def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
         return [list(Line("", span.start, span.end, " ".join(words)).words()) for span, words in requests]
 
@@ -181,18 +185,6 @@ def _info(model: str) -> EngineInfo:
 def _inside(word: HeardWord, speech: Sequence[Span]) -> bool:
     middle = (word.start + word.end) / 2
     return any(span.start <= middle <= span.end for span in speech)
-
-
-def _exclusive(segments: Sequence[SpeakerSegment]) -> Iterator[SpeakerSegment]:
-    """Whoever began last is in front:
-
-    a |========        |      a |====            |
-    b |    ====        |  ->  b |    ====        |
-    """
-    for segment, following in zip(segments, [*segments[1:], None], strict=True):
-        end = segment.end if following is None else min(segment.end, following.start)
-        if segment.start < end:
-            yield replace(segment, end=end)
 
 
 def _dropped(word: HeardWord, stranger: str) -> list[HeardWord]:

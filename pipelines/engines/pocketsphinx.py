@@ -61,7 +61,7 @@ class PocketSphinx:
 
         Raises OptionError unless the language is English or "".
         """
-        if language.lower().replace("_", "-").split("-")[0] not in {"", "en"}:
+        if not _is_english(language):
             raise OptionError(f"PocketSphinx hears English only, not {language!r}: choose another engine.")
         info = self.info
         chunks = chunking.cut(audio, speech, LONGEST_CHUNK)
@@ -77,6 +77,11 @@ class PocketSphinx:
         return Heard(_inside(words, speech), "en", info)
 
 
+def _is_english(language: str) -> bool:
+    """Whether the tag is English's, or says nothing."""
+    return language.lower().replace("_", "-").split("-")[0] in {"", "en"}
+
+
 class PocketSphinxAligner:
     """ForcedAligner. `processes` is the most it may run at once; 0 for one per processor."""
 
@@ -86,6 +91,9 @@ class PocketSphinxAligner:
     @property
     def info(self) -> EngineInfo:
         return _info()
+
+    def knows(self, language: str) -> bool:
+        return _is_english(language)
 
     def place(self, audio: Audio, requests: Sequence[Request]) -> list[list[HeardWord]]:
         """The words, normalised; those that the dictionary lacks are pronounced by rule.

@@ -45,6 +45,9 @@ class SimulatedAligner:
     def info(self) -> EngineInfo:
         return EngineInfo(engine="simulated", version="1", model="", model_sha256="")
 
+    def knows(self, language: str) -> bool:
+        return True
+
     def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
         random = Random(f"aligner {self.seed}")
         return [list(self._place(random, span, words)) for span, words in requests]

@@ -1,0 +1,104 @@
+"""Engines that give back what the user brought along, or nothing: a stage supplied, or skipped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.engines.base import Progress, no_progress
+from pipelines.errors import TextError
+from pipelines.overlap import exclusive
+from pipelines.types import (
+    Audio,
+    Diarization,
+    EngineInfo,
+    Heard,
+    Span,
+    SpeakerCount,
+    SpeakerSegment,
+)
+
+TOLERANCE = 2.0
+"""Seconds by which what was brought along may go on after the recording has ended: encoders add silence."""
+
+ONE_VOICE = "speaker_1"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenTranscriber:
+    """Words from a file."""
+
+    heard: Heard
+
+    @property
+    def info(self) -> EngineInfo:
+        return self.heard.engine
+
+    def transcribe(
+        self,
+        audio: Audio,
+        speech: Sequence[Span],
+        language: str,
+        progress: Progress = no_progress,
+        terms: Sequence[str] = (),
+    ) -> Heard:
+        """The words as they are. Raises TextError where they go on after the recording has ended."""
+        _check_end("The words heard", max((word.end for word in self.heard.words), default=0.0), audio)
+        progress(1.0)
+        return Heard(self.heard.words, self.heard.language or language or "en", self.heard.engine)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenDiarizer:
+    """Segments from a file; where they overlap, whoever began last is in front."""
+
+    segments: tuple[SpeakerSegment, ...]
+    name: str
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("given", "", self.name, "")
+
+    def diarize(
+        self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
+    ) -> Diarization:
+        """The segments as they are. Raises TextError where they go on after the recording has ended."""
+        _check_end("The speakers", max((segment.end for segment in self.segments), default=0.0), audio)
+        progress(1.0)
+        return _diarization(self.segments, self.info)
+
+
+@dataclass(frozen=True, slots=True)
+class OneVoice:
+    """Tells no voices apart: all speech is one speaker's."""
+
+    @property
+    def info(self) -> EngineInfo:
+        return EngineInfo("none", "", "", "")
+
+    def diarize(
+        self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
+    ) -> Diarization:
+        progress(1.0)
+        return one_voice(speech, self.info)
+
+
+def one_voice(speech: Sequence[Span], info: EngineInfo) -> Diarization:
+    """All speech, said by one speaker."""
+    return _diarization(tuple(SpeakerSegment(span.start, span.end, ONE_VOICE) for span in speech), info)
+
+
+def _diarization(segments: tuple[SpeakerSegment, ...], info: EngineInfo) -> Diarization:
+    speakers = tuple(dict.fromkeys(segment.speaker for segment in segments))
+    embeddings = np.zeros((len(speakers), 0), dtype=np.float32)
+    return Diarization(segments, exclusive(segments), speakers, embeddings, info)
+
+
+def _check_end(what: str, end: float, audio: Audio) -> None:
+    if end > audio.duration + TOLERANCE:
+        raise TextError(
+            f"{what} go on until {end:.1f} s, but {audio.media.name} ends at {audio.duration:.1f} s: "
+            "give the file that belongs to this recording."
+        )

@@ -1,0 +1,122 @@
+"""heard.json: the words that speech recognition heard, to keep them, or to bring them along.
+
+Written as turnwise-heard/1, one word on a line:
+
+    {"schema": "turnwise-heard/1", "language": "en", "engine": {…}, "words": [
+     {"text": "Thank", "start": 111.43, "end": 111.66, "confidence": 0.97}]}
+
+Read as well: a result.json (the words heard in it), and the JSON of Whisper and its relatives
+(openai-whisper, faster-whisper, whisperX, OpenAI's `verbose_json`): `words`, or `segments` with `words`, each
+with `word`, `start`, `end` and perhaps `probability` or `score`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from pipelines.errors import TextError
+from pipelines.types import EngineInfo, Heard, HeardWord
+
+SCHEMA = "turnwise-heard/1"
+
+UNKNOWN = EngineInfo("unknown", "", "", "")
+"""Who heard words that came without saying so."""
+
+UNSURE = 0.5
+"""Confidence of a word that comes with none."""
+
+LANGUAGES = {"english": "en", "german": "de", "french": "fr", "spanish": "es", "italian": "it"}
+"""OpenAI's `verbose_json` names the language in English; other names stay as they are."""
+
+Object = dict[str, Any]
+
+
+def serialize(heard: Heard) -> str:
+    """The words, one on a line, with who heard them."""
+    engine = json.dumps(asdict(heard.engine), ensure_ascii=False)
+    words = ",\n ".join(json.dumps(_word(word), ensure_ascii=False) for word in heard.words)
+    head = f'{{"schema": "{SCHEMA}", "language": {json.dumps(heard.language)}, "engine": {engine}'
+    return f'{head}, "words": [\n {words}\n]}}\n'
+
+
+def parse(text: str) -> Heard:
+    """The words in order of their start. Raises TextError where there are none to be found in `text`."""
+    try:
+        document = json.loads(text)
+        if not isinstance(document, dict):
+            raise TypeError("it is no object")
+        words = sorted(_words(document), key=lambda word: word.start)
+    except RecursionError:
+        raise _unusable("it is nested too deeply") from None
+    except KeyError as error:
+        raise _unusable(f"a word has no {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _unusable(str(error)) from error
+    return Heard(tuple(words), _language(document), _engine(document))
+
+
+def _unusable(reason: str) -> TextError:
+    return TextError(
+        f"This is no file of words heard ({reason}): give a heard.json or result.json of turnwise, or the"
+        " JSON that Whisper writes with word times."
+    )
+
+
+def _words(document: Object) -> Iterator[HeardWord]:
+    if isinstance(document.get("heard"), list):  # result.json
+        listed = document["heard"]
+    elif isinstance(document.get("words"), list):
+        listed = document["words"]
+    elif isinstance(document.get("segments"), list):
+        listed = [word for segment in document["segments"] for word in _of_segment(segment)]
+    else:
+        raise ValueError("it has neither words nor segments")
+    timed = (word for word in listed if "start" in word and "end" in word)  # whisperX leaves some out
+    return (word for word in map(_heard_word, timed) if word.text)
+
+
+def _of_segment(segment: Object) -> list[Object]:
+    if "words" not in segment:
+        raise ValueError("its segments have no words: let Whisper write word times (word_timestamps)")
+    return list(segment["words"])
+
+
+def _heard_word(word: Object) -> HeardWord:
+    text = word["text"] if "text" in word else word["word"]
+    start, end = _seconds(word["start"]), _seconds(word["end"])
+    if not isinstance(text, str) or start > end or start < 0:
+        raise ValueError(f"{json.dumps(word)[:80]} is no word with times")
+    confidence = next((word[key] for key in ("confidence", "probability", "score") if key in word), UNSURE)
+    return HeardWord(" ".join(text.split()), start, end, min(1.0, max(0.0, _seconds(confidence))))
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{json.dumps(value)[:40]} is no number")
+    return float(value)
+
+
+def _language(document: Object) -> str:
+    language = document.get("language")
+    name = language.strip() if isinstance(language, str) else ""
+    return LANGUAGES.get(name.lower(), name)
+
+
+def _engine(document: Object) -> EngineInfo:
+    said = document.get("engine", document.get("heard_by"))
+    if not isinstance(said, dict):
+        return UNKNOWN
+    return EngineInfo(*(str(said.get(key, "")) for key in ("engine", "version", "model", "model_sha256")))
+
+
+def _word(word: HeardWord) -> Object:
+    return {
+        "text": word.text,
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "confidence": round(word.confidence, 4),
+    }
