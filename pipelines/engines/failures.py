@@ -1,0 +1,58 @@
+"""What a library raises, as one sentence of ours that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipelines.errors import EngineError, EngineMemoryError, ModelUnusableError, TurnwiseError
+
+SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "alloc_failed")
+"""torch, CTranslate2, CUDA and cuBLAS say that memory ran out in the text of a RuntimeError."""
+
+
+def is_memory_short(error: BaseException) -> bool:
+    """Whether the processor's or the graphics card's memory was not enough."""
+    if isinstance(error, MemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(sign in text for sign in SIGNS)
+
+
+@contextmanager
+def explained(engine: str) -> Iterator[None]:
+    """Around a call of the engine's library: raises EngineMemoryError and EngineError for what it raises."""
+    try:
+        yield
+    except TurnwiseError:
+        raise
+    except Exception as error:
+        if is_memory_short(error):
+            raise EngineMemoryError(
+                f"The memory is not enough for {engine}: choose a smaller model, --device cpu if the graphics"
+                " card's ran out, or close other programs."
+            ) from error
+        raise EngineError(
+            f"{engine} failed ({first_line(error)}): try --device cpu, or choose another engine."
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line, without the full stop."""
+    lines = str(error).strip().splitlines()
+    return (lines[0].strip().rstrip(".") if lines else "") or type(error).__name__
+
+
+@contextmanager
+def loading(model: str, engine: str) -> Iterator[None]:
+    """Around loading weights of Whisper: raises EngineMemoryError, and ModelUnusableError for what else is raised."""
+    try:
+        with explained(engine):
+            yield
+    except EngineMemoryError:
+        raise
+    except EngineError as error:
+        cause = first_line(error.__cause__ or error)
+        raise ModelUnusableError(
+            f"{model} cannot be loaded by {engine} ({cause}): it is damaged or no Whisper; fetch it again."
+        ) from error.__cause__

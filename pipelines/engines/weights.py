@@ -1,0 +1,120 @@
+"""What a file or folder of weights is, told by its first bytes: nothing is loaded, nothing run."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from pipelines import models
+from pipelines.errors import ModelUnusableError
+
+BLOCK_BYTES = 1 << 20
+LONGEST_NAME_BYTES = 64
+
+
+class Kind(StrEnum):
+    """What there is to be found; the value is how a sentence calls it."""
+
+    WHISPER = "an openai-whisper model"
+    CHECKPOINT = "a checkpoint of another model"
+    ARCHIVE = "a zip archive without a model"
+    CUT_OFF = "only a part of a file"
+    SAFETENSORS = "a safetensors file"
+    FASTER_WHISPER = "a faster-whisper folder"
+    CONVERTED = "a CTranslate2 folder of another model"
+    TRANSFORMERS = "a transformers folder"
+    PYANNOTE = "a pyannote folder"
+    FOLDER = "a folder without a model"
+    TEXT = "a text"
+    EMPTY = "an empty file"
+    OTHER = "no model that we know"
+
+
+def locate(kind: str, model: str) -> Path:
+    """The file or folder of a model that is named, or given by its path."""
+    find: Callable[[str, str], Path] | None = getattr(models, "locate", None)
+    return find(kind, model) if find else Path(model)
+
+
+def kind_of(path: Path) -> Kind:
+    """Raises ModelUnusableError for a file that cannot be read."""
+    try:
+        return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
+    except OSError as error:
+        raise ModelUnusableError(f"The model {path.name} cannot be read ({error.strerror}).") from error
+
+
+def _kind_of_folder(folder: Path) -> Kind:
+    if (folder / "model.bin").is_file():
+        return (
+            Kind.FASTER_WHISPER if converted_name(folder / "model.bin") == "WhisperSpec" else Kind.CONVERTED
+        )
+    if (folder / "config.yaml").is_file():
+        return Kind.PYANNOTE
+    if any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin")):
+        return Kind.TRANSFORMERS
+    return Kind.FOLDER
+
+
+def _kind_of_file(path: Path) -> Kind:
+    with path.open("rb") as file:
+        head = file.read(512)
+    if not head:
+        return Kind.EMPTY
+    if zipfile.is_zipfile(path):
+        return _kind_of_archive(path)
+    if head.startswith(b"PK\x03\x04"):
+        return Kind.CUT_OFF  # a zip archive keeps its table of contents at the end
+    if head[8:10] == b'{"':
+        return Kind.SAFETENSORS
+    return Kind.OTHER if b"\0" in head or not _is_text(head) else Kind.TEXT
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        head[:-3].decode("utf-8")  # the last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _kind_of_archive(path: Path) -> Kind:
+    """What `torch.save` wrote, by the names in its pickle, which is only searched."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+            pickle = archive.read(names[0]) if names else b""
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        return Kind.CUT_OFF
+    if not names:
+        return Kind.ARCHIVE
+    return Kind.WHISPER if b"model_state_dict" in pickle and b"n_audio_ctx" in pickle else Kind.CHECKPOINT
+
+
+def converted_name(path: Path) -> str:
+    """What kind of model a CTranslate2 file says that it is: "WhisperSpec"; "" where it is no such file.
+
+    The file begins with its format's version (uint32) and that name (uint16 length, bytes, a zero).
+    """
+    with path.open("rb") as file:
+        head = file.read(6 + LONGEST_NAME_BYTES)
+    length = int.from_bytes(head[4:6], "little")
+    name = head[6 : 6 + length].rstrip(b"\0")
+    return name.decode("ascii") if 0 < length <= LONGEST_NAME_BYTES and name.isalnum() else ""
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder: then of the lines "PATH SHA256" of its files, sorted."""
+    if not path.is_dir():
+        return _file_digest(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = sorted(f"{file.relative_to(path).as_posix()} {_file_digest(file)}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
