@@ -8,8 +8,10 @@ import os
 import subprocess
 import sys
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from time import monotonic, sleep
 from typing import NoReturn
 
 import numpy as np
@@ -18,11 +20,11 @@ import pytest
 from pipelines import cli
 from pipelines.cli import run as run_module
 from pipelines.cli import show
-from pipelines.engines.base import Engines
+from pipelines.engines.base import Diarizer, Engines, Progress, Transcriber, no_progress
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
 from pipelines.errors import EngineError, ModelCorruptError, OptionError
 from pipelines.pipeline import Stage
-from pipelines.types import SAMPLE_RATE, Notice, SpeakerCount
+from pipelines.types import SAMPLE_RATE, Audio, Heard, Notice, Span, SpeakerCount
 
 SCRIPT = (
     Line("anna", 0.5, 4.0, "Good evening and welcome to the programme. Tonight we talk about bees."),
@@ -70,9 +72,15 @@ def supplied(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def turnwise(monkeypatch: pytest.MonkeyPatch) -> Turnwise:
-    """Runs the command with the fake engines."""
+    """Runs the command with the fake engines, and what was brought along in their place."""
     notice = Notice("engine", "The fakes play.")
-    monkeypatch.setattr(run_module, "choose", lambda asr, diarizer: (ENGINES, [notice]))
+
+    def choose(asr: str | Transcriber, diarizer: str | Diarizer, device: str) -> tuple[Engines, list[Notice]]:
+        transcriber = ENGINES.transcriber if isinstance(asr, str) else asr
+        teller = ENGINES.diarizer if isinstance(diarizer, str) else diarizer
+        return replace(ENGINES, transcriber=transcriber, diarizer=teller), [notice]
+
+    monkeypatch.setattr(run_module, "choose", choose)
     return lambda *arguments: cli.main([str(argument) for argument in arguments])
 
 
@@ -270,6 +278,90 @@ def test_every_failure_is_one_sentence_and_a_status(
     assert turnwise("run", recording, "-o", tmp_path / "out") == status
     assert message in the_error(capsys)
     assert not list((tmp_path / "out").iterdir())
+
+
+@dataclass(frozen=True)
+class BrokenTranscriber(FakeTranscriber):
+    """Fails as soon as the diarization has been written."""
+
+    awaited: Path = Path()
+
+    def transcribe(
+        self,
+        audio: Audio,
+        speech: Sequence[Span],
+        language: str,
+        progress: Progress = no_progress,
+        terms: Sequence[str] = (),
+    ) -> Heard:
+        deadline = monotonic() + 30
+        while not self.awaited.exists() and monotonic() < deadline:
+            sleep(0.01)
+        raise EngineError("The model is out of order.")
+
+
+def test_a_stage_that_is_done_is_kept_and_brought_along_again(
+    turnwise: Turnwise,
+    recording: Path,
+    supplied: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    command = ["run", recording, "--text", supplied, "-o", out, "--formats", "rttm"]
+    with monkeypatch.context() as patch:
+        broken = BrokenTranscriber(SCRIPT, awaited=out / "diarization.rttm")
+        patch.setitem(globals(), "ENGINES", replace(ENGINES, transcriber=broken))
+        assert turnwise(*command) == 3
+    assert [path.name for path in out.iterdir()] == ["diarization.rttm"]
+    advice = f"go on from there with --diarization {out / 'diarization.rttm'}"
+    assert advice in capsys.readouterr().err
+    assert turnwise(*command) == 0
+    whole = (out / "result.rttm").read_text(encoding="utf-8")
+    assert sorted(path.name for path in out.iterdir()) == ["result.json", "result.rttm"]
+    again = ["--diarization", out / "result.rttm", "--heard", out / "result.json"]
+    assert turnwise(*command[:-3], tmp_path / "again", "--formats", "rttm", *again) == 0
+    assert (tmp_path / "again" / "result.rttm").read_text(encoding="utf-8") == whole
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "message"),
+    [
+        ("--heard", b"Hello?", "This is no file of words heard"),
+        ("--heard", b"\xff\xfe", "is not UTF-8 text"),
+        ("--diarization", b"Hello?", "Line 1 is no RTTM"),
+        ("--heard", None, "cannot be read (No such file or directory)"),
+        ("--heard", b'{"words": [{"word": "a", "start": 50, "end": 51}]}', "give the file that belongs"),
+    ],
+)
+def test_what_is_brought_along_is_looked_at(
+    turnwise: Turnwise,
+    recording: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    content: bytes | None,
+    message: str,
+) -> None:
+    brought = tmp_path / "brought"
+    if content is not None:
+        brought.write_bytes(content)
+    assert turnwise("run", recording, "-o", tmp_path / "out", option, brought) == 2
+    assert message in the_error(capsys)
+
+
+@pytest.mark.parametrize(("option", "other"), [("--heard", "--asr"), ("--diarization", "--diarizer")])
+def test_an_engine_whose_result_is_brought_along_is_not_named_too(
+    turnwise: Turnwise,
+    recording: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    option: str,
+    other: str,
+) -> None:
+    assert turnwise("run", recording, "-o", tmp_path, option, recording, other, "fake") == 2
+    assert the_error(capsys).endswith(f"what {other} fake would find: leave one of them out.")
 
 
 def test_a_fault_of_ours_shows_where_with_debug(

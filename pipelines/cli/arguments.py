@@ -43,13 +43,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the results"
     )
     parser.add_argument(
-        "--asr", default="auto", metavar="NAME", help="engine that hears words (default: auto)"
+        "--asr", default="auto", metavar="NAME", help="engine that hears words: auto, or NAME or NAME:MODEL"
     )
     parser.add_argument("--diarizer", default="auto", metavar="NAME", help="engine that tells voices apart")
+    parser.add_argument("--device", default="auto", help="where they compute: auto, cpu or cuda")
+    parser.add_argument(
+        "--heard", type=Path, metavar="FILE", help="words heard already: heard.json, result.json or Whisper's"
+    )
+    parser.add_argument("--diarization", type=Path, metavar="FILE", help="speakers known already: an RTTM")
     parser.add_argument("--speakers", type=_positive, metavar="N", help="how many speakers there are")
     parser.add_argument("--min-speakers", type=_positive, metavar="N", help="at least so many")
     parser.add_argument("--max-speakers", type=_positive, metavar="N", help="at most so many")
-    parser.add_argument("--language", default="en", metavar="TAG", help="language spoken (default: en)")
+    parser.add_argument("--language", default="", metavar="TAG", help="language spoken (default: as heard)")
     parser.add_argument("--glossary", type=Path, metavar="FILE", help="names and terms, one on a line")
     parser.add_argument(
         "--formats",
@@ -81,8 +86,13 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_models(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("list", "pull", "verify"), help="what to do")
-    parser.add_argument("names", metavar="NAME", nargs="*", help="which models (default: all)")
+    parser.add_argument("action", choices=("list", "pull", "verify", "path"), help="what to do")
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="*",
+        help="which models, as whisper:small (default: list all, pull embedded, verify what is here)",
+    )
 
 
 def _positive(text: str) -> int:

@@ -10,10 +10,12 @@ from urllib.parse import quote
 
 from pipelines import audio, formats, output, supplied
 from pipelines.audio_preview import data_uri, encode_opus
-from pipelines.cli import show
-from pipelines.engines.choice import choose
+from pipelines.cli import finished, show
+from pipelines.engines.base import Diarizer, Transcriber
+from pipelines.engines.choice import AUTO, choose
+from pipelines.engines.given import GivenDiarizer, GivenTranscriber
 from pipelines.errors import OptionError, TextError
-from pipelines.formats import html
+from pipelines.formats import heard, html, rttm
 from pipelines.pipeline import Options, Stage
 from pipelines.pipeline import run as run_pipeline
 from pipelines.types import Audio, SpeakerCount, Supplied, Transcript
@@ -46,14 +48,35 @@ def run(request: Namespace) -> int:
 
 def transcribe(request: Namespace, text: Supplied | None, options: Options) -> tuple[Audio, Transcript]:
     """The long work, watched."""
-    engines, notices = choose(request.asr, request.diarizer)
+    engines, notices = choose(*brought(request), request.device)
     show.show_notices(notices)
-    with show.progress(request.quiet) as watch:
+    with finished.kept(request.output, request.audio.name) as keep, show.progress(request.quiet) as watch:
         recording, warnings = audio.load(
             request.audio, progress=lambda fraction: watch(Stage.DECODE, fraction)
         )
-        transcript = run_pipeline(recording, text, engines, options, watch)
+        transcript = run_pipeline(recording, text, engines, options, watch, keep)
     return recording, replace(transcript, warnings=(*warnings, *transcript.warnings))
+
+
+def brought(request: Namespace) -> tuple[str | Transcriber, str | Diarizer]:
+    """For each engine its name, or what takes its place because the user brought its result along.
+
+    Raises OptionError where an engine is named as well, and TextError where a file cannot be used.
+    """
+    asr, diarizer = request.asr, request.diarizer
+    if request.heard is not None:
+        _check_alone("--heard", "--asr", asr)
+        asr = GivenTranscriber(heard.parse(finished.read(request.heard)))
+    if request.diarization is not None:
+        _check_alone("--diarization", "--diarizer", diarizer)
+        segments = rttm.parse(finished.read(request.diarization))
+        diarizer = GivenDiarizer(segments, request.diarization.name)
+    return asr, diarizer
+
+
+def _check_alone(option: str, other: str, named: str) -> None:
+    if named != AUTO:
+        raise OptionError(f"{option} brings along what {other} {named} would find: leave one of them out.")
 
 
 def playable(recording: Audio, request: Namespace) -> str:

@@ -1,6 +1,8 @@
 """Which engines there are, what each is good for, and which of them to take.
 
-Adding an engine is one entry in a table, better ones above worse ones: `auto` takes the first that is ready.
+An engine and its model are named in one word, NAME or NAME:MODEL: `whisper:small`, `pyannote:3.1`,
+`faster-whisper:folder/of/a/model`. Adding an engine is one entry in a table, better ones above worse ones:
+`auto` takes the first that is ready, with the best of its models that are here.
 """
 
 from __future__ import annotations
@@ -8,15 +10,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from pipelines import models
+from pipelines.engines import footprint
 from pipelines.engines.base import Diarizer, Engines, Transcriber
 from pipelines.engines.embedded import EmbeddedDiarizer
+from pipelines.engines.faster_whisper import FasterWhisper
+from pipelines.engines.given import OneVoice
 from pipelines.engines.pocketsphinx import PocketSphinx, PocketSphinxAligner
 from pipelines.engines.silero import SileroDetector
+from pipelines.engines.whisper import Whisper
 from pipelines.errors import EngineMissingError, OptionError
 from pipelines.types import Notice
+
+AUTO = "auto"
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """An engine that says before the long work why it could not do it."""
+
+    def check(self) -> None: ...
+
 
 Engine = TypeVar("Engine")
 
@@ -27,32 +43,70 @@ class Entry(Generic[Engine]):
 
     name: str
     summary: str
-    make: Callable[[], Engine]
+    make: Callable[[str, str], Engine]  # of a model's name or path, and a device
     library: str = ""  # import name; "" where the base install has all it needs
-    weights: tuple[str, ...] = ()  # names of models
-
-    def check(self) -> None:
-        """Raises EngineMissingError or ModelCorruptError, which say what to do, unless all is here."""
-        if self.library and find_spec(self.library) is None:
-            raise EngineMissingError(f"{self.name} is not installed: run pip install {self.library}.")
-        for name in self.weights:
-            models.read(name)
+    weights: tuple[str, ...] = ()  # models that it cannot be without
+    suggested: str = ""  # the model to begin with, where there are several
+    automatic: bool = True  # whether `auto` may take it
 
     @property
-    def ready(self) -> bool:
-        try:
-            self.check()
-        except EngineMissingError:
-            return False
-        return True
+    def advice(self) -> str:
+        """How to get it."""
+        steps = [f"pip install 'turnwise[{self.name}]'"] if not self._installed else []
+        return " and ".join([*steps, f"turnwise models pull {self.name}:{self.suggested}"])
+
+    def prepare(self, model: str, device: str) -> Engine:
+        """The engine with this model, "" for the best that is here.
+
+        Raises EngineMissingError, ModelError or OptionError, which say what to do, unless all is here.
+        """
+        if not self._installed:
+            raise EngineMissingError(f"{self.name} is not installed: run {self.advice}.")
+        for name in self.weights:
+            models.read(name)
+        if model and not self.suggested:
+            raise OptionError(f"{self.name} has one model only: leave {':' + model!r} out.")
+        engine = self.make(model or self._best_model(), device)
+        if isinstance(engine, Checked):
+            engine.check()
+        return engine
+
+    def _best_model(self) -> str:
+        if not self.suggested:
+            return ""
+        here = models.available(self.name)
+        if not here:
+            raise EngineMissingError(
+                f"{self.name} has no model in {models.folder()}: fetch one with `{self.advice}`, or copy the "
+                "models folder from a machine that has it."
+            )
+        return here[0]
+
+    @property
+    def _installed(self) -> bool:
+        return not self.library or find_spec(self.library) is not None
 
 
 TRANSCRIBERS: tuple[Entry[Transcriber], ...] = (
     Entry(
+        "faster-whisper",
+        "Whisper in CTranslate2: as good as whisper, several times faster on a processor, half the memory",
+        FasterWhisper,
+        library="faster_whisper",
+        suggested="small",
+    ),
+    Entry(
+        "whisper",
+        "openai-whisper, the reference: about a hundred languages; the large models need a graphics card",
+        Whisper,
+        library="whisper",
+        suggested="small",
+    ),
+    Entry(
         "pocketsphinx",
         "English only; a quarter to a third of the words wrong on clear read speech, useless on telephone"
         " calls and meetings",
-        PocketSphinx,
+        lambda model, device: PocketSphinx(),
         library="pocketsphinx",
     ),
 )
@@ -61,34 +115,59 @@ DIARIZERS: tuple[Entry[Diarizer], ...] = (
         "embedded",
         "good with close microphones and turns longer than 1.5 s; on meetings recorded from afar no better"
         " than taking all for one speaker; two voices at once count as one",
-        EmbeddedDiarizer,
+        lambda model, device: EmbeddedDiarizer(),
         weights=("d-vector",),
     ),
+    Entry("none", "all speech is one speaker's", lambda model, device: OneVoice(), automatic=False),
 )
 
 
-def choose(asr: str = "auto", diarizer: str = "auto") -> tuple[Engines, list[Notice]]:
-    """The engines of these names, and for every "auto" which was taken and why.
+def choose(
+    asr: str | Transcriber = AUTO, diarizer: str | Diarizer = AUTO, device: str = AUTO
+) -> tuple[Engines, list[Notice]]:
+    """The engines of these names, or these engines, and for every "auto" which was taken and why.
 
     Raises OptionError for a name that is none, EngineMissingError where an engine or its weights are missing,
-    ModelCorruptError where they are damaged: before the long work, all of them.
+    ModelError where they cannot be used: before the long work, all of them.
     """
-    transcriber, heard_by = _pick("asr", TRANSCRIBERS, asr)
-    teller, told_by = _pick("diarizer", DIARIZERS, diarizer)
+    transcriber, heard_by = _take("asr", TRANSCRIBERS, asr, device)
+    teller, told_by = _take("diarizer", DIARIZERS, diarizer, device)
     models.read("silero-vad")
     aligner = PocketSphinxAligner() if find_spec("pocketsphinx") else None
-    return Engines(SileroDetector(), transcriber.make(), teller.make(), aligner), [*heard_by, *told_by]
+    together = footprint.fits(transcriber, teller)
+    return Engines(SileroDetector(), transcriber, teller, aligner, together), [*heard_by, *told_by]
 
 
-def _pick(option: str, table: Sequence[Entry[Engine]], name: str) -> tuple[Entry[Engine], list[Notice]]:
-    if name == "auto":
-        best = next((entry for entry in table if entry.ready), table[-1])
-        best.check()  # where none is ready, says what the last one lacks: that is the least
-        why = f"--{option} {best.name}, the best that is ready: {best.summary}."
-        return best, [Notice(f"{option}_auto", why)]
+def _take(
+    option: str, table: Sequence[Entry[Engine]], wanted: str | Engine, device: str
+) -> tuple[Engine, list[Notice]]:
+    if not isinstance(wanted, str):
+        return wanted, []
+    if wanted == AUTO:
+        return _take_best(option, table, device)
+    name, _, model = wanted.partition(":")
     for entry in table:
         if entry.name == name:
-            entry.check()
-            return entry, []
+            return entry.prepare(model, device), []
     known = "; ".join(f"{entry.name} ({entry.summary})" for entry in table)
     raise OptionError(f"There is no --{option} {name!r}: choose auto, or one of: {known}.")
+
+
+def _take_best(option: str, table: Sequence[Entry[Engine]], device: str) -> tuple[Engine, list[Notice]]:
+    """The first that is ready, and one line that says so and what would be better.
+
+    Raises EngineMissingError where none is: what the last one lacks, which is the least.
+    """
+    candidates = [entry for entry in table if entry.automatic]
+    for entry in candidates:
+        try:
+            engine = entry.prepare("", device)
+        except EngineMissingError:
+            if entry is candidates[-1]:
+                raise
+            continue
+        best = candidates[0]
+        better = "" if entry is best else f" Better: {best.name} ({best.advice})."
+        message = f"--{option} {entry.name}, the best that is ready: {entry.summary}.{better}"
+        return engine, [Notice(f"{option}_auto", message)]
+    raise AssertionError("a table of engines is never empty")

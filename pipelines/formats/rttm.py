@@ -7,6 +7,9 @@ Specification: NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Ev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+
 from pipelines.errors import TextError
 from pipelines.formats import nist
 from pipelines.types import SpeakerSegment, Transcript
@@ -14,15 +17,19 @@ from pipelines.types import SpeakerSegment, Transcript
 
 def serialize(transcript: Transcript) -> str:
     """One line per turn, with the speaker's id; a turn shorter than a millisecond has no line."""
-    recording = nist.recording_id(transcript)
-    result = []
-    for turn in transcript.turns:
-        start, end = nist.milliseconds(turn.start), nist.milliseconds(turn.end)
-        if end > start:
-            onset, duration = nist.seconds(start), nist.seconds(end - start)
-            speaker = nist.field(turn.speaker)
-            result.append(f"SPEAKER {recording} 1 {onset} {duration} <NA> <NA> {speaker} <NA> <NA>\n")
-    return "".join(result)
+    turns = [SpeakerSegment(turn.start, turn.end, turn.speaker) for turn in transcript.turns]
+    return serialize_segments(turns, transcript.media.name)
+
+
+def serialize_segments(segments: Sequence[SpeakerSegment], name: str) -> str:
+    """One line per segment of a recording's diarization; `name` is the recording's file name."""
+    recording = nist.field(PurePosixPath(name).stem)
+    lines = ((nist.milliseconds(s.start), nist.milliseconds(s.end), nist.field(s.speaker)) for s in segments)
+    return "".join(
+        f"SPEAKER {recording} 1 {nist.seconds(start)} {nist.seconds(end - start)} <NA> <NA> {who} <NA> <NA>\n"
+        for start, end, who in lines
+        if end > start
+    )
 
 
 def parse(text: str) -> tuple[SpeakerSegment, ...]:

@@ -1,0 +1,58 @@
+"""Whether two engines fit into memory side by side.
+
+A model takes its file's size twice while it is loaded, and what it computes with on top. Engines that are
+small (or are none, as where the user brought their result along) always fit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+WORKING_BYTES = 1 << 30
+"""What an engine computes with, beside its weights."""
+
+MEMORY = Path("/proc/meminfo")
+LIMITS = Path("/sys/fs/cgroup")
+
+
+@runtime_checkable
+class Weighty(Protocol):
+    """An engine that takes gigabytes rather than megabytes."""
+
+    @property
+    def weights_bytes(self) -> int:
+        """Size of its model's files."""
+        ...
+
+
+def fits(*engines: object) -> bool:
+    """Whether the engines can run at the same time; True where the system does not say how much is free."""
+    weighty = [engine for engine in engines if isinstance(engine, Weighty)]
+    if len(weighty) < 2:
+        return True
+    needed = sum(2 * engine.weights_bytes + WORKING_BYTES for engine in weighty)
+    return needed <= free_bytes()
+
+
+def free_bytes() -> float:
+    """Memory that is free for this process: the machine's, or its container's if that is less."""
+    return min(_machine_bytes(), _container_bytes())
+
+
+def _machine_bytes() -> float:
+    try:
+        rows = dict(line.split(":", 1) for line in MEMORY.read_text(encoding="ascii").splitlines())
+        return float(rows["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return float("inf")
+
+
+def _container_bytes() -> float:
+    """Of a control group, version 2, as a container sees its own."""
+    try:
+        limit = (LIMITS / "memory.max").read_text(encoding="ascii").strip()
+        used = (LIMITS / "memory.current").read_text(encoding="ascii").strip()
+        return float("inf") if limit == "max" else float(limit) - float(used)
+    except (OSError, ValueError):
+        return float("inf")
