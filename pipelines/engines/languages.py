@@ -43,7 +43,7 @@ def check(tag: str, known: Collection[str], model: str) -> str:
     Raises OptionError, which says what to do.
     """
     code = parse(tag)
-    if not code or code in known:
+    if not tag.strip() or code in known:
         return code
     if set(known) == {"en"}:
         raise OptionError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import zipfile
 from collections.abc import Callable
@@ -11,7 +12,6 @@ from pathlib import Path
 from pipelines import models
 from pipelines.errors import ModelUnusableError
 
-BLOCK_BYTES = 1 << 20
 LONGEST_NAME_BYTES = 64
 
 
@@ -75,7 +75,7 @@ def _kind_of_file(path: Path) -> Kind:
 
 def _is_text(head: bytes) -> bool:
     try:
-        head[:-3].decode("utf-8")  # the last character may be cut
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
     except UnicodeDecodeError:
         return False
     return True
