@@ -3,8 +3,14 @@
 They lie in one folder: TURNWISE_MODELS, or `turnwise/models` in the user's cache folder (XDG Base Directory
 Specification 0.8). Copying that folder to a machine without network is the whole installation there.
 
-The embedded engines' weights are inside wheels of the package registry. pip fetches a wheel without
-installing it, so the user's proxy, mirror and credentials apply; its code is never run.
+    embedded/…               inside wheels of the package registry, which pip fetches and nobody runs
+    whisper/<name>.pt        openai-whisper's checkpoints
+    faster-whisper/<name>/   CTranslate2 folders of the Hugging Face hub
+    pyannote/<name>/         pipelines of the hub: config.yaml and its parts
+    lock.json                what the hub's models were when they were pulled: revision, sizes, sums
+
+Models that a user copies into the three folders of engines are found by their names there. The sums of what
+the manifest and the lock know are checked before every use: a changed byte refuses to load.
 """
 
 from __future__ import annotations
@@ -12,78 +18,47 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
-from pipelines.checkpoint import convert_checkpoint
-from pipelines.errors import EngineMissingError, ModelCorruptError, ModelFetchError, OptionError
-from pipelines.wheels import Wheel, fetch_member
+from pipelines import lock
+from pipelines.errors import EngineMissingError, ModelCorruptError, ModelUnusableError, OptionError
+from pipelines.fetching import FOLDER_VARIABLE, alone, fetch
+from pipelines.hashing import combine, hash_file, hash_folder
+from pipelines.manifest import EMBEDDED, FASTER_WHISPER, MANIFEST, MODELS, PYANNOTE, SYNONYMS, WHISPER, Model
 
-FOLDER_VARIABLE = "TURNWISE_MODELS"
+__all__ = [
+    "FOLDER_VARIABLE",
+    "MANIFEST",
+    "MODELS",
+    "Model",
+    "State",
+    "available",
+    "find",
+    "folder",
+    "locate",
+    "look",
+    "pull",
+    "read",
+    "select",
+    "sha256",
+    "state",
+    "verify",
+]
 
+ESSENTIAL = {WHISPER: "", FASTER_WHISPER: "model.bin", PYANNOTE: "config.yaml"}
+"""What a model of each kind cannot be without, below its folder; "" where the model is one file."""
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One file of weights: what it is, and where it comes from."""
-
-    name: str  # "d-vector"
-    bundle: str  # fetched together: "embedded"
-    identity: str  # for people and for a result's provenance
-    licence: str  # SPDX
-    path: str  # below the models folder
-    size_bytes: int
-    sha256: str
-    wheel: Wheel
-    member: str  # the file inside the wheel
-    convert: Callable[[bytes], bytes] | None = None  # from the member to the file; None: as it is
+Progress = Callable[[Model, int, int], None]
+"""Takes a model, the bytes of it that are here, and the bytes it has."""
 
 
 class State(StrEnum):
-    PRESENT = "present"  # here, with the hash of the manifest
+    PRESENT = "present"  # here, with the sum of the manifest or the lock
+    COPIED = "copied"  # here, by hand: there is no sum to compare its own with
     MISSING = "missing"
-    CORRUPT = "corrupt"  # here, with another hash
-
-
-def _encoder_weights(checkpoint: bytes) -> bytes:
-    return convert_checkpoint(checkpoint, "model_state", ("lstm.", "linear."))
-
-
-MANIFEST = (
-    Model(
-        name="silero-vad",
-        bundle="embedded",
-        identity="Silero VAD 6 (faster-whisper 1.2.1)",
-        licence="MIT",
-        path="embedded/silero_vad_v6.onnx",
-        size_bytes=1_245_151,
-        sha256="4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2",
-        wheel=Wheel(
-            distribution="faster-whisper",
-            version="1.2.1",
-            sha256="79a66ad50688c0b794dd501dc340a736992a6342f7f95e5811be60b5224a26a7",
-        ),
-        member="faster_whisper/assets/silero_vad_v6.onnx",
-    ),
-    Model(
-        name="d-vector",
-        bundle="embedded",
-        identity="GE2E voice encoder (resemblyzer 0.1.4)",
-        licence="Apache-2.0",
-        path="embedded/dvector.safetensors",
-        size_bytes=5_695_632,
-        sha256="6065feaa60b3083618ee29a2e4fbf012a6c02f963c14f18d34c06ef9c356cc1b",
-        wheel=Wheel(
-            distribution="Resemblyzer",
-            version="0.1.4",
-            sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
-        ),
-        member="resemblyzer/pretrained.pt",
-        convert=_encoder_weights,
-    ),
-)
-MODELS = {model.name: model for model in MANIFEST}
+    CORRUPT = "corrupt"  # here, with another sum
 
 
 def folder() -> Path:
@@ -97,32 +72,80 @@ def folder() -> Path:
 
 
 def select(names: Iterable[str] = ()) -> tuple[Model, ...]:
-    """The models of those names or bundles, in the manifest's order; all without names.
+    """The models of those names or kinds, in the manifest's order; all without names.
 
     Raises OptionError for a name that is neither.
     """
-    wanted = set(names)
-    unknown = wanted - {name for model in MANIFEST for name in (model.name, model.bundle)}
+    wanted = {SYNONYMS.get(name, name) for name in names}
+    unknown = wanted - {name for model in MANIFEST for name in (model.name, model.kind)}
     if unknown:
-        known = ", ".join(dict.fromkeys([*(m.bundle for m in MANIFEST), *(m.name for m in MANIFEST)]))
+        known = ", ".join([*dict.fromkeys(model.kind for model in MANIFEST), *(m.name for m in MANIFEST)])
         raise OptionError(f"There is no model {sorted(unknown)[0]!r}; the names are: {known}.")
-    return tuple(model for model in MANIFEST if not wanted or wanted & {model.name, model.bundle})
+    return tuple(model for model in MANIFEST if not wanted or wanted & {model.name, model.kind})
+
+
+# --------------------------------------------------------------------------- for engines
+
+
+def locate(kind: str, model: str) -> Path:
+    """The checked file or folder that `--asr KIND:MODEL` or `--diarizer KIND:MODEL` means.
+
+    `model` is a name of the manifest, the name of what a user copied into the kind's folder, or a path.
+    What the manifest or the lock knows is hashed whole (about 1 s per GB, once per process); what a user
+    brings is only looked at: is it there, and is it a model of this kind?
+
+    Raises EngineMissingError where it is not here (and says how to get it), ModelCorruptError where it is
+    damaged, ModelUnusableError where it is no model of this kind, OptionError for a name of nothing.
+    """
+    name = SYNONYMS.get(f"{kind}:{model}", f"{kind}:{model}")
+    if name in MODELS:
+        path = find(name)
+        _check(MODELS[name])
+    elif model in available(kind):
+        path = _copied(kind, model)
+    else:
+        path = _own(kind, model)
+    _check_kind(kind, path)
+    return path
+
+
+def available(kind: str) -> list[str]:
+    """The names of the models of this kind that are here, better ones first; none of them is hashed.
+
+    Those that only the user knows come last, by name.
+    """
+    known = [model.name.partition(":")[2] for model in MANIFEST if model.kind == kind and _is_here(model)]
+    pattern = "*.pt" if kind == WHISPER else f"*/{ESSENTIAL[kind]}"
+    found = (path if kind == WHISPER else path.parent for path in (folder() / kind).glob(pattern))
+    names = sorted(path.stem if kind == WHISPER else path.name for path in found)
+    return [*known, *(each for each in names if not each.startswith(".") and each not in known)]
+
+
+def sha256(path: Path) -> str:
+    """The identity of a model's file or folder: of a folder, the sum of the sorted lines "path sha256".
+
+    Raises ModelUnusableError where it cannot be read.
+    """
+    try:
+        return combine(hash_folder(path)) if path.is_dir() else hash_file(path)
+    except OSError as error:
+        raise ModelUnusableError(f"The model {path} cannot be read: {error.strerror}.") from error
 
 
 def find(name: str) -> Path:
-    """Where the model's file is. Raises EngineMissingError where it is not; does not check its hash."""
+    """Where the model is. Raises EngineMissingError where it is not; does not check its sum."""
     model = MODELS[name]
     path = folder() / model.path
-    if not path.is_file():
+    if not _is_here(model):
         raise EngineMissingError(
             f"The model {model.identity} is not in {folder()}: fetch it with `turnwise models pull "
-            f"{model.bundle}`, or copy the models folder from a machine that has it."
+            f"{_pull_name(model)}`, or copy the models folder from a machine that has it."
         )
     return path
 
 
 def read(name: str) -> bytes:
-    """The model's file, after its hash was checked: the very bytes that an engine then runs.
+    """The model's file, after its sum was checked: the very bytes that an engine then runs.
 
     Raises EngineMissingError where it is not here and ModelCorruptError where it is another.
     """
@@ -130,72 +153,148 @@ def read(name: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise EngineMissingError(f"The model file {path} cannot be read: {error.strerror}.") from error
+        raise _unreadable(path, error) from error
     if hashlib.sha256(data).hexdigest() != MODELS[name].sha256:
-        raise ModelCorruptError(
-            f"The model file {path} is damaged (its SHA-256 is not the expected one): mend it with "
-            f"`turnwise models pull {MODELS[name].bundle}`."
-        )
+        raise _corrupt(MODELS[name], path, "is damaged (its SHA-256 is not the expected one)")
     return data
 
 
+# --------------------------------------------------------------------------- for `turnwise models`
+
+
+def look(name: str) -> State:
+    """Whether the model is here, without hashing it: never CORRUPT."""
+    model = MODELS[name]
+    if not _is_here(model):
+        return State.MISSING
+    return State.PRESENT if model.sha256 or name in lock.load(folder()) else State.COPIED
+
+
 def state(name: str) -> State:
-    """Whether the model can be used as it is."""
+    """Whether the model can be used as it is: all of it is hashed."""
     try:
-        read(name)
+        find(name)
+        _check(MODELS[name])
     except EngineMissingError:
         return State.MISSING
     except ModelCorruptError:
         return State.CORRUPT
-    return State.PRESENT
+    return look(name)
 
 
 def verify(names: Iterable[str] = ()) -> None:
-    """Hashes the files again. Raises ModelCorruptError or EngineMissingError for the first that fails."""
-    for model in select(names):
-        read(model.name)
+    """Hashes again those named, or all that are here.
 
-
-def pull(names: Iterable[str] = ()) -> tuple[Model, ...]:
-    """Fetches what is not here, or is damaged; returns what it fetched. Quick where nothing is to do.
-
-    Raises ModelFetchError without network or pip, for a wheel or a file that is not the one described,
-    and where the folder cannot be written; what was there before is then still there.
+    Raises ModelCorruptError or EngineMissingError for the first that fails.
     """
-    wanted = tuple(model for model in select(names) if state(model.name) is not State.PRESENT)
-    for model in wanted:
-        _store(model, _fetch(model))
-    return wanted
+    wanted = tuple(names)
+    for model in select(wanted):
+        if wanted or _is_here(model):
+            find(model.name)
+            _check(model)
 
 
-def _fetch(model: Model) -> bytes:
-    data = fetch_member(model.wheel, model.member)
-    converted = model.convert(data) if model.convert else data
-    if hashlib.sha256(converted).hexdigest() != model.sha256:
-        raise ModelFetchError(
-            f"{model.identity} came out different from what this version expects: report it as a fault."
-        )
-    return converted
+def pull(names: Iterable[str] = (), progress: Progress = lambda *_: None) -> tuple[Model, ...]:
+    """Fetches what is not here, is damaged or of unknown origin; returns what it fetched.
+
+    Without names, what the embedded engines need. Quick where nothing is to do. One process at a time
+    fetches into a models folder; another one waits.
+
+    Raises OptionError for the kind of a library's models, which are gigabytes: they are named one by one.
+    Raises ModelFetchError without network, for what is not the model described, and where the folder cannot
+    be written; ModelGatedError where terms are to be accepted. What was there before is then still there.
+    """
+    wanted = _to_pull(names)
+    if all(state(model.name) is State.PRESENT for model in wanted):
+        return ()
+    with alone(folder()):
+        fetched = tuple(model for model in wanted if state(model.name) is not State.PRESENT)
+        for model in fetched:
+            fetch(model, folder(), partial(progress, model))
+    return fetched
 
 
-def _store(model: Model, data: bytes) -> None:
-    """Writes the file whole or not at all: a crash leaves the old one, or none."""
+def _to_pull(names: Iterable[str]) -> tuple[Model, ...]:
+    wanted = list(names) or [EMBEDDED]
+    for name in wanted:
+        if name in ESSENTIAL:
+            known = [model.name for model in select([name])]
+            raise OptionError(f"Which of the models for {name}? Name those you want: {', '.join(known)}.")
+    return select(wanted)
+
+
+# --------------------------------------------------------------------------- what is there
+
+
+def _is_here(model: Model) -> bool:
+    return (folder() / model.path / ESSENTIAL.get(model.kind, "")).exists()
+
+
+def _pull_name(model: Model) -> str:
+    return EMBEDDED if model.kind == EMBEDDED else model.name
+
+
+def _check(model: Model) -> None:
+    """Hashes a model that is here. Raises ModelCorruptError, EngineMissingError where it cannot be read."""
     path = folder() / model.path
+    locked = lock.load(folder()).get(model.name)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
-            part = Path(file.name)
-            try:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-                part.chmod(0o644)  # a temporary file is its owner's alone; a shared folder's models are not
-                part.replace(path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+        if model.sha256:
+            if hash_file(path) != model.sha256:
+                raise _corrupt(model, path, "is damaged (its SHA-256 is not the expected one)")
+        elif locked:
+            _compare(model, path, locked.sums, hash_folder(path))
     except OSError as error:
-        raise ModelFetchError(
-            f"The models folder {folder()} cannot be written ({error.strerror}): free it, or set "
-            f"{FOLDER_VARIABLE} to another one."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _compare(model: Model, path: Path, expected: dict[str, str], found: dict[str, str]) -> None:
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise _corrupt(model, path / name, "is missing")
+        if name not in expected:
+            raise _corrupt(model, path / name, "is not part of the model (lock.json does not have it)")
+        if found[name] != expected[name]:
+            raise _corrupt(model, path / name, "is damaged (its SHA-256 is not the one in lock.json)")
+
+
+def _corrupt(model: Model, path: Path, what: str) -> ModelCorruptError:
+    return ModelCorruptError(
+        f"The model file {path} {what}: mend it with `turnwise models pull {_pull_name(model)}`."
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> EngineMissingError:
+    return EngineMissingError(f"The model {path} cannot be read: {error.strerror}.")
+
+
+# --------------------------------------------------------------------------- what users bring
+
+
+def _copied(kind: str, model: str) -> Path:
+    """Where a model of that name would be if a user had copied it in."""
+    return folder() / kind / (f"{model}.pt" if kind == WHISPER else model)
+
+
+def _own(kind: str, model: str) -> Path:
+    """The path that `model` is. Raises EngineMissingError for one to nothing, OptionError for a name."""
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    if model.startswith((".", "~")) or "/" in model or os.sep in model:
+        raise EngineMissingError(f"There is no model at {path}: check the path after {kind}:.")
+    here = ", ".join(available(kind)) or "none"
+    known = ", ".join(each.name.partition(":")[2] for each in MANIFEST if each.kind == kind)
+    raise OptionError(
+        f"There is no {kind} model {model!r}: here are {here}; `turnwise models pull {kind}:NAME` fetches "
+        f"{known}; or give the path of your own."
+    )
+
+
+def _check_kind(kind: str, path: Path) -> None:
+    """Raises ModelUnusableError for a file where a folder belongs, and the other way round."""
+    essential = ESSENTIAL[kind]
+    if not essential and not path.is_file():
+        raise ModelUnusableError(f"{path} is a folder, and a {kind} model is one file with the ending .pt.")
+    if essential and not (path / essential).is_file():
+        raise ModelUnusableError(f"{path} is no {kind} model: that is a folder with {essential} in it.")

@@ -1,41 +1,122 @@
-"""`turnwise models`: which weights there are, fetch them, check them."""
+"""`turnwise models`: which weights there are, fetch them, check them, say where they are."""
 
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
 
 from pipelines import models as registry
-from pipelines.models import State
+from pipelines.models import Model, State
+
+LINE_INTERVAL = 10.0
+"""Seconds between two lines about one download, where there is no terminal to draw a bar on."""
 
 
 def models(request: Namespace) -> int:
-    """Runs one of ACTIONS on the models named, or on all."""
+    """Runs one of ACTIONS on the models named."""
     ACTIONS[request.action](request.names)
     return 0
 
 
 def _list(names: Sequence[str]) -> None:
     print(f"folder: {registry.folder()}")
-    for model in registry.select(names):
-        size = f"{model.size_bytes / 1e6:.1f} MB"
-        state = registry.state(model.name)
-        print(f"{model.bundle}: {model.name}, {state}, {size}, {model.licence}, {model.identity}")
+    for kind, group in groupby(registry.select(names), key=lambda model: model.kind):
+        print(f"\n{kind}")
+        for model in group:
+            terms = f"{model.licence}, gated" if model.gated else model.licence
+            state = registry.look(model.name)
+            print(f"  {model.name:<32} {state:<8} {_size(model.size_bytes):>8}  {terms:<26} {model.identity}")
+        for name in _brought(kind) if not names else ():
+            print(f"  {name:<32} {State.COPIED}")
+
+
+def _brought(kind: str) -> list[str]:
+    """What users copied in under names of their own."""
+    if kind not in registry.ESSENTIAL:
+        return []
+    names = (f"{kind}:{name}" for name in registry.available(kind))
+    return [name for name in names if name not in registry.MODELS]
 
 
 def _pull(names: Sequence[str]) -> None:
-    wanted = [model for model in registry.select(names) if registry.state(model.name) is not State.PRESENT]
-    for model in wanted:
-        print(f"fetching {model.name}: {model.identity}", flush=True)
-    registry.pull(names)
-    print(f"{len(registry.select(names))} models are in {registry.folder()}")
+    with _progress() as progress:
+        fetched = registry.pull(names, progress)
+    for model in fetched:
+        print(f"fetched {model.name}: {model.identity}, {model.licence}")
+    print(f"all that was asked for is in {registry.folder()}")
 
 
 def _verify(names: Sequence[str]) -> None:
     """All of them are shown before the first that fails is raised."""
     for model in registry.select(names):
-        print(f"{model.name}: {registry.state(model.name)}", flush=True)
+        state = registry.state(model.name)
+        if names or state is not State.MISSING:
+            print(f"{model.name}: {state}", flush=True)
     registry.verify(names)
 
 
-ACTIONS: dict[str, Callable[[Sequence[str]], None]] = {"list": _list, "pull": _pull, "verify": _verify}
+def _path(names: Sequence[str]) -> None:
+    """For scripts: one path on a line, and nothing else."""
+    for path in (
+        [registry.find(model.name) for model in registry.select(names)] if names else [registry.folder()]
+    ):
+        print(path)
+
+
+ACTIONS: dict[str, Callable[[Sequence[str]], None]] = {
+    "list": _list,
+    "pull": _pull,
+    "verify": _verify,
+    "path": _path,
+}
+
+
+# --------------------------------------------------------------------------- while it fetches
+
+
+@contextmanager
+def _progress() -> Iterator[registry.Progress]:
+    """A bar for each model on a terminal, now and then a line elsewhere."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with _bars(console) as watch:
+            yield watch
+    else:
+        yield _lines(console)
+
+
+@contextmanager
+def _bars(console: Console) -> Iterator[registry.Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Bars(*columns, TransferSpeedColumn(), TimeRemainingColumn(), console=console) as bars:
+        tasks = {}
+
+        def watch(model: Model, done_bytes: int, total_bytes: int) -> None:
+            if model.name not in tasks:
+                tasks[model.name] = bars.add_task(model.name, total=total_bytes)
+            bars.update(tasks[model.name], completed=done_bytes, total=total_bytes)
+
+        yield watch
+
+
+def _lines(console: Console) -> registry.Progress:
+    shown: dict[str, float] = {}
+
+    def watch(model: Model, done_bytes: int, total_bytes: int) -> None:
+        if model.name not in shown or monotonic() - shown[model.name] > LINE_INTERVAL:
+            shown[model.name] = monotonic()
+            text = f"fetching {model.name}: {_size(done_bytes)} of {_size(total_bytes)}"
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    return watch
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.1f} MB"
