@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -242,7 +243,7 @@ def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.engine
-@pytest.mark.parametrize("model", models.MANIFEST, ids=lambda model: model.name)
+@pytest.mark.parametrize("model", models.select(["embedded"]), ids=lambda model: model.name)
 def test_a_model_with_one_flipped_byte(
     model: models.Model, own_models: Path, noise: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -260,11 +261,13 @@ def test_models_are_listed_and_verified(own_models: Path, capsys: Capture) -> No
     assert cli.main(["models", "verify"]) == 0
     assert capsys.readouterr().out == "silero-vad: present\nd-vector: present\n"
     assert cli.main(["models", "pull", "embedded"]) == 0
-    assert capsys.readouterr().out == f"2 models are in {own_models}\n"
+    assert capsys.readouterr().out == f"all that was asked for is in {own_models}\n"
     (own_models / models.MODELS["d-vector"].path).unlink()
     assert cli.main(["models", "list", "embedded"]) == 0
-    assert "d-vector, missing" in capsys.readouterr().out
-    assert cli.main(["models", "verify"]) == 3
+    assert re.search("d-vector +missing", capsys.readouterr().out)
+    assert cli.main(["models", "verify"]) == 0
+    assert capsys.readouterr().out == "silero-vad: present\n"
+    assert cli.main(["models", "verify", "embedded"]) == 3
     assert "turnwise: " in capsys.readouterr().err
 
 
