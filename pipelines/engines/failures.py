@@ -45,7 +45,7 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def loading(model: str, engine: str) -> Iterator[None]:
-    """Around loading weights of Whisper: raises EngineMemoryError, and ModelUnusableError for what else is raised."""
+    """Around loading Whisper: raises EngineMemoryError, and ModelUnusableError for the rest."""
     try:
         with explained(engine):
             yield

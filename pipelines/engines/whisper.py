@@ -34,7 +34,7 @@ ELSEWHERE = {
 
 
 class Whisper(LongFormTranscriber):
-    """Transcriber. `model`: a name in the models folder, or the path of a .pt; `device`: auto, cpu or cuda."""
+    """Transcriber. `model`: a name in the models folder or the path of a .pt; `device`: auto, cpu or cuda."""
 
     def check(self) -> None:
         _check_library()
@@ -70,7 +70,7 @@ def _check_library() -> None:
 
 def _load(path: Path, chosen: str, sha256: str) -> Any:
     """The model, with the alignment heads that OpenAI chose where it is one of theirs."""
-    with _quiet(), failures.loading(path.name, "openai-whisper"):
+    with failures.loading(path.name, "openai-whisper"), _called():
         import whisper  # noqa: PLC0415
 
         model = whisper.load_model(str(path.resolve()), device=chosen)  # a bare name would be fetched
@@ -99,7 +99,7 @@ class _Recognizer:
     def detect(self, samples: Samples) -> dict[str, float]:
         from whisper import log_mel_spectrogram, pad_or_trim  # noqa: PLC0415
 
-        with _quiet(), failures.explained("openai-whisper"):
+        with _called():
             mel = log_mel_spectrogram(pad_or_trim(samples), self._model.dims.n_mels).to(self._model.device)
             _, probabilities = self._model.detect_language(mel.half() if self._cuda else mel)
         return dict(probabilities)
@@ -107,7 +107,7 @@ class _Recognizer:
     def recognize(
         self, pieces: Sequence[Samples], language: str, terms: Sequence[str]
     ) -> list[list[HeardWord]]:
-        with _quiet(), failures.explained("openai-whisper"), self._seeded():
+        with _called(), self._seeded():
             prompt = self._prompt(terms)
             return [self._words(samples, language, prompt) for samples in pieces]
 
@@ -154,8 +154,12 @@ class _Recognizer:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's remarks, about which a user can do nothing: no Triton, a card not used."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"(whisper|numba|torch)\b")
+def _called() -> Iterator[None]:
+    """Around a call of the library.
+
+    Without its remarks, about which a user can do nothing (no Triton, a card not used). They are switched off
+    for good: `warnings.catch_warnings` would also restore what another thread has switched meanwhile.
+    """
+    warnings.filterwarnings("ignore", module=r"whisper\b")
+    with failures.explained("openai-whisper"):
         yield
