@@ -31,6 +31,8 @@ FILES = {
     "debate.mkv": "segment.opus",
     "talk.ogg": "segment.opus",
     "talk.srt": "supplied.txt",
+    "call.wav": "segment.opus",
+    "call.txt": "supplied.txt",
     "names.txt": "glossary.txt",
     "truth.rttm": "segment.rttm",
     "turns.json": "turns.json",
@@ -65,7 +67,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).symlink_to(DEMO / target)
     engines = Engines(FakeDetector(SCRIPT), FakeTranscriber(SCRIPT), FakeDiarizer(SCRIPT), FakeAligner())
     for module in (choice, run_module):
-        monkeypatch.setattr(module, "choose", lambda asr="auto", diarizer="auto": (engines, []))
+        monkeypatch.setattr(module, "choose", lambda asr="", diarizer="", device="": (engines, []))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "heard.json").write_text('{"words": []}', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

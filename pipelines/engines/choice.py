@@ -19,6 +19,7 @@ from pipelines.engines.embedded import EmbeddedDiarizer
 from pipelines.engines.faster_whisper import FasterWhisper
 from pipelines.engines.given import OneVoice
 from pipelines.engines.pocketsphinx import PocketSphinx, PocketSphinxAligner
+from pipelines.engines.pyannote import Pyannote
 from pipelines.engines.silero import SileroDetector
 from pipelines.engines.whisper import Whisper
 from pipelines.errors import EngineMissingError, OptionError
@@ -44,6 +45,7 @@ class Entry(Generic[Engine]):
     name: str
     summary: str
     make: Callable[[str, str], Engine]  # of a model's name or path, and a device
+    kind: str = ""  # of its models and its extra, where that is not its name
     library: str = ""  # import name; "" where the base install has all it needs
     weights: tuple[str, ...] = ()  # models that it cannot be without
     suggested: str = ""  # the model to begin with, where there are several
@@ -52,8 +54,8 @@ class Entry(Generic[Engine]):
     @property
     def advice(self) -> str:
         """How to get it."""
-        steps = [f"pip install 'turnwise[{self.name}]'"] if not self._installed else []
-        return " and ".join([*steps, f"turnwise models pull {self.name}:{self.suggested}"])
+        steps = [f"pip install 'turnwise[{self._kind}]'"] if not self._installed else []
+        return " and ".join([*steps, f"turnwise models pull {self._kind}:{self.suggested}"])
 
     def prepare(self, model: str, device: str) -> Engine:
         """The engine with this model, "" for the best that is here.
@@ -74,7 +76,7 @@ class Entry(Generic[Engine]):
     def _best_model(self) -> str:
         if not self.suggested:
             return ""
-        here = models.available(self.name)
+        here = models.available(self._kind)
         if not here:
             raise EngineMissingError(
                 f"{self.name} has no model in {models.folder()}: fetch one with `{self.advice}`, or copy the "
@@ -83,8 +85,19 @@ class Entry(Generic[Engine]):
         return here[0]
 
     @property
+    def _kind(self) -> str:
+        return self.kind or self.name
+
+    @property
     def _installed(self) -> bool:
-        return not self.library or find_spec(self.library) is not None
+        return not self.library or _is_there(self.library)
+
+
+def _is_there(library: str) -> bool:
+    try:
+        return find_spec(library) is not None
+    except ModuleNotFoundError:  # not even the package that it lies in
+        return False
 
 
 TRANSCRIBERS: tuple[Entry[Transcriber], ...] = (
@@ -111,6 +124,22 @@ TRANSCRIBERS: tuple[Entry[Transcriber], ...] = (
     ),
 )
 DIARIZERS: tuple[Entry[Diarizer], ...] = (
+    Entry(
+        "pyannote",
+        "pyannote.audio: also two voices at once, telephone calls and meetings; slow without a graphics card",
+        Pyannote,
+        library="pyannote.audio",
+        suggested="community-1",
+    ),
+    Entry(
+        "pyannote-fast",
+        "the same with fewer looks at the recording: twice as fast, edges a little coarser",
+        lambda model, device: Pyannote(model, device, fast=True),
+        kind="pyannote",
+        library="pyannote.audio",
+        suggested="community-1",
+        automatic=False,
+    ),
     Entry(
         "embedded",
         "good with close microphones and turns longer than 1.5 s; on meetings recorded from afar no better"

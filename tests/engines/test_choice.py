@@ -134,8 +134,9 @@ def test_an_engine_with_one_model_takes_no_name_for_it() -> None:
         choose("pocketsphinx:en")
 
 
-def test_what_is_not_installed_is_told_how_to_get_it(better: Callable[..., None]) -> None:
-    better(library="no_such_library")
+@pytest.mark.parametrize("library", ["no_such_library", "no_such_package.library"])
+def test_what_is_not_installed_is_told_how_to_get_it(better: Callable[..., None], library: str) -> None:
+    better(library=library)
     message = r"better is not installed: run pip install 'turnwise\[better\]' and turnwise models pull"
     with pytest.raises(EngineMissingError, match=message):
         choose("better")
@@ -188,4 +189,4 @@ def test_every_summary_is_one_line(entry: Entry[object]) -> None:
 @pytest.mark.parametrize("entry", [*TRANSCRIBERS, *DIARIZERS], ids=lambda entry: entry.name)
 def test_every_model_suggested_is_one_that_can_be_pulled(entry: Entry[object]) -> None:
     if entry.suggested:
-        assert f"{entry.name}:{entry.suggested}" in models.MODELS
+        assert f"{entry.kind or entry.name}:{entry.suggested}" in models.MODELS
