@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines import models
 from pipelines.engines import device, failures, prompting, weights, workers
 from pipelines.engines.long_form import LongFormTranscriber, Recognizer
 from pipelines.engines.sections import LONGEST_SAMPLES, LONGEST_SECTION
@@ -36,7 +37,8 @@ SEED = 0
 INSTALL = "run pip install 'turnwise[faster-whisper]'"
 PARTS = ("model.bin", "config.json", "tokenizer.json")  # the library would ask the network for the last
 VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
-ELSEWHERE = {
+HINTS = {
+    Kind.FASTER_WHISPER: "give the folder that holds the model.bin of a Whisper model",
     Kind.WHISPER: "choose --asr whisper",
     Kind.PYANNOTE: "choose --diarizer pyannote",
     Kind.TRANSFORMERS: "convert it with ct2-transformers-converter",
@@ -59,11 +61,16 @@ class FasterWhisper(LongFormTranscriber):
     @cached_property
     def info(self) -> EngineInfo:
         version = metadata.version("faster-whisper")
-        return EngineInfo("faster-whisper", version, self._path.name, weights.digest(self._path))
+        return EngineInfo("faster-whisper", version, self._path.name, models.sha256(self._path))
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the folder's files."""
+        return weights.size_bytes(self._path)
 
     @cached_property
     def _path(self) -> Path:
-        return weights.locate("faster-whisper", self._name)
+        return weights.locate("faster-whisper", self._name, Kind.FASTER_WHISPER, HINTS)
 
     def _load(self) -> Recognizer:
         chosen = device.choose(self._device, device.ctranslate2_has_cuda)
@@ -71,15 +78,11 @@ class FasterWhisper(LongFormTranscriber):
 
 
 def _check_folder(path: Path) -> None:
-    kind = weights.kind_of(path)
     missing = [part for part in PARTS if not (path / part).is_file()]
     if not any((path / name).is_file() for name in VOCABULARIES):
         missing.append(VOCABULARIES[0])
-    if kind is Kind.FASTER_WHISPER and missing:
+    if missing:
         raise ModelUnusableError(f"{path.name} lacks {', '.join(missing)}: fetch the whole folder again.")
-    if kind is not Kind.FASTER_WHISPER:
-        hint = ELSEWHERE.get(kind, "give the folder that holds the model.bin of a Whisper model")
-        raise ModelUnusableError(f"{path.name} is {kind}, not {Kind.FASTER_WHISPER}: {hint}.")
 
 
 def _load(path: Path, chosen: str) -> Any:

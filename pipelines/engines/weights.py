@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import codecs
-import hashlib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
@@ -33,10 +32,22 @@ class Kind(StrEnum):
     OTHER = "no model that we know"
 
 
-def locate(kind: str, model: str) -> Path:
-    """The file or folder of a model that is named, or given by its path."""
-    find: Callable[[str, str], Path] | None = getattr(models, "locate", None)
-    return find(kind, model) if find else Path(model)
+def locate(engine: str, model: str, expected: Kind, hints: Mapping[Kind, str]) -> Path:
+    """The file or folder of a model that is named, or given by its path.
+
+    Raises what `models.locate` raises; ModelUnusableError, with the hint for what it is, unless that is
+    `expected`.
+    """
+    try:
+        path = models.locate(engine, model)
+    except ModelUnusableError:
+        path = Path(model).expanduser()  # only what a user brings is of another kind
+    kind = kind_of(path)
+    if kind is not expected:
+        raise ModelUnusableError(
+            f"{path.name} is {kind}, not {expected}: {hints.get(kind, hints[expected])}."
+        )
+    return path
 
 
 def kind_of(path: Path) -> Kind:
@@ -106,15 +117,7 @@ def converted_name(path: Path) -> str:
     return name.decode("ascii") if 0 < length <= LONGEST_NAME_BYTES and name.isalnum() else ""
 
 
-def digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder: then of the lines "PATH SHA256" of its files, sorted."""
-    if not path.is_dir():
-        return _file_digest(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = sorted(f"{file.relative_to(path).as_posix()} {_file_digest(file)}\n" for file in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def size_bytes(path: Path) -> int:
+    """Of a file, or of all files of a folder."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -14,10 +14,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pipelines import models
 from pipelines.engines import device, failures, prompting, weights
 from pipelines.engines.long_form import LongFormTranscriber, Recognizer
 from pipelines.engines.weights import Kind
-from pipelines.errors import EngineMissingError, ModelUnusableError
+from pipelines.errors import EngineMissingError
 from pipelines.types import EngineInfo, HeardWord, Samples
 
 BEAM_WIDTH = 5
@@ -25,7 +26,8 @@ CANDIDATES = 5  # at temperatures above 0, where tokens are drawn at random
 SEED = 0
 OLDEST_SAFE_TORCH = (2, 6)  # older ones run code from checkpoints even when told not to
 INSTALL = "run pip install 'turnwise[whisper]'"
-ELSEWHERE = {
+HINTS = {
+    Kind.WHISPER: "give the .pt of a Whisper model",
     Kind.FASTER_WHISPER: "choose --asr faster-whisper",
     Kind.PYANNOTE: "choose --diarizer pyannote",
     Kind.CUT_OFF: "fetch it again",
@@ -38,21 +40,23 @@ class Whisper(LongFormTranscriber):
 
     def check(self) -> None:
         _check_library()
-        kind = weights.kind_of(self._path)
-        if kind is not Kind.WHISPER:
-            hint = ELSEWHERE.get(kind, "give the .pt of a Whisper model")
-            raise ModelUnusableError(f"{self._path.name} is {kind}, not {Kind.WHISPER}: {hint}.")
+        _ = self._path
         if self._device != "auto":
             device.choose(self._device)
 
     @cached_property
     def info(self) -> EngineInfo:
         version = metadata.version("openai-whisper")
-        return EngineInfo("whisper", version, self._path.stem, weights.digest(self._path))
+        return EngineInfo("whisper", version, self._path.stem, models.sha256(self._path))
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the file; in memory it takes twice that, for files hold half precision."""
+        return weights.size_bytes(self._path)
 
     @cached_property
     def _path(self) -> Path:
-        return weights.locate("whisper", self._name)
+        return weights.locate("whisper", self._name, Kind.WHISPER, HINTS)
 
     def _load(self) -> Recognizer:
         return _Recognizer(_load(self._path, device.choose(self._device), self.info.model_sha256))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import zipfile
 from pathlib import Path
 
@@ -13,8 +11,8 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engines.weights import Kind, converted_name, digest, kind_of
-from pipelines.errors import ModelUnusableError
+from pipelines.engines.weights import Kind, converted_name, kind_of, locate, size_bytes
+from pipelines.errors import EngineMissingError, ModelUnusableError, OptionError
 
 WHISPER_PICKLE = (
     b"\x80\x02}q\x00(X\x04\x00\x00\x00dimsX\x0b\x00\x00\x00n_audio_ctxX\x10\x00\x00\x00model_state_dict"
@@ -99,11 +97,30 @@ def test_any_bytes_are_something(tmp_path_factory: pytest.TempPathFactory, conte
     assert converted_name(folder / "model.bin").isascii()
 
 
-def test_digests(tmp_path: Path) -> None:
-    (tmp_path / "b.json").write_text(json.dumps({}), encoding="utf-8")
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "sub" / "a.bin").write_bytes(b"weights")
-    one = hashlib.sha256(b"{}").hexdigest()
-    other = hashlib.sha256(b"weights").hexdigest()
-    assert digest(tmp_path / "b.json") == one
-    assert digest(tmp_path) == hashlib.sha256(f"b.json {one}\nsub/a.bin {other}\n".encode()).hexdigest()
+HINTS = {Kind.WHISPER: "give a .pt", Kind.PYANNOTE: "choose --diarizer pyannote"}
+
+
+def test_what_is_expected_is_located(tmp_path: Path) -> None:
+    path = archive(tmp_path / "small.pt", {"small/data.pkl": WHISPER_PICKLE})
+    assert locate("whisper", str(path), Kind.WHISPER, HINTS) == path
+    assert size_bytes(path) == path.stat().st_size
+
+
+def test_what_is_not_is_told_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "small.pt"
+    path.write_text("not found", encoding="utf-8")
+    with pytest.raises(ModelUnusableError, match=r"^small\.pt is a text, not an openai.*: give a \.pt\.$"):
+        locate("whisper", str(path), Kind.WHISPER, HINTS)
+    folder = tmp_path / "3.1"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("pipeline:", encoding="utf-8")
+    with pytest.raises(ModelUnusableError, match=r"3\.1 is a pyannote folder.*: choose --diarizer pyannote"):
+        locate("whisper", str(folder), Kind.WHISPER, HINTS)
+    assert size_bytes(folder) == 9
+
+
+def test_what_is_nowhere_is_said_by_those_who_know_all_names(tmp_path: Path) -> None:
+    with pytest.raises(EngineMissingError, match="no model at"):
+        locate("whisper", str(tmp_path / "small.pt"), Kind.WHISPER, HINTS)
+    with pytest.raises(OptionError, match="no whisper model 'smaal'"):
+        locate("whisper", "smaal", Kind.WHISPER, HINTS)
