@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,20 @@ def offline(copied: Path, tmp_path: Path) -> dict[str, str]:
     }
 
 
+@cache
+def without_network() -> list[str]:
+    """What starts a process without any network, also for its libraries' own code; empty where it may not."""
+    command = ["unshare", "--map-root-user", "--net"]
+    if shutil.which("unshare") is None:
+        return []
+    probe = subprocess.run([*command, "true"], capture_output=True, check=False)
+    return command if probe.returncode == 0 else []
+
+
 def start(command: list[Any], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    whole = [*without_network(), *map(str, command)]
     return subprocess.run(
-        list(map(str, command)),
-        env=environment,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
+        whole, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
     )
 
 
