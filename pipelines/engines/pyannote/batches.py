@@ -1,0 +1,52 @@
+"""How many chunks go through a network at once, and what happens where the memory does not hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipelines.engines.failures import explained, is_memory_short
+
+NAME = "pyannote.audio"
+
+
+class Batches:
+    """Work in batches, halved for good where the memory of the processor or graphics card runs out."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def run(
+        self, start: int, end: int, work: Callable[[int, int], None], done: Callable[[int], None]
+    ) -> None:
+        """Calls work(first, last) for batches that together make [start, end), and done(last) after each.
+
+        What `done` raises is passed on as it is. Raises EngineMemoryError where even one chunk is too
+        much, and EngineError where the network fails.
+        """
+        while start < end:
+            last = min(start + self.size, end)
+            if self._fits(start, last, work):
+                start = last
+                done(last)
+
+    def _fits(self, first: int, last: int, work: Callable[[int, int], None]) -> bool:
+        """Whether the memory was enough; if not, the next batch is half as large."""
+        with explained(NAME):
+            try:
+                work(first, last)
+            except Exception as error:
+                if self.size == 1 or not is_memory_short(error):
+                    raise
+            else:
+                return True
+        self.size //= 2
+        free_memory()
+        return False
+
+
+def free_memory() -> None:
+    """Gives back what torch keeps of the graphics card's memory for later."""
+    import torch  # noqa: PLC0415
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

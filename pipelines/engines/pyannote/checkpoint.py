@@ -1,0 +1,125 @@
+"""Networks from pyannote's checkpoint files, without running code that a file brings along.
+
+pyannote.audio loads checkpoints with `weights_only=False`, which runs whatever a file says. Here the file is
+read with `weights_only=True`. Of the names in it, those of pyannote's own description of a network are
+admitted; classes of the training framework, kept in old checkpoints beside the weights, are replaced by
+one that does nothing; every other name makes the file refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pipelines.engines.failures import first_line, is_memory_short
+from pipelines.engines.pyannote.imports import import_pyannote, silenced
+from pipelines.errors import ModelUnusableError
+
+ADMITTED = (
+    "pyannote.audio.core.task.Specifications",
+    "pyannote.audio.core.task.Problem",
+    "pyannote.audio.core.task.Resolution",
+    "torch.torch_version.TorchVersion",
+)
+INERT = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "pyannote.audio.core.model.")
+"""Names beginning with these are read as something that does nothing."""
+
+NETWORKS = "pyannote.audio.models."
+"""Where the class of a network must come from: a checkpoint must not choose what is imported."""
+
+
+class _Inert:
+    """Takes the place of a class whose objects are not needed."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+def load_network(path: Path) -> Any:
+    """The network of a checkpoint file, on the processor, ready for inference.
+
+    Raises ModelUnusableError for a file that is none, holds more than a network, or is for another engine.
+    """
+    import_pyannote()
+    try:
+        with silenced(), _admitted(path):
+            network = _network_class(_read(path), path).load_from_checkpoint(
+                path, map_location="cpu", strict=False, weights_only=True
+            )
+    except ModelUnusableError:
+        raise
+    except Exception as error:  # a doctored file can raise anything
+        if is_memory_short(error):
+            raise
+        raise ModelUnusableError(
+            f"{_name(path)} is no network that pyannote.audio can use ({first_line(error)}): fetch it again."
+        ) from error
+    network.eval()
+    return network
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import torch  # noqa: PLC0415
+
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError) as error:
+        raise ModelUnusableError(
+            f"{_name(path)} is no checkpoint of PyTorch, or only a part of one: fetch it again."
+        ) from error
+    if not isinstance(checkpoint, dict) or "pyannote.audio" not in checkpoint:
+        raise ModelUnusableError(
+            f"{_name(path)} is a model, but not one of pyannote.audio's: name a pyannote folder."
+        )
+    return checkpoint
+
+
+def _network_class(checkpoint: dict[str, Any], path: Path) -> Any:
+    architecture = checkpoint["pyannote.audio"]["architecture"]
+    module, name = str(architecture["module"]), str(architecture["class"])
+    if not module.startswith(NETWORKS):
+        raise ModelUnusableError(
+            f"{_name(path)} asks for a network from {module}, which is not pyannote.audio's."
+        )
+    return getattr(import_module(module), name)
+
+
+@contextmanager
+def _admitted(path: Path) -> Iterator[None]:
+    """Within, torch reads the names of this file that do no harm. Raises ModelUnusableError for another."""
+    from torch.serialization import safe_globals  # noqa: PLC0415
+
+    names = _names(path)
+    refused = [name for name in names if name not in ADMITTED and not name.startswith(INERT)]
+    if refused:
+        raise ModelUnusableError(
+            f"{_name(path)} wants to run {refused[0]}, which no network needs: it may be harmful and was not"
+            " loaded."
+        )
+    with safe_globals([(_find(name) if name in ADMITTED else _Inert, name) for name in names]):
+        yield
+
+
+def _names(path: Path) -> list[str]:
+    """The names in a checkpoint that torch does not know to be harmless."""
+    from torch.serialization import get_unsafe_globals_in_checkpoint  # noqa: PLC0415
+
+    try:
+        return sorted(get_unsafe_globals_in_checkpoint(path))
+    except Exception:  # not a checkpoint, or one of before 2020: what reads it will refuse it
+        return []
+
+
+def _find(name: str) -> Any:
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute)
+
+
+def _name(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"

@@ -1,0 +1,218 @@
+"""Which of the chunks' local speakers are the same person: pyannote.audio's clustering, in bounded memory.
+
+Hierarchical clustering compares every voice with every other one: 0.5 GB for an hour, 4 GB for three. So
+it is shown at most TRAINING_VOICES of them, from chunks spread evenly over the recording; it then says where
+the speakers' centroids lie, and every voice goes to the nearest one, as in pyannote.audio. Up to that number
+the result is pyannote.audio's. Beyond it, each voice shown stands for those around it that were not: the
+least size of a cluster shrinks, and VBx's weight of a voice grows, in the same proportion.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.engines.failures import explained, first_line
+from pipelines.engines.pyannote.batches import NAME
+from pipelines.engines.pyannote.embedding import Embeddings
+from pipelines.engines.pyannote.folder import AGGLOMERATIVE, PLDA_FILES, VBX, Recipe
+from pipelines.engines.pyannote.imports import silenced
+from pipelines.engines.pyannote.segmentation import Segmentation
+from pipelines.errors import ModelUnusableError
+
+if TYPE_CHECKING:
+    from pyannote.audio.core.plda import PLDA
+
+TRAINING_VOICES = 5000
+"""Their distances fill 100 MB, which clustering copies once. An hour and a half of one voice at a time."""
+
+LEAST_SHARE = 0.2
+"""A voice is shown to the clustering if it is heard alone in this part of its chunk."""
+
+BLOCK_CHUNKS = 1000
+NOBODY = -2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """`assigned[chunk, speaker]` is a row of `centroids`, or NOBODY; shape (k, dimension), finite."""
+
+    assigned: npt.NDArray[np.int64]
+    centroids: Embeddings
+
+
+class Clusterer:
+    """The clustering that a recipe names."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        """Raises ModelUnusableError for damaged files of PLDA."""
+        self._kind = recipe.clustering
+        self._parameters = dict(recipe.clustering_parameters)
+        self._plda: Any = load_plda(recipe.plda) if recipe.plda else None
+
+    def cluster(
+        self,
+        embeddings: Embeddings,
+        segmentation: Segmentation,
+        *,
+        num_speakers: int | None = None,
+        min_speakers: int | None = None,
+        max_speakers: int | None = None,
+    ) -> Clusters:
+        """`embeddings`: shape (chunks, speakers, dimension), finite."""
+        alone = heard_alone(segmentation.active)
+        shown = _spread(alone, TRAINING_VOICES)
+        voices = int(alone[shown].sum())
+        bounds = _Bounds.of(num_speakers, min_speakers, max_speakers).within(voices)
+        speaks = segmentation.speaks
+        if not voices:  # nobody is alone for long enough: one speaker
+            centroids, constrained = embeddings[speaks].mean(axis=0, keepdims=True), False
+        else:
+            part = embeddings[shown], segmentation.active[shown]
+            centroids, constrained = self._centroids(*part, voices / int(alone.sum()), voices, bounds)
+        assigned = assign(embeddings, centroids, speaks, constrained)
+        return Clusters(assigned, np.asarray(centroids, np.float32))
+
+    def _centroids(
+        self,
+        embeddings: Embeddings,
+        active: npt.NDArray[np.uint8],
+        share: float,
+        voices: int,
+        bounds: _Bounds,
+    ) -> tuple[npt.NDArray[Any], bool]:
+        """The speakers' centroids, and whether the voices of one chunk must be different speakers."""
+        clustering = self._stock(share)
+        if self._kind == AGGLOMERATIVE:
+            return _run(clustering, embeddings, active, bounds), False
+        centroids = _run(clustering, embeddings, active, _Bounds())
+        if bounds.hold(len(centroids)):
+            return centroids, voices > 1
+        with silenced():  # K-means warns where voices are the same
+            return _run(clustering, embeddings, active, bounds), False
+
+    def _stock(self, share: float) -> Any:
+        """pyannote.audio's clustering, for voices that are `share` of all."""
+        from pyannote.audio.pipelines.clustering import (  # noqa: PLC0415
+            AgglomerativeClustering,
+            VBxClustering,
+        )
+
+        parameters = dict(self._parameters)
+        if self._kind == VBX:
+            parameters["Fa"] = parameters["Fa"] / share
+            return VBxClustering(self._plda, metric="cosine").instantiate(parameters)
+        parameters["min_cluster_size"] = max(1, round(parameters["min_cluster_size"] * share))
+        return AgglomerativeClustering(metric="cosine").instantiate(parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """How many speakers there may be."""
+
+    least: int = 1
+    most: float = math.inf
+
+    @classmethod
+    def of(cls, exact: int | None, least: int | None, most: int | None) -> _Bounds:
+        return cls(exact or least or 1, exact or most or math.inf)
+
+    def within(self, voices: int) -> _Bounds:
+        """No more speakers than there are voices."""
+        return _Bounds(max(1, min(self.least, voices)), max(1, min(self.most, voices)))
+
+    def hold(self, speakers: int) -> bool:
+        return self.least <= speakers <= self.most
+
+
+def _run(
+    clustering: Any, embeddings: Embeddings, active: npt.NDArray[np.uint8], bounds: _Bounds
+) -> npt.NDArray[Any]:
+    """pyannote.audio's centroids."""
+    from pyannote.core import SlidingWindow, SlidingWindowFeature  # noqa: PLC0415
+
+    with explained(NAME), np.errstate(all="ignore"):
+        _, _, centroids = clustering(
+            embeddings=embeddings,
+            segmentations=SlidingWindowFeature(active, SlidingWindow()),
+            num_clusters=bounds.least if bounds.least == bounds.most else None,
+            min_clusters=bounds.least,
+            max_clusters=bounds.most,
+        )
+    return np.asarray(centroids)
+
+
+def heard_alone(active: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which local speakers are heard alone for LEAST_SHARE of their chunk, shape (chunks, speakers)."""
+    alone = np.empty((len(active), active.shape[2]), np.bool_)
+    for chunk, frames in enumerate(active):
+        single = frames.sum(axis=1, keepdims=True) == 1
+        alone[chunk] = (frames * single).sum(axis=0) >= LEAST_SHARE * len(frames)
+    return alone
+
+
+def _spread(alone: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.intp]:
+    """Chunks, evenly spread, that hold about `most` voices; all where they hold no more."""
+    chunks, voices = len(alone), int(alone.sum())
+    if voices <= most:
+        return np.arange(chunks)
+    return np.linspace(0, chunks - 1, chunks * most // voices).astype(np.intp)
+
+
+def assign(
+    embeddings: Embeddings,
+    centroids: npt.NDArray[Any],
+    speaks: npt.NDArray[np.bool_],
+    constrained: bool,
+) -> npt.NDArray[np.int64]:
+    """The nearest centroid of every voice by the cosine, NOBODY for the silent; shape (chunks, speakers).
+
+    `constrained`: the voices of one chunk go to different centroids, those of least total distance; where
+    there are more voices than centroids, some go to NOBODY.
+    """
+    assigned = np.full(speaks.shape, NOBODY, np.int64)
+    for start in range(0, len(embeddings), BLOCK_CHUNKS):
+        block = slice(start, start + BLOCK_CHUNKS)
+        closeness = _closeness(embeddings[block], centroids)
+        assigned[block] = _different(closeness, speaks[block]) if constrained else closeness.argmax(axis=2)
+    assigned[~speaks] = NOBODY
+    return assigned
+
+
+def _closeness(embeddings: Embeddings, centroids: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    from scipy.spatial.distance import cdist  # noqa: PLC0415
+
+    chunks, speakers, dimension = embeddings.shape
+    distances = cdist(embeddings.reshape(-1, dimension), centroids, metric="cosine")
+    return np.asarray(2 - distances).reshape(chunks, speakers, len(centroids))
+
+
+def _different(closeness: npt.NDArray[np.float64], speaks: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Different centroids for the voices of one chunk (Hungarian method), the silent last."""
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
+
+    closeness = np.nan_to_num(closeness, nan=float(np.nanmin(closeness)))
+    closeness[~speaks] = closeness.min() - 1
+    assigned = np.full(speaks.shape, NOBODY, np.int64)
+    for chunk, gains in enumerate(closeness):
+        speakers, clusters = linear_sum_assignment(gains, maximize=True)
+        assigned[chunk, speakers] = clusters
+    return assigned
+
+
+def load_plda(folder: Path) -> PLDA:
+    """The PLDA of a folder. numpy's files are read without pickles. Raises ModelUnusableError."""
+    from pyannote.audio.core.plda import PLDA  # noqa: PLC0415
+
+    transform, plda = (folder / name for name in PLDA_FILES)
+    try:
+        return PLDA(transform, plda)
+    except Exception as error:  # of a zip archive, numpy or linear algebra
+        raise ModelUnusableError(
+            f"{folder.name} is no PLDA that pyannote.audio can use ({first_line(error)}): fetch it again."
+        ) from error

@@ -1,0 +1,225 @@
+"""The pyannote diarizer: a pipeline folder's networks and clustering, from samples to segments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from pipelines import models
+from pipelines.engines import device as devices
+from pipelines.engines.base import Progress, no_progress
+from pipelines.engines.failures import explained
+from pipelines.engines.pyannote.batches import NAME
+from pipelines.engines.pyannote.checkpoint import load_network
+from pipelines.engines.pyannote.clustering import Clusterer, Clusters
+from pipelines.engines.pyannote.embedding import Embedder
+from pipelines.engines.pyannote.folder import CONFIGURATION, Recipe, load_recipe
+from pipelines.engines.pyannote.imports import import_pyannote
+from pipelines.engines.pyannote.reconstruction import fill_pauses, name_segments, rank, spans
+from pipelines.engines.pyannote.segmentation import Segmentation, Segmenter, count_speakers
+from pipelines.errors import EngineMissingError, ModelUnusableError
+from pipelines.overlap import exclusive
+from pipelines.types import Audio, Diarization, EngineInfo, Samples, Span, SpeakerCount
+
+FAST_STEP = 0.25
+"""Hop from chunk to chunk, as a part of a chunk, where `fast` is asked for; pyannote.audio's own is 0.1."""
+
+SEGMENTED, EMBEDDED, CLUSTERED = 0.15, 0.9, 0.95
+"""The part of the work that is done after each stage."""
+
+
+class Pyannote:
+    """pyannote.audio 4: the best at telling voices apart, several of them at once included.
+
+    `model` is a folder's name below `pyannote` in the models folder ("community-1", "3.1"), or the path of
+    any folder with a config.yaml for diarization. `fast` looks at 2.5 times fewer chunks: see
+    docs/engines-pyannote.md for what that changes.
+    """
+
+    def __init__(self, model: str, device: str = "auto", fast: bool = False) -> None:
+        self._model = model
+        self._device = device
+        self._fast = fast
+        self._loading = Lock()
+        self._loaded: _Stages | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        name = self._folder.name + (" (fast)" if self._fast else "")
+        return EngineInfo("pyannote", metadata.version("pyannote.audio"), name, self._sha256)
+
+    @cached_property
+    def _folder(self) -> Path:
+        return locate(self._model)
+
+    @cached_property
+    def _sha256(self) -> str:
+        return models.sha256(self._folder)
+
+    def check(self) -> None:
+        """Whether it could work, without loading the networks.
+
+        Raises EngineMissingError where pyannote.audio or the model is not here, ModelUnusableError where
+        the model's folder is none or misses a part, OptionError for a device that is not here.
+        """
+        if not is_installed():
+            raise EngineMissingError("pyannote.audio is not installed: run pip install 'turnwise[pyannote]'.")
+        load_recipe(self._folder)
+        devices.choose(self._device)
+
+    def diarize(
+        self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
+    ) -> Diarization:
+        """Who speaks when; it detects speech itself and does not look at `speech`.
+
+        Labels are "speaker_1", "speaker_2", … in order of first appearance. Nobody where nobody speaks.
+        What `progress` raises is passed on. Raises what `check` does, ModelUnusableError for damaged
+        weights, EngineMemoryError where the memory is not enough even for single chunks, and EngineError.
+        """
+        stages = self._load()
+        if not len(audio.samples):
+            return self._nobody(stages, progress)
+        with _exact():
+            segmentation = stages.segmenter.segment(audio.samples, lambda part: progress(SEGMENTED * part))
+            counts = count_speakers(segmentation)
+            if not counts.any():
+                return self._nobody(stages, progress)
+            clusters = self._cluster(stages, audio.samples, segmentation, count, progress)
+        found = self._assemble(stages, audio, segmentation, clusters, counts, count)
+        progress(1.0)
+        return found
+
+    def _cluster(
+        self,
+        stages: _Stages,
+        samples: Samples,
+        segmentation: Segmentation,
+        count: SpeakerCount,
+        progress: Progress,
+    ) -> Clusters:
+        embeddings = stages.embedder.embed(
+            samples,
+            segmentation,
+            lambda part: progress(SEGMENTED + (EMBEDDED - SEGMENTED) * part),
+        )
+        clusters = stages.clusterer.cluster(embeddings, segmentation, **bounds(count))
+        progress(CLUSTERED)
+        return clusters
+
+    def _assemble(
+        self,
+        stages: _Stages,
+        audio: Audio,
+        segmentation: Segmentation,
+        clusters: Clusters,
+        counts: np.typing.NDArray[np.uint8],
+        count: SpeakerCount,
+    ) -> Diarization:
+        """Frames to segments, speakers named, each with its voice."""
+        times = segmentation.windows.frame_times
+        known = len(clusters.centroids)
+
+        def find(at_once: int) -> list[tuple[float, float, int]]:
+            active = rank(segmentation, clusters.assigned, np.minimum(counts, at_once), known)
+            return fill_pauses(spans(active, times, audio.duration), stages.recipe.min_duration_off)
+
+        all_found, in_front = find(count.maximum or int(counts.max())), find(1)
+        order = list(dict.fromkeys(speaker for _, _, speaker in [*all_found, *in_front]))
+        names = {speaker: f"speaker_{number}" for number, speaker in enumerate(order, start=1)}
+        voices = np.zeros((len(order), stages.embedder.dimension), np.float32)
+        for row, speaker in enumerate(order):
+            if speaker < known:
+                voices[row] = clusters.centroids[speaker]
+        segments = name_segments(all_found, names)
+        return Diarization(
+            segments, exclusive(name_segments(in_front, names)), tuple(names.values()), voices, self.info
+        )
+
+    def _nobody(self, stages: _Stages, progress: Progress) -> Diarization:
+        progress(1.0)
+        return Diarization((), (), (), np.empty((0, stages.embedder.dimension), np.float32), self.info)
+
+    def _load(self) -> _Stages:
+        """The stages with their weights, loaded once."""
+        with self._loading:
+            if self._loaded is None:
+                self.check()
+                with explained(NAME):
+                    import_pyannote()
+                    self._loaded = _Stages.load(self._folder, devices.choose(self._device), self._fast)
+            return self._loaded
+
+
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """A pipeline folder, loaded."""
+
+    recipe: Recipe
+    segmenter: Segmenter
+    embedder: Embedder
+    clusterer: Clusterer
+
+    @classmethod
+    def load(cls, folder: Path, device: str, fast: bool) -> _Stages:
+        recipe = load_recipe(folder)
+        step = max(recipe.segmentation_step, FAST_STEP) if fast else recipe.segmentation_step
+        return cls(
+            recipe,
+            Segmenter(load_network(recipe.segmentation), device, step, recipe.threshold),
+            Embedder(
+                load_network(recipe.embedding), device, recipe.exclude_overlap, recipe.embedding_batch_size
+            ),
+            Clusterer(recipe),
+        )
+
+
+def bounds(count: SpeakerCount) -> dict[str, int]:
+    """How pyannote.audio is told the number of speakers."""
+    if count.exact:
+        return {"num_speakers": count.minimum}
+    limits = {"min_speakers": count.minimum}
+    return limits | {"max_speakers": count.maximum} if count.maximum else limits
+
+
+def is_installed() -> bool:
+    """Whether pyannote.audio is here; does not import it."""
+    return find_spec("pyannote") is not None and find_spec("pyannote.audio") is not None
+
+
+def locate(model: str) -> Path:
+    """The folder of a model, by name or path. Raises EngineMissingError, and ModelUnusableError for a file."""
+    path = Path(model)
+    if path.is_file():
+        raise ModelUnusableError(
+            f"{path.name} is a file: name the folder of a pyannote pipeline, with {CONFIGURATION} in it."
+        )
+    if path.is_dir():
+        return path.resolve()
+    inside = models.folder() / "pyannote" / model
+    if not inside.is_dir():
+        raise EngineMissingError(
+            f"The pyannote model {model} is not in {models.folder()}: fetch it with `turnwise models pull"
+            f" pyannote:{model}`, or copy the models folder from a machine that has it."
+        )
+    return inside
+
+
+@contextmanager
+def _exact() -> Iterator[None]:
+    """Within, graphics cards compute in float32 as pyannote.audio asks for: TensorFloat-32 costs accuracy."""
+    import torch  # noqa: PLC0415
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before

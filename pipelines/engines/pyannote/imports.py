@@ -1,0 +1,126 @@
+"""Importing pyannote.audio: whatever the build of torch, in silence, and without its telemetry.
+
+torchaudio. Its wheel on PyPI is built for CUDA: beside a CPU build of torch its native libraries cannot be
+loaded (`libc10_cuda.so`), and beside another CUDA it refuses to start. pyannote.audio calls only what
+torchaudio has in plain Python on top of torch: `compliance.kaldi.fbank`, `functional.resample` and
+`transforms.MFCC`. So, where the real import fails, torchaudio is imported again with `torchaudio._extension`
+taken by a module that says what torchaudio's own says where it was built without native libraries.
+
+torchcodec decodes files. This engine is given samples, so torchcodec is kept out while pyannote.audio is
+imported: it would load a second ffmpeg beside PyAV's into the process, or warn that it cannot.
+
+Telemetry. pyannote.audio 4 starts an OpenTelemetry exporter and its thread as soon as it is imported, and
+PYANNOTE_METRICS_ENABLED=0 only keeps it from sending. Here the module that does so is never imported.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from threading import RLock
+from types import ModuleType
+from typing import TypeVar
+
+LOCK = RLock()
+"""Held while something of the whole process is changed for a moment: modules, filters of warnings."""
+
+LOGGER = logging.getLogger(__name__)
+TRACKERS = ("track_model_init", "track_pipeline_init", "track_pipeline_apply")
+PRINTING = ("pyannote.audio.pipelines.clustering", "pyannote.audio.utils.vbx")
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def import_pyannote() -> None:
+    """Makes `import pyannote.audio` work; afterwards its modules can be imported as usual.
+
+    Raises ImportError where it is not installed.
+    """
+    with LOCK:
+        if "pyannote.audio" in sys.modules:
+            return
+        os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
+        import_torchaudio()
+        sys.modules["pyannote.audio.telemetry"] = _no_telemetry()
+        with silenced(), _kept_out("torchcodec"):
+            for name in PRINTING:
+                vars(import_module(name))["print"] = _log
+
+
+def import_torchaudio() -> None:
+    """Imports torchaudio, its native libraries only where they fit the torch that is here."""
+    try:
+        import_module("torchaudio")
+    except (OSError, RuntimeError) as error:
+        LOGGER.debug("torchaudio without its native libraries: %s", error)
+        _forget("torchaudio")
+        sys.modules["torchaudio._extension"] = _no_extension()
+        import_module("torchaudio")
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """No warnings and nothing of lightning's log on the screen, for all threads: not for long work."""
+    logger = logging.getLogger("lightning.pytorch")
+    with LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        level = logger.level
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _kept_out(name: str) -> Iterator[None]:
+    """Within, `name` cannot be imported, unless it was before."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # "not to be found" (language reference, 5.3.1)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def _forget(package: str) -> None:
+    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
+        del sys.modules[name]
+
+
+def _no_extension() -> ModuleType:
+    """What torchaudio._extension is where torchaudio has no native libraries."""
+    module = ModuleType("torchaudio._extension")
+    vars(module).update(
+        _IS_TORCHAUDIO_EXT_AVAILABLE=False, _IS_ALIGN_AVAILABLE=False, fail_if_no_align=_missing
+    )
+    return module
+
+
+def _missing(function: Function) -> Callable[..., object]:
+    def fail(*_: object, **__: object) -> object:
+        raise RuntimeError(f"{function.__name__} needs torchaudio's native libraries, which do not fit torch")
+
+    return fail
+
+
+def _no_telemetry() -> ModuleType:
+    module = ModuleType("pyannote.audio.telemetry")
+    vars(module).update(dict.fromkeys(TRACKERS, _nothing))
+    return module
+
+
+def _nothing(*_: object, **__: object) -> None:
+    """Tracks nobody."""
+
+
+def _log(*words: object, **_: object) -> None:
+    """What pyannote prints goes to the log."""
+    LOGGER.debug("%s", " ".join(map(str, words)).strip())

@@ -1,0 +1,115 @@
+"""Who of a chunk's local speakers is active in which frame, kept in one byte per frame and speaker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.engines.pyannote.batches import Batches
+from pipelines.engines.pyannote.windows import Windows
+from pipelines.errors import ModelUnusableError
+from pipelines.types import SAMPLE_RATE, Samples
+
+CHUNKS_AT_ONCE = {"cpu": 8, "cuda": 32}
+"""On a processor 8 were fastest (tests/benchmarks/pyannote.py); the output does not depend on it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """The activity of local speakers; both arrays have the shape (chunks, frames of a chunk, speakers).
+
+    `active` is 0 or 1. `scores` is the same array where the network chooses one set of speakers for each
+    frame ("powerset"), and float32 in [0, 1] where it scores every speaker for itself.
+    """
+
+    windows: Windows
+    active: npt.NDArray[np.uint8]
+    scores: npt.NDArray[Any]
+
+    @property
+    def speaks(self) -> npt.NDArray[np.bool_]:
+        """Whether a local speaker is active at all, shape (chunks, speakers)."""
+        return np.asarray(self.active.any(axis=1))
+
+
+class Segmenter:
+    """A segmentation network on its device."""
+
+    def __init__(self, network: Any, device: str, step: float, threshold: float) -> None:
+        """`step` is the hop from chunk to chunk, as a part of a chunk. Raises ModelUnusableError for a
+        network that does something else."""
+        specifications = network.specifications
+        if isinstance(specifications, tuple) or network.hparams.sample_rate != SAMPLE_RATE:
+            raise ModelUnusableError("The segmentation part is no network for diarization at 16 kHz.")
+        self._network = network.to(device)
+        self._device = device
+        self._duration = float(specifications.duration)
+        self._step = step
+        self._threshold = threshold
+        self._convert = _set_to_speakers(specifications, device)
+        self._batches = Batches(CHUNKS_AT_ONCE[device])
+
+    def segment(self, samples: Samples, done: Callable[[float], None]) -> Segmentation:
+        """`done` takes the fraction of chunks that are through, rising to 1."""
+        windows = self._windows(len(samples))
+        found: list[npt.NDArray[Any]] = []
+
+        def work(first: int, last: int) -> None:
+            found.append(self._score([windows.cut(samples, chunk) for chunk in range(first, last)]))
+
+        self._batches.run(0, windows.chunks, work, lambda last: done(last / windows.chunks))
+        scores = np.concatenate(found)
+        if self._convert is not None:
+            return Segmentation(windows, scores, scores)
+        return Segmentation(windows, _binarize(scores, self._threshold), scores)
+
+    def _windows(self, samples: int) -> Windows:
+        frames = self._network.receptive_field
+        step = self._step * self._duration
+        return Windows(samples, self._duration, step, frames.duration, frames.step)
+
+    def _score(self, chunks: list[Samples]) -> npt.NDArray[Any]:
+        import torch  # noqa: PLC0415
+
+        with torch.inference_mode():
+            scores = self._network(torch.from_numpy(np.stack(chunks)[:, None]).to(self._device))
+            if self._convert is None:
+                return np.asarray(scores.cpu().numpy(), dtype=np.float32)
+            return np.asarray(self._convert(scores).to(torch.uint8).cpu().numpy())
+
+
+def _set_to_speakers(specifications: Any, device: str) -> Any:
+    """What turns the likeliest set of speakers into 0 and 1 for each; None where there are no sets."""
+    from pyannote.audio.utils.powerset import Powerset  # noqa: PLC0415
+
+    if not specifications.powerset:
+        return None
+    return Powerset(len(specifications.classes), specifications.powerset_max_classes).to(device)
+
+
+def _binarize(scores: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
+    """Active where the score is above the threshold; where it is equal, as in the frame before."""
+    active = np.empty(scores.shape, np.uint8)
+    before = np.zeros((scores.shape[0], scores.shape[2]), np.bool_)
+    for frame in range(scores.shape[1]):
+        now = scores[:, frame]
+        before = (now > threshold) | ((now == threshold) & before)
+        active[:, frame] = before
+    return active
+
+
+def count_speakers(segmentation: Segmentation) -> npt.NDArray[np.uint8]:
+    """How many speak at once in each frame of the recording, shape (frames,): the mean over the chunks that
+    see the frame, rounded."""
+    windows = segmentation.windows
+    speakers = np.zeros(windows.frames, np.float32)
+    chunks = np.zeros(windows.frames, np.float32)
+    for first, active in zip(windows.first_frames, segmentation.active, strict=True):
+        here = slice(first, first + len(active))
+        speakers[here] += active.sum(axis=1)
+        chunks[here] += 1
+    return np.rint(speakers / np.maximum(chunks, 1e-12)).astype(np.uint8)
