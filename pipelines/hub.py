@@ -109,7 +109,7 @@ def _wanted(library: Any, repository: Repository, info: Any) -> Iterator[HubFile
 
 
 def _describe(repository: Repository, sibling: Any, url: str) -> HubFile:
-    """Raises ModelFetchError for a path that leads out of the folder, and for a file without any sum."""
+    """Raises ModelFetchError for a path out of the folder, and for a file without a sum or with another."""
     path = PurePosixPath(sibling.rfilename)
     sha256 = sibling.lfs.sha256 if sibling.lfs else ""
     outside = path.is_absolute() or ".." in path.parts or "\\" in sibling.rfilename
@@ -117,6 +117,11 @@ def _describe(repository: Repository, sibling: Any, url: str) -> HubFile:
         raise ModelFetchError(
             f"The hub describes {sibling.rfilename!r} of {repository.name} in a way that cannot be trusted: "
             "check which hub the variable HF_ENDPOINT names."
+        )
+    if sha256 != repository.sums.get(path.as_posix(), sha256):
+        raise ModelFetchError(
+            f"{path} of {repository.name} is not the file that this version of turnwise knows: look for "
+            "a newer one, and check which hub the variable HF_ENDPOINT names."
         )
     return HubFile(path.as_posix(), sibling.size, sha256, sibling.blob_id or "", url)
 

@@ -2,13 +2,14 @@
 
 One table for every engine. The sums of the embedded weights and of OpenAI's checkpoints are stated here
 (OpenAI's are part of the addresses they are published under). A hub's repository is another thing: its
-owner may change it at any time. What it held when it was pulled is written to the lock (`pipelines.lock`).
+owner may change it at any time. The sums of its weights are stated where independent projects publish the
+same; what else it held when it was pulled is written to the lock (`pipelines.lock`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from pipelines.checkpoint import convert_checkpoint
 from pipelines.wheels import Wheel
@@ -45,6 +46,7 @@ class Repository:
     name: str  # "Systran/faster-whisper-small"
     patterns: tuple[str, ...]  # of the files wanted; `*` stands for any characters, "/" among them
     required: tuple[str, ...]  # without these it is no such model
+    sums: Mapping[str, str] = field(default_factory=dict)  # SHA-256 by path, of the weights that are known
     below: str = ""  # folder inside the model's folder
     gated: bool = False
     replacements: tuple[tuple[str, str], ...] = ()
@@ -69,6 +71,11 @@ class Model:
     size_bytes: int  # of a hub's model: about
     sha256: str  # "" where the lock has it: a hub's model
     source: Member | Address | Hub
+
+    @property
+    def english(self) -> bool:
+        """Whether it knows no other language."""
+        return self.name.endswith(".en") or ":distil-" in self.name
 
     @property
     def gated(self) -> bool:
@@ -172,7 +179,14 @@ _CTRANSLATE2_FILES = (
 )
 
 
-def _faster_whisper(name: str, repository: str, size_bytes: int) -> Model:
+def _faster_whisper(name: str, repository: str, size_bytes: int, weights: str = "") -> Model:
+    """A folder of CTranslate2; `weights` is the SHA-256 of its model.bin where that is known."""
+    part = Repository(
+        repository,
+        _CTRANSLATE2_FILES,
+        required=("config.json", "model.bin", "tokenizer.json"),
+        sums={"model.bin": weights} if weights else {},
+    )
     return Model(
         name=f"{FASTER_WHISPER}:{name}",
         kind=FASTER_WHISPER,
@@ -181,42 +195,140 @@ def _faster_whisper(name: str, repository: str, size_bytes: int) -> Model:
         path=f"{FASTER_WHISPER}/{name}",
         size_bytes=size_bytes,
         sha256="",
-        source=Hub(
-            (
-                Repository(
-                    repository, _CTRANSLATE2_FILES, required=("config.json", "model.bin", "tokenizer.json")
-                ),
-            )
-        ),
+        source=Hub((part,)),
     )
 
 
 # Names and repositories as in faster-whisper 1.2.1; better ones first.
 _FASTER_WHISPER = (
-    _faster_whisper("large-v3", "Systran/faster-whisper-large-v3", 3_091_000_000),
-    _faster_whisper("large-v2", "Systran/faster-whisper-large-v2", 3_090_000_000),
-    _faster_whisper("turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", 1_622_000_000),
-    _faster_whisper("distil-large-v3.5", "distil-whisper/distil-large-v3.5-ct2", 1_517_000_000),
-    _faster_whisper("distil-large-v3", "Systran/faster-distil-whisper-large-v3", 1_517_000_000),
+    _faster_whisper(
+        "large-v3",
+        "Systran/faster-whisper-large-v3",
+        3_091_000_000,
+        "69f74147e3334731bc3a76048724833325d2ec74642fb52620eda87352e3d4f1",
+    ),
+    _faster_whisper(
+        "large-v2",
+        "Systran/faster-whisper-large-v2",
+        3_090_000_000,
+        "bf2a9746382e1aa7ffff6b3a0d137ed9edbd9670c3b87e5d35f5e85e70d0333a",
+    ),
+    _faster_whisper(
+        "turbo",
+        "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
+        1_622_000_000,
+        "e76620f83d5f5b69efd3d87e3dc180c1bd21df9fbebacfd4335e5e1efcc018da",
+    ),
+    _faster_whisper("distil-large-v3.5", "distil-whisper/distil-large-v3.5-ct2", 1_516_000_000),
+    _faster_whisper(
+        "distil-large-v3",
+        "Systran/faster-distil-whisper-large-v3",
+        1_516_000_000,
+        "b79368e19b6623813609431a6e5ee309a71506701ebc49fd7820e692dec7c5f5",
+    ),
     _faster_whisper("large-v1", "Systran/faster-whisper-large-v1", 3_090_000_000),
-    _faster_whisper("medium", "Systran/faster-whisper-medium", 1_531_000_000),
-    _faster_whisper("medium.en", "Systran/faster-whisper-medium.en", 1_531_000_000),
+    _faster_whisper(
+        "medium",
+        "Systran/faster-whisper-medium",
+        1_531_000_000,
+        "9b45e1009dcc4ab601eff815b61d80e60ce3fd8c74c1a14f4a282258286b51ae",
+    ),
+    _faster_whisper(
+        "medium.en",
+        "Systran/faster-whisper-medium.en",
+        1_530_000_000,
+        "11b220779aea4c6f3ce9d2549c8a95ea869ed84066864b999531ef53e594fe5b",
+    ),
     _faster_whisper("distil-large-v2", "Systran/faster-distil-whisper-large-v2", 1_516_000_000),
-    _faster_whisper("small", "Systran/faster-whisper-small", 486_000_000),
-    _faster_whisper("small.en", "Systran/faster-whisper-small.en", 486_000_000),
-    _faster_whisper("distil-medium.en", "Systran/faster-distil-whisper-medium.en", 792_000_000),
-    _faster_whisper("distil-small.en", "Systran/faster-distil-whisper-small.en", 336_000_000),
-    _faster_whisper("base", "Systran/faster-whisper-base", 148_000_000),
-    _faster_whisper("base.en", "Systran/faster-whisper-base.en", 148_000_000),
-    _faster_whisper("tiny", "Systran/faster-whisper-tiny", 78_000_000),
-    _faster_whisper("tiny.en", "Systran/faster-whisper-tiny.en", 78_000_000),
+    _faster_whisper(
+        "small",
+        "Systran/faster-whisper-small",
+        486_000_000,
+        "3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671",
+    ),
+    _faster_whisper(
+        "small.en",
+        "Systran/faster-whisper-small.en",
+        486_000_000,
+        "62b2a45b05ee59acb4a5341b33ee35e041395d378d418a18acfe4c9e768ee37a",
+    ),
+    _faster_whisper(
+        "distil-medium.en",
+        "Systran/faster-distil-whisper-medium.en",
+        792_000_000,
+        "d4cb75d823dcd2647191064da76f026774c06c036908f38456165368d0e2d66a",
+    ),
+    _faster_whisper(
+        "distil-small.en",
+        "Systran/faster-distil-whisper-small.en",
+        336_000_000,
+        "1187de3982cdcf962a2fb8f797e429fb4651b875b18fe9ce50b58b52fc9072b7",
+    ),
+    _faster_whisper(
+        "base",
+        "Systran/faster-whisper-base",
+        148_000_000,
+        "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+    ),
+    _faster_whisper(
+        "base.en",
+        "Systran/faster-whisper-base.en",
+        148_000_000,
+        "2a166925539a16005f14ff328359f9b9adb9dc4fb631bb3b227526862e93e2ef",
+    ),
+    _faster_whisper(
+        "tiny",
+        "Systran/faster-whisper-tiny",
+        78_000_000,
+        "dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1",
+    ),
+    _faster_whisper(
+        "tiny.en",
+        "Systran/faster-whisper-tiny.en",
+        78_000_000,
+        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    ),
 )
 
 # --------------------------------------------------------------------------- pyannote.audio
 
 _PIPELINE_FILES = ("*config.yaml", "*.bin", "*.ckpt", "*.npz", "*.safetensors", "LICENSE*")
-_SEGMENTATION = "pyannote/segmentation-3.0"
-_EMBEDDING = "pyannote/wespeaker-voxceleb-resnet34-LM"
+_NETWORK = "pytorch_model.bin"
+
+_COMMUNITY_1 = Repository(
+    "pyannote/speaker-diarization-community-1",
+    _PIPELINE_FILES,
+    required=("config.yaml",),
+    sums={
+        f"segmentation/{_NETWORK}": "7ad24338d844fb95985486eb1a464e32d229f6d7a03c9abe60f978bacf3f816e",
+        f"embedding/{_NETWORK}": "6f10ff60898a1d185fa22e1d11e0bfa8a92efec811f11bca48cb8cafebefd929",
+        "plda/plda.npz": "9b77bcd840692710dd3496f62ecfeed8d8e5f002fd991b785079b244eab7d255",
+        "plda/xvec_transform.npz": "325f1ce8e48f7e55e9c8aa47e05d2766b7c48c4b25b8de8dd751e7a4cc5fbe8f",
+    },
+    gated=True,
+)
+_SEGMENTATION = Repository(
+    "pyannote/segmentation-3.0",
+    _PIPELINE_FILES,
+    required=(_NETWORK,),
+    sums={_NETWORK: "da85c29829d4002daedd676e012936488234d9255e65e86dfab9bec6b1729298"},
+    below="segmentation",
+    gated=True,
+)
+_EMBEDDING = Repository(
+    "pyannote/wespeaker-voxceleb-resnet34-LM",
+    _PIPELINE_FILES,
+    required=(_NETWORK,),
+    sums={_NETWORK: "366edf44f4c80889a3eb7a9d7bdf02c4aede3127f7dd15e274dcdb826b143c56"},
+    below="embedding",
+)
+_PIPELINE_3_1 = Repository(
+    "pyannote/speaker-diarization-3.1",
+    _PIPELINE_FILES,
+    required=("config.yaml",),
+    gated=True,
+    replacements=((_SEGMENTATION.name, "$model/segmentation"), (_EMBEDDING.name, "$model/embedding")),
+)
 
 _PYANNOTE = (
     Model(
@@ -225,18 +337,9 @@ _PYANNOTE = (
         identity="pyannote speaker-diarization-community-1",
         licence="CC-BY-4.0",
         path=f"{PYANNOTE}/community-1",
-        size_bytes=34_000_000,
+        size_bytes=33_000_000,
         sha256="",
-        source=Hub(
-            (
-                Repository(
-                    "pyannote/speaker-diarization-community-1",
-                    _PIPELINE_FILES,
-                    required=("config.yaml",),
-                    gated=True,
-                ),
-            )
-        ),
+        source=Hub((_COMMUNITY_1,)),
     ),
     Model(
         name=f"{PYANNOTE}:3.1",
@@ -246,28 +349,7 @@ _PYANNOTE = (
         path=f"{PYANNOTE}/3.1",
         size_bytes=33_000_000,
         sha256="",
-        source=Hub(
-            (
-                Repository(
-                    "pyannote/speaker-diarization-3.1",
-                    _PIPELINE_FILES,
-                    required=("config.yaml",),
-                    gated=True,
-                    replacements=(
-                        (_SEGMENTATION, "$model/segmentation"),
-                        (_EMBEDDING, "$model/embedding"),
-                    ),
-                ),
-                Repository(
-                    _SEGMENTATION,
-                    _PIPELINE_FILES,
-                    required=("pytorch_model.bin",),
-                    below="segmentation",
-                    gated=True,
-                ),
-                Repository(_EMBEDDING, _PIPELINE_FILES, required=("pytorch_model.bin",), below="embedding"),
-            )
-        ),
+        source=Hub((_PIPELINE_3_1, _SEGMENTATION, _EMBEDDING)),
     ),
 )
 

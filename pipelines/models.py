@@ -109,12 +109,16 @@ def locate(kind: str, model: str) -> Path:
     return path
 
 
-def available(kind: str) -> list[str]:
+def available(kind: str, language: str = "") -> list[str]:
     """The names of the models of this kind that are here, better ones first; none of them is hashed.
 
-    Those that only the user knows come last, by name.
+    Models that know nothing but English come after the others unless `language`, a BCP 47 tag, is English;
+    last come those that only the user knows, by name.
     """
-    known = [model.name.partition(":")[2] for model in MANIFEST if model.kind == kind and _is_here(model)]
+    here = [model for model in MANIFEST if model.kind == kind and _is_here(model)]
+    if language.partition("-")[0].lower() != "en":
+        here.sort(key=lambda model: model.english)
+    known = [model.name.partition(":")[2] for model in here]
     pattern = "*.pt" if kind == WHISPER else f"*/{ESSENTIAL[kind]}"
     found = (path if kind == WHISPER else path.parent for path in (folder() / kind).glob(pattern))
     names = sorted(path.stem if kind == WHISPER else path.name for path in found)

@@ -18,7 +18,7 @@ import pytest
 
 from pipelines import cli, download, fetching, hub, lock, models
 from pipelines.errors import EngineMissingError, ModelCorruptError, ModelFetchError, ModelGatedError
-from pipelines.manifest import Address, Hub
+from pipelines.manifest import MANIFEST, Address, Hub
 from pipelines.models import State
 from tests.hub_server import Fault, Holding, HubServer, serve
 
@@ -75,6 +75,26 @@ def repositories() -> dict[str, Holding]:
     }
 
 
+def small_manifest(address: str) -> tuple[models.Model, ...]:
+    """The real one, but that whisper:tiny is CHECKPOINT, and that the hub's weights may be small ones."""
+    return tuple(small(model, address) for model in MANIFEST)
+
+
+def small(model: models.Model, address: str) -> models.Model:
+    if isinstance(model.source, Hub):
+        parts = tuple(replace(part, sums={}) for part in model.source.repositories)
+        return replace(model, source=Hub(parts))
+    if model.name != "whisper:tiny":
+        return model
+    sha256 = hashlib.sha256(CHECKPOINT).hexdigest()
+    return replace(model, size_bytes=len(CHECKPOINT), sha256=sha256, source=Address(f"{address}/tiny.pt"))
+
+
+def use(manifest: tuple[models.Model, ...], patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(models, "MANIFEST", manifest)
+    patch.setattr(models, "MODELS", {model.name: model for model in manifest})
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[HubServer]:
     with serve() as server:
@@ -85,10 +105,11 @@ def running() -> Iterator[HubServer]:
 def server(running: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> HubServer:
     """A hub where nothing goes wrong yet, an empty models folder, and no token."""
     running.repositories = repositories()
-    running.files = {}
+    running.files = {"/tiny.pt": CHECKPOINT}
     running.tokens = {TOKEN}
     running.faults.clear()
     running.asked.clear()
+    use(small_manifest(running.address), monkeypatch)
     monkeypatch.setattr(download, "PAUSE", 0.0)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("HF_ENDPOINT", running.address)
@@ -188,28 +209,10 @@ def test_community_1(member: HubServer) -> None:
     }
 
 
-def test_a_checkpoint_of_openai(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    serve_checkpoint(server, monkeypatch)
+def test_a_checkpoint_of_openai(server: HubServer) -> None:
     models.pull(["whisper:tiny"])
     assert models.locate("whisper", "tiny").read_bytes() == CHECKPOINT
     assert rests(models.folder()) == []
-
-
-def serve_checkpoint(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CHECKPOINT stands for whisper:tiny."""
-    server.files["/tiny.pt"] = CHECKPOINT
-    model = small_checkpoint(server.address)
-    monkeypatch.setattr(models, "MANIFEST", (model,))
-    monkeypatch.setattr(models, "MODELS", {model.name: model})
-
-
-def small_checkpoint(address: str) -> models.Model:
-    return replace(
-        models.MODELS["whisper:tiny"],
-        size_bytes=len(CHECKPOINT),
-        sha256=hashlib.sha256(CHECKPOINT).hexdigest(),
-        source=Address(f"{address}/tiny.pt"),
-    )
 
 
 # --------------------------------------------------------------------------- tokens and terms
@@ -295,6 +298,13 @@ def test_a_repository_that_has_gone(server: HubServer) -> None:
     del server.repositories[TINY_REPOSITORY]
     with pytest.raises(ModelFetchError, match=f"no repository {TINY_REPOSITORY} any more"):
         models.pull([TINY])
+
+
+def test_weights_that_this_version_does_not_know(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(MANIFEST, monkeypatch)
+    with pytest.raises(ModelFetchError, match=r"model\.bin of Systran.* is not the file that this version"):
+        models.pull([TINY])
+    assert server.ranges("model.bin") == []
 
 
 def test_a_repository_without_the_weights(server: HubServer) -> None:
@@ -454,10 +464,9 @@ PULL = """
 import sys
 from pipelines import download, models
 from pipelines.cli import main
-from tests.test_fetching import small_checkpoint
-model = small_checkpoint(sys.argv[1])
-models.MANIFEST = (model, *(each for each in models.MANIFEST if each.name != model.name))
-models.MODELS |= {model.name: model}
+from tests.test_fetching import small_manifest
+models.MANIFEST = small_manifest(sys.argv[1])
+models.MODELS = {model.name: model for model in models.MANIFEST}
 sys.exit(main(["models", *sys.argv[2:]]))
 """
 
@@ -489,7 +498,6 @@ PULLS = [
 def test_a_killed_pull_is_gone_on_with(
     server: HubServer, name: str, path: str, part: str, how: signal.Signals
 ) -> None:
-    server.files["/tiny.pt"] = CHECKPOINT
     hold = threading.Event()
     server.fail(path, Fault(cut_bytes=1_000_000, hold=hold))
     process = start(server, "pull", name)
@@ -553,10 +561,3 @@ def test_list_verify_and_path(member: HubServer, capsys: pytest.CaptureFixture[s
     assert cli.main(["models", "path", TINY]) == 0
     assert capsys.readouterr().out == f"{models.folder()}\n{models.find(TINY)}\n"
     assert cli.main(["models", "path", "whisper:small"]) == 3
-
-
-def test_every_gated_repository_belongs_to_pyannote() -> None:
-    hubs = [each.source for each in models.MANIFEST if isinstance(each.source, Hub)]
-    assert {part.name.partition("/")[0] for each in hubs for part in each.repositories if part.gated} == {
-        "pyannote"
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -16,6 +17,7 @@ from pipelines.manifest import (
     Hub,
     Member,
     Model,
+    Repository,
 )
 
 LICENCES = {"MIT", "Apache-2.0", "CC-BY-4.0", "MIT AND CC-BY-4.0"}
@@ -45,6 +47,22 @@ def test_wheels_are_pinned_and_addresses_are_secure() -> None:
         if isinstance(each.source, Address):
             assert each.source.url.startswith("https://")
             assert each.sha256 in each.source.url
+
+
+def repositories(model: Model) -> tuple[Repository, ...]:
+    return model.source.repositories if isinstance(model.source, Hub) else ()
+
+
+def test_weights_of_the_hub_have_whole_sums() -> None:
+    sums = [sha256 for each in MANIFEST for part in repositories(each) for sha256 in part.sums.values()]
+    assert all(re.fullmatch("[0-9a-f]{64}", each) for each in sums)
+    assert len(set(sums)) == len(sums)
+    assert {part.name for each in MANIFEST for part in repositories(each) if not part.sums} == {
+        "distil-whisper/distil-large-v3.5-ct2",
+        "Systran/faster-whisper-large-v1",
+        "Systran/faster-distil-whisper-large-v2",
+        "pyannote/speaker-diarization-3.1",  # holds no weights
+    }
 
 
 def test_only_pyannote_is_gated() -> None:

@@ -315,7 +315,15 @@ def test_models_copied_in_are_found_by_their_names(home: Path) -> None:
 def test_better_models_come_first_and_own_ones_last(home: Path) -> None:
     for name in ("tiny", "large-v3", "ours", ".part-base", "medium.en"):
         write(home / "faster-whisper" / name, model_bin=b"x")
-    assert models.available("faster-whisper") == ["large-v3", "medium.en", "tiny", "ours"]
+    assert models.available("faster-whisper") == ["large-v3", "tiny", "medium.en", "ours"]
+
+
+def test_what_knows_only_english_comes_first_for_english_alone(home: Path) -> None:
+    for name in ("base", "small.en", "distil-large-v3"):
+        write(home / "faster-whisper" / name, model_bin=b"x")
+    assert models.available("faster-whisper", "en-GB") == ["distil-large-v3", "small.en", "base"]
+    for language in ("", "de"):
+        assert models.available("faster-whisper", language) == ["base", "distil-large-v3", "small.en"]
 
 
 def test_nothing_is_available_in_an_empty_folder(home: Path) -> None:
