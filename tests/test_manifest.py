@@ -91,3 +91,9 @@ def test_faster_whisper_says_the_same() -> None:
         for name, repository in utils._MODELS.items()
     }
     assert ours == theirs
+
+
+def test_the_page_of_models_has_all_of_them() -> None:
+    page = (Path(__file__).resolve().parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+    for model in MANIFEST:
+        assert f"{model.name.rpartition(':')[2]} {model.size_bytes / 1e6:.0f}" in page
