@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from pipelines.errors import OptionError
 
+PROCESSORS = Path("/proc/cpuinfo")
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -45,3 +47,16 @@ def ctranslate2_has_cuda() -> bool:
     except ImportError:
         return False
     return bool(ctranslate2.get_cuda_device_count())
+
+
+def lacks_avx() -> bool:
+    """Whether this is an x86 processor of before 2011, on which CTranslate2 ends the process without a word.
+
+    False where the system does not say, and on other processors.
+    """
+    try:
+        rows = PROCESSORS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((row.split(":", 1)[1].split() for row in rows if row.startswith("flags")), ["avx"])
+    return "avx" not in flags

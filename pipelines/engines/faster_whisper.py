@@ -1,9 +1,10 @@
 """faster-whisper: Whisper in CTranslate2, several times faster and half the memory of PyTorch.
 
-Sections go through the model in batches at temperature 0. The library's batched pipeline has no temperature
-fallback; sections that came out repetitive or doubtful are therefore heard once more, one at a time, with it.
-The batched pipeline writes no timestamps, for it would lose what it hears behind the last one: word times are
-aligned by dynamic time warping over the decoder's attention, in both cases.
+Sections go through the model in batches at temperature 0, without timestamps: the library's batched pipeline
+would lose what it hears behind the last one. It has neither temperature fallback nor a test for speech, and
+may stop in the middle; sections that came out repetitive, doubtful or with holes are therefore heard once
+more, one at a time, as the library does without batches. In both cases the word times are aligned by dynamic
+time warping over the decoder's attention.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ COMPUTE_TYPES = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8_float32",
 MOST_THREADS = 16
 MOST_COMPRESSION = 2.4  # a text that gzip makes shorter than that repeats itself
 LEAST_LOG_PROBABILITY = -1.0  # mean of the tokens
+LONGEST_HOLE = 5.0  # from one word's start to the next; a section has no pauses that long
 SEED = 0
 INSTALL = "run pip install 'turnwise[faster-whisper]'"
 PARTS = ("model.bin", "config.json", "tokenizer.json")  # the library would ask the network for the last
@@ -54,6 +57,10 @@ class FasterWhisper(LongFormTranscriber):
             metadata.version("faster-whisper")
         except metadata.PackageNotFoundError:
             raise EngineMissingError(f"faster-whisper is not installed: {INSTALL}.") from None
+        if device.lacks_avx():
+            raise EngineMissingError(
+                "faster-whisper needs a processor with AVX, which this one has not: choose --asr whisper."
+            )
         _check_folder(self._path)
         if self._device != "auto":
             device.choose(self._device, device.ctranslate2_has_cuda)
@@ -160,10 +167,12 @@ class _Recognizer:
         segments, _ = self._batched.transcribe(
             slots, clip_timestamps=clips, batch_size=len(pieces), without_timestamps=True, **options
         )
-        found: list[list[HeardWord] | None] = [[] for _ in pieces]
+        found: list[list[HeardWord] | None] = [None for _ in pieces]
         for segment in segments:
             k = segment.seek // (self._model.frames_per_second * round(LONGEST_SECTION))
-            found[k] = None if _is_doubtful(segment) else _words(segment, k * LONGEST_SECTION)
+            words = _words(segment, k * LONGEST_SECTION)
+            if not (_is_doubtful(segment) or _has_hole(words, len(pieces[k]) / SAMPLE_RATE)):
+                found[k] = words
         return found
 
     def _alone(self, samples: Samples, options: dict[str, Any]) -> list[HeardWord]:
@@ -184,6 +193,12 @@ class _Recognizer:
 def _is_doubtful(segment: Any) -> bool:
     """The conditions under which Whisper decodes again at a higher temperature, or finds no speech."""
     return bool(segment.compression_ratio > MOST_COMPRESSION or segment.avg_logprob < LEAST_LOG_PROBABILITY)
+
+
+def _has_hole(words: Sequence[HeardWord], duration: float) -> bool:
+    """Whether speech was left out: where it was, the neighbouring words are stretched."""
+    starts = [0.0, *(word.start for word in words), duration]
+    return any(after - before > LONGEST_HOLE for before, after in pairwise(starts))
 
 
 def _words(segment: Any, offset: float) -> list[HeardWord]:

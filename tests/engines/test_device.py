@@ -1,8 +1,11 @@
 """Choosing where to compute."""
 
+from pathlib import Path
+
 import pytest
 
-from pipelines.engines.device import choose
+from pipelines.engines import device
+from pipelines.engines.device import choose, lacks_avx
 from pipelines.errors import OptionError
 
 
@@ -33,7 +36,25 @@ def test_no_card_says_what_to_choose() -> None:
         choose("cuda", absent)
 
 
-@pytest.mark.parametrize("device", ["", "gpu", "CUDA", "cuda:1", "mps"])
-def test_another_name_says_what_there_is(device: str) -> None:
+@pytest.mark.parametrize("name", ["", "gpu", "CUDA", "cuda:1", "mps"])
+def test_another_name_says_what_there_is(name: str) -> None:
     with pytest.raises(OptionError, match="auto, cpu or cuda"):
-        choose(device, present)
+        choose(name, present)
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu sse4_1 avx avx2\n", False),
+        ("processor\t: 0\nflags\t\t: fpu sse4_1 avx\n", False),
+        ("processor\t: 0\nflags\t\t: fpu sse4_1 sse4a\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", False),  # ARM
+    ],
+)
+def test_the_processors_instructions(
+    text: str, lacks: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "PROCESSORS", tmp_path / "cpuinfo")
+    assert not lacks_avx()  # macOS and Windows have no such file
+    (tmp_path / "cpuinfo").write_text(text, encoding="ascii")
+    assert lacks_avx() is lacks

@@ -142,6 +142,12 @@ def test_no_card(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FasterWhisper(str(converted), "auto").check()
 
 
+def test_a_processor_that_ends_it_all(converted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "lacks_avx", lambda: True)
+    with pytest.raises(EngineMissingError, match=r"a processor with AVX.*choose --asr whisper"):
+        FasterWhisper(str(converted), "cpu").check()
+
+
 @pytest.mark.parametrize(
     ("supported", "taken"), [({"int8", "float32"}, "int8"), ({"float32", "int16"}, "float32")]
 )
@@ -211,20 +217,27 @@ def spoken(start: float) -> list[SimpleNamespace]:
 
 
 def test_every_piece_has_a_slot() -> None:
-    together = Pipeline([{"seek": 6000, "words": spoken(61.0)}, {"seek": 0, "words": spoken(2.0)}])
+    talk = [spoken(30.0 + 4 * k)[0] for k in range(1, 7)]
+    together = Pipeline(
+        [
+            {"seek": 6000, "words": spoken(61.0)},
+            {"seek": 0, "words": spoken(2.0)},
+            {"seek": 3000, "words": talk},
+        ]
+    )
     recognizer = recognizer_with(together, Pipeline([]))
-    pieces = [np.ones(SAMPLE_RATE * k, np.float32) for k in (10, 30, 5)]
+    pieces = [np.ones(SAMPLE_RATE * k, np.float32) for k in (6, 28, 5)]
     found = recognizer.recognize(pieces, "en", ("Estmark", "Selby"))
     assert [[(w.text, w.start, w.end) for w in words] for words in found] == [
         [(" b", 2.0, 3.0)],
-        [],
+        [(" b", 4.0 * k, 4.0 * k + 1) for k in range(1, 7)],
         [(" b", 1.0, 2.0)],
     ]
     ((length, options),) = together.calls
     assert length == 3 * LONGEST_SAMPLES
     assert options["clip_timestamps"] == [
-        {"start": 0, "end": 10},
-        {"start": 30, "end": 60},
+        {"start": 0, "end": 6},
+        {"start": 30, "end": 58},
         {"start": 60, "end": 65},
     ]
     assert (options["language"], options["hotwords"], options["batch_size"]) == ("en", "Estmark, Selby.", 3)
@@ -240,6 +253,22 @@ def test_the_doubtful_are_heard_again_alone(doubt: dict[str, float]) -> None:
     assert length == 200
     assert options["condition_on_previous_text"] is False
     assert options["hotwords"] is None
+
+
+@pytest.mark.parametrize("words", [[], spoken(0.5), [*spoken(1.0), *spoken(6.5)]])
+def test_so_are_those_that_leave_something_out(words: list[SimpleNamespace]) -> None:
+    alone = Pipeline([{"words": spoken(3.0)}])
+    recognizer = recognizer_with(Pipeline([{"words": words}]), alone)
+    (found,) = recognizer.recognize([np.zeros(8 * SAMPLE_RATE, np.float32)], "en", ())
+    assert [w.text for w in found] == [" b"]
+    assert len(alone.calls) == 1
+
+
+def test_and_those_of_which_nothing_comes_back() -> None:
+    alone = Pipeline([])
+    recognizer = recognizer_with(Pipeline([]), alone)
+    assert recognizer.recognize([np.zeros(SAMPLE_RATE, np.float32)], "en", ()) == [[]]
+    assert len(alone.calls) == 1
 
 
 def test_short_memory_and_other_failures() -> None:
