@@ -51,8 +51,8 @@ class Whisper(LongFormTranscriber):
 
     @property
     def weights_bytes(self) -> int:
-        """Of the file; in memory it takes twice that, for files hold half precision."""
-        return weights.size_bytes(self._path)
+        """Half of what loading takes: the file, in half precision, and the model, in single."""
+        return 3 * weights.size_bytes(self._path) // 2
 
     @cached_property
     def _path(self) -> Path:
