@@ -1,15 +1,16 @@
-"""Make pyannote pipeline folders again whose networks are of random weights: real files, small, that know nothing.
+"""Make pyannote folders again whose networks have random weights: real files, small, that know nothing.
 
     python -m tests.checkpoints.make_pyannote [FOLDER]
 
 Writes pyannote-vbx (as community-1: VBx with a PLDA) and pyannote-ahc (as 3.1: agglomerative clustering, its
 parts named by hub addresses) to FOLDER (tests/checkpoints by default).
 
-Both have the architectures of the real ones: a PyanNet, of fewer and narrower layers, and WeSpeaker's ResNet34
-on 16 mel bands in place of 80. A ResNet34 has 5.3 million weights; here they are overlapping views of one array
-of 40 000 random numbers, which PyTorch's files allow, so that it takes 0.2 MB. What random networks say means
-nothing, but it changes with the audio: statistics of batch normalization, the last bias and the shares of the
-classes are taken from the clip (tests/data/clip), so that there are turns and several speakers on it.
+The architectures are the real ones: a PyanNet, of fewer and narrower layers, and WeSpeaker's ResNet34 on 16
+mel bands in place of 80. A ResNet34 has 5.3 million weights; here those of its convolutions are overlapping
+views of one array of 40 000 random numbers, which PyTorch's files allow. What random networks say means
+nothing, but it changes with the audio: the statistics of batch normalization, the directions of the last
+layer and the shares of the classes are taken from the clip (tests/data/clip), so that it has turns and
+several speakers.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pipelines.types import SAMPLE_RATE
 
 CHECKPOINTS = Path(__file__).parent
 CLIP = CHECKPOINTS.parent / "data" / "clip" / "clip.opus"
-SEED = 4
+VBX_SEED, AHC_SEED = 2, 4  # with which there are three and four speakers on the clip
 CHUNK_SAMPLES = 10 * SAMPLE_RATE
 CALIBRATION_HOP_SAMPLES = 5 * SAMPLE_RATE
 SHARES = (0.16, 0.27, 0.25, 0.23, 0.03, 0.03, 0.03)
@@ -36,6 +37,8 @@ SHARES = (0.16, 0.27, 0.25, 0.23, 0.03, 0.03, 0.03)
 MEL_BANDS = 16
 POOL_NUMBERS = 40_000
 ROW_STRIDE = 131
+STRETCHES, FRAMES = 5, 590
+COMPONENTS = 5
 DIMENSION, LDA_DIMENSION = 256, 128
 
 COMMUNITY = """\
@@ -85,9 +88,9 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else CHECKPOINTS
     import_pyannote()
     chunks = calibration_chunks()
-    write_folder(folder / "pyannote-vbx", COMMUNITY, chunks, SEED)
-    write_plda(folder / "pyannote-vbx" / "plda", SEED)
-    write_folder(folder / "pyannote-ahc", LEGACY, chunks, SEED + 1)
+    write_folder(folder / "pyannote-vbx", COMMUNITY, chunks, VBX_SEED)
+    write_plda(folder / "pyannote-vbx" / "plda", VBX_SEED)
+    write_folder(folder / "pyannote-ahc", LEGACY, chunks, AHC_SEED)
 
 
 def calibration_chunks() -> torch.Tensor:
@@ -129,7 +132,7 @@ def make_segmentation(chunks: torch.Tensor, seed: int) -> Any:
         powerset_max_classes=2,
         permutation_invariant=True,
     )
-    network.build()
+    network.build()  # type: ignore[no-untyped-call]
     network.eval()
     remember_longer(network.lstm)
     share_out(network, chunks)
@@ -145,7 +148,7 @@ def remember_longer(lstm: torch.nn.LSTM) -> None:
                 parameter[:width] -= 2.5  # input gate
                 parameter[width : 2 * width] += 4.0  # forget gate
             elif name.startswith("weight"):
-                parameter *= 1.5
+                parameter.mul_(1.5)
 
 
 def share_out(network: Any, chunks: torch.Tensor) -> None:
@@ -179,10 +182,9 @@ def make_embedding(chunks: torch.Tensor, seed: int) -> tuple[Any, dict[str, torc
         if parameter.dim() > 1
     }
     network.load_state_dict(shared, strict=False)
+    del shared["resnet.seg_1.weight"]
     normalize_batches(network, chunks)
-    with torch.no_grad():
-        network.resnet.seg_1.bias.zero_()
-        network.resnet.seg_1.bias -= network(chunks).mean(dim=0)
+    look_at_differences(network, chunks)
     return network, {**network.state_dict(), **shared}
 
 
@@ -216,6 +218,22 @@ def normalize_batches(network: Any, chunks: torch.Tensor) -> None:
     with torch.no_grad():
         network(chunks)
     network.eval()
+
+
+def look_at_differences(network: Any, chunks: torch.Tensor) -> None:
+    """Let the last layer see, from random sides, what differs most between stretches of the clip, each
+    direction as much as the others (principal components, whitened)."""
+    linear = network.resnet.seg_1
+    with torch.no_grad():
+        masks = torch.eye(STRETCHES).repeat_interleave(FRAMES // STRETCHES, dim=1).expand(len(chunks), -1, -1)
+        pooled = network.resnet.pool(network.forward_frames(chunks), weights=masks).reshape(
+            -1, linear.in_features
+        )
+        middle = pooled.mean(dim=0)
+        _, sizes, directions = torch.linalg.svd(pooled - middle, full_matrices=False)
+        whitened = directions[:COMPONENTS] / sizes[:COMPONENTS, None]
+        linear.weight.copy_(torch.randn(DIMENSION, COMPONENTS) @ whitened)
+        linear.bias.copy_(-linear.weight @ middle)
 
 
 def write_network(network: Any, state: dict[str, torch.Tensor], folder: Path) -> None:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 
@@ -15,19 +14,28 @@ import numpy as np
 
 from pipelines import models
 from pipelines.engines import device as devices
+from pipelines.engines import weights
 from pipelines.engines.base import Progress, no_progress
 from pipelines.engines.failures import explained
 from pipelines.engines.pyannote.batches import NAME
 from pipelines.engines.pyannote.checkpoint import load_network
 from pipelines.engines.pyannote.clustering import Clusterer, Clusters
 from pipelines.engines.pyannote.embedding import Embedder
-from pipelines.engines.pyannote.folder import CONFIGURATION, Recipe, load_recipe
+from pipelines.engines.pyannote.folder import Recipe, load_recipe
 from pipelines.engines.pyannote.imports import import_pyannote
 from pipelines.engines.pyannote.reconstruction import fill_pauses, name_segments, rank, spans
 from pipelines.engines.pyannote.segmentation import Segmentation, Segmenter, count_speakers
-from pipelines.errors import EngineMissingError, ModelUnusableError
+from pipelines.errors import EngineMissingError
 from pipelines.overlap import exclusive
 from pipelines.types import Audio, Diarization, EngineInfo, Samples, Span, SpeakerCount
+
+INSTALL = "run pip install 'turnwise[pyannote]'"
+HINTS = {
+    weights.Kind.PYANNOTE: "name the folder of a pyannote pipeline, with config.yaml in it",
+    weights.Kind.WHISPER: "name it with --asr whisper:PATH",
+    weights.Kind.FASTER_WHISPER: "name it with --asr faster-whisper:PATH",
+}
+"""What to do about a model, by what it is."""
 
 FAST_STEP = 0.25
 """Hop from chunk to chunk, as a part of a chunk, where `fast` is asked for; pyannote.audio's own is 0.1."""
@@ -51,29 +59,31 @@ class Pyannote:
         self._loading = Lock()
         self._loaded: _Stages | None = None
 
-    @property
+    @cached_property
     def info(self) -> EngineInfo:
         name = self._folder.name + (" (fast)" if self._fast else "")
-        return EngineInfo("pyannote", metadata.version("pyannote.audio"), name, self._sha256)
+        return EngineInfo("pyannote", metadata.version("pyannote.audio"), name, models.sha256(self._folder))
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the folder, which is what they take in memory."""
+        return weights.size_bytes(self._folder)
 
     @cached_property
     def _folder(self) -> Path:
-        return locate(self._model)
-
-    @cached_property
-    def _sha256(self) -> str:
-        return models.sha256(self._folder)
+        return weights.locate("pyannote", self._model, weights.Kind.PYANNOTE, HINTS)
 
     def check(self) -> None:
         """Whether it could work, without loading the networks.
 
-        Raises EngineMissingError where pyannote.audio or the model is not here, ModelUnusableError where
-        the model's folder is none or misses a part, OptionError for a device that is not here.
+        Raises EngineMissingError where pyannote.audio or the model is not here, ModelCorruptError where the
+        model is not the one that was fetched, ModelUnusableError where its folder is none or misses a part,
+        OptionError for a device that is not here.
         """
-        if not is_installed():
-            raise EngineMissingError("pyannote.audio is not installed: run pip install 'turnwise[pyannote]'.")
+        _check_library()
         load_recipe(self._folder)
-        devices.choose(self._device)
+        if self._device != "auto":
+            devices.choose(self._device)
 
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
@@ -189,27 +199,11 @@ def bounds(count: SpeakerCount) -> dict[str, int]:
     return limits | {"max_speakers": count.maximum} if count.maximum else limits
 
 
-def is_installed() -> bool:
-    """Whether pyannote.audio is here; does not import it."""
-    return find_spec("pyannote") is not None and find_spec("pyannote.audio") is not None
-
-
-def locate(model: str) -> Path:
-    """The folder of a model, by name or path. Raises EngineMissingError, and ModelUnusableError for a file."""
-    path = Path(model)
-    if path.is_file():
-        raise ModelUnusableError(
-            f"{path.name} is a file: name the folder of a pyannote pipeline, with {CONFIGURATION} in it."
-        )
-    if path.is_dir():
-        return path.resolve()
-    inside = models.folder() / "pyannote" / model
-    if not inside.is_dir():
-        raise EngineMissingError(
-            f"The pyannote model {model} is not in {models.folder()}: fetch it with `turnwise models pull"
-            f" pyannote:{model}`, or copy the models folder from a machine that has it."
-        )
-    return inside
+def _check_library() -> None:
+    try:
+        metadata.version("pyannote.audio")
+    except metadata.PackageNotFoundError:
+        raise EngineMissingError(f"pyannote.audio is not installed: {INSTALL}.") from None
 
 
 @contextmanager
