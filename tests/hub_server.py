@@ -66,6 +66,7 @@ class HubServer(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repositories: dict[str, Holding] = {}
+        self.renamed: dict[str, str] = {}  # repositories, as the hub redirects them
         self.files: dict[str, bytes] = {}
         self.tokens: set[str] = set()
         self.faults: dict[str, list[Fault]] = {}
@@ -130,7 +131,10 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         host = self.headers.get("Host", "").partition(":")[0]
         self.hub.asked.append(Asked(self.command, host, path, self.token, self.headers.get("Range", "")))
-        if path.startswith("/api/models/"):
+        moved = next((name for name in self.hub.renamed if f"/{name}/" in f"{path}/"), "")
+        if moved:
+            self._refuse(307, {"Location": self.path.replace(moved, self.hub.renamed[moved])})
+        elif path.startswith("/api/models/"):
             self._describe(path.removeprefix("/api/models/"))
         elif "/resolve/" in path:
             self._resolve(path)

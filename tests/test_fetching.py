@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,6 +108,7 @@ def server(running: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     """A hub where nothing goes wrong yet, an empty models folder, and no token."""
     running.repositories = repositories()
     running.files = {"/tiny.pt": CHECKPOINT}
+    running.renamed = {}
     running.tokens = {TOKEN}
     running.faults.clear()
     running.asked.clear()
@@ -294,6 +297,15 @@ def test_a_hub_that_is_out_of_order(server: HubServer, status: int) -> None:
         models.pull([TINY])
 
 
+def test_a_repository_that_was_renamed(member: HubServer) -> None:
+    """As that of faster-whisper's turbo was."""
+    for name in (TINY_REPOSITORY, "pyannote/segmentation-3.0"):
+        member.renamed[name] = f"new/{name.replace('/', '-')}"
+        member.repositories[member.renamed[name]] = member.repositories.pop(name)
+    models.pull([TINY, "pyannote:3.1"])
+    models.verify([TINY, "pyannote:3.1"])
+
+
 def test_a_repository_that_has_gone(server: HubServer) -> None:
     del server.repositories[TINY_REPOSITORY]
     with pytest.raises(ModelFetchError, match=f"no repository {TINY_REPOSITORY} any more"):
@@ -426,7 +438,7 @@ def test_what_was_copied_in_is_adopted_without_a_download(server: HubServer) -> 
 def test_too_little_space_is_told_before_the_download(
     server: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     with pytest.raises(ModelFetchError, match=r"needs 2 MB more, and .* has 0 MB free: free some"):
         models.pull([TINY])
     assert server.ranges("model.bin") == []
@@ -561,3 +573,43 @@ def test_list_verify_and_path(member: HubServer, capsys: pytest.CaptureFixture[s
     assert cli.main(["models", "path", TINY]) == 0
     assert capsys.readouterr().out == f"{models.folder()}\n{models.find(TINY)}\n"
     assert cli.main(["models", "path", "whisper:small"]) == 3
+
+
+def test_pull_draws_a_bar_on_a_terminal(
+    server: HubServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    assert cli.main(["models", "pull", TINY]) == 0
+    told = capsys.readouterr().err
+    assert f"{TINY} " in told
+    assert "2.1/2.1 MB" in told
+    assert "fetching" not in told
+
+
+def test_a_damaged_model_is_named_by_verify(server: HubServer, capsys: pytest.CaptureFixture[str]) -> None:
+    models.pull([TINY, "whisper:tiny"])
+    (models.find(TINY) / "model.bin").write_bytes(b"x")
+    capsys.readouterr()
+    assert cli.main(["models", "verify"]) == 3
+    told = capsys.readouterr()
+    assert told.out == f"whisper:tiny: present\n{TINY}: corrupt\n"
+    assert re.fullmatch(
+        rf"turnwise: The model file .*model\.bin is damaged .*models pull {TINY}`\.\n", told.err
+    )
+
+
+def test_rests_of_a_model_that_was_copied_in_meanwhile_go(server: HubServer) -> None:
+    server.fail(BLOB, Fault(cut_bytes=300_000), Fault(status=404))
+    with pytest.raises(ModelFetchError):
+        models.pull([TINY])
+    elsewhere = models.folder().with_name("elsewhere")
+    models.folder().rename(elsewhere)
+    models.pull([TINY])
+    shutil.copytree(
+        elsewhere / "faster-whisper" / ".part-tiny", models.folder() / "faster-whisper" / ".part-tiny"
+    )
+    server.asked.clear()
+    assert models.pull([TINY]) == ()
+    assert server.asked == []
+    assert rests(models.folder()) == []
