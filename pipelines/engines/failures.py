@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,9 @@ from pipelines.errors import EngineError, EngineMemoryError, ModelUnusableError,
 
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "alloc_failed")
 """torch, CTranslate2, CUDA and cuBLAS say that memory ran out in the text of a RuntimeError."""
+
+CARD = re.compile(r"\b(CUDA|cuBLAS|libcu\w+|cuDNN|NVIDIA)", re.IGNORECASE)
+"""What else they say is the matter with the graphics card, its driver or its libraries."""
 
 
 def is_memory_short(error: BaseException) -> bool:
@@ -45,7 +49,7 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def loading(model: str, engine: str) -> Iterator[None]:
-    """Around loading Whisper: raises EngineMemoryError, and ModelUnusableError for the rest."""
+    """Around loading Whisper: ModelUnusableError for a bad file, and for the rest what `explained` raises."""
     try:
         with explained(engine):
             yield
@@ -53,6 +57,8 @@ def loading(model: str, engine: str) -> Iterator[None]:
         raise
     except EngineError as error:
         cause = first_line(error.__cause__ or error)
+        if CARD.search(cause):
+            raise
         raise ModelUnusableError(
             f"{model} cannot be loaded by {engine} ({cause}): it is damaged or no Whisper; fetch it again."
         ) from error.__cause__

@@ -93,13 +93,14 @@ def _check_folder(path: Path) -> None:
 
 
 def _load(path: Path, chosen: str) -> Any:
-    with failures.loading(path.name, "faster-whisper"):
+    with failures.explained("faster-whisper"):
         import ctranslate2  # noqa: PLC0415
         import faster_whisper  # noqa: PLC0415
         from faster_whisper.feature_extractor import FeatureExtractor  # noqa: PLC0415
 
-        logging.getLogger("faster_whisper").addHandler(logging.NullHandler())  # else remarks reach the screen
-        ctranslate2.set_log_level(logging.ERROR)
+    logging.getLogger("faster_whisper").addHandler(logging.NullHandler())  # else remarks reach the screen
+    ctranslate2.set_log_level(logging.ERROR)
+    with failures.loading(path.name, "faster-whisper"):
         supported = ctranslate2.get_supported_compute_types(chosen)
         model = faster_whisper.WhisperModel(
             str(path.resolve()),

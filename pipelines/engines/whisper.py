@@ -74,9 +74,10 @@ def _check_library() -> None:
 
 def _load(path: Path, chosen: str, sha256: str) -> Any:
     """The model, with the alignment heads that OpenAI chose where it is one of theirs."""
-    with failures.loading(path.name, "openai-whisper"), _called():
+    with _called():
         import whisper  # noqa: PLC0415
 
+    with failures.loading(path.name, "openai-whisper"), _called():
         model = whisper.load_model(str(path.resolve()), device=chosen)  # a bare name would be fetched
         for name, url in whisper._MODELS.items():
             if sha256 in url:

@@ -69,6 +69,19 @@ def test_what_cannot_be_loaded_is_unusable() -> None:
         raise MemoryError
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA driver version is insufficient for CUDA runtime version",
+        "Library libcudnn_ops.so.9 is not found or cannot be loaded",
+        "Found no NVIDIA driver on your system.",
+    ],
+)
+def test_the_cards_trouble_is_not_the_models(text: str) -> None:
+    with pytest.raises(EngineError, match="try --device cpu"), loading("small", "faster-whisper"):
+        raise RuntimeError(text)
+
+
 def test_an_error_without_text_has_its_name() -> None:
     assert first_line(KeyError()) == "KeyError"
     assert first_line(ValueError(" \n ")) == "ValueError"
