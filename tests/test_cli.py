@@ -75,7 +75,9 @@ def turnwise(monkeypatch: pytest.MonkeyPatch) -> Turnwise:
     """Runs the command with the fake engines, and what was brought along in their place."""
     notice = Notice("engine", "The fakes play.")
 
-    def choose(asr: str | Transcriber, diarizer: str | Diarizer, device: str) -> tuple[Engines, list[Notice]]:
+    def choose(
+        asr: str | Transcriber, diarizer: str | Diarizer, device: str, language: str
+    ) -> tuple[Engines, list[Notice]]:
         transcriber = ENGINES.transcriber if isinstance(asr, str) else asr
         teller = ENGINES.diarizer if isinstance(diarizer, str) else diarizer
         return replace(ENGINES, transcriber=transcriber, diarizer=teller), [notice]

@@ -67,7 +67,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).symlink_to(DEMO / target)
     engines = Engines(FakeDetector(SCRIPT), FakeTranscriber(SCRIPT), FakeDiarizer(SCRIPT), FakeAligner())
     for module in (choice, run_module):
-        monkeypatch.setattr(module, "choose", lambda asr="", diarizer="", device="": (engines, []))
+        monkeypatch.setattr(module, "choose", lambda *named: (engines, []))
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "heard.json").write_text('{"words": []}', encoding="utf-8")
     monkeypatch.chdir(tmp_path)

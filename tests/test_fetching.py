@@ -156,13 +156,13 @@ def test_a_model_of_the_hub(server: HubServer) -> None:
     assert rests(models.folder()) == []
 
 
-def test_the_lock_says_what_came(server: HubServer) -> None:
+def test_the_lock_says_what_came(server: HubServer, tmp_path: Path) -> None:
     models.pull([TINY])
     pulled = lock.load(models.folder())[TINY]
     assert pulled.revisions == {TINY_REPOSITORY: "c" * 40}
     assert pulled.files["model.bin"].size_bytes == len(WEIGHTS)
     before = (models.folder() / lock.NAME).read_bytes()
-    shutil.rmtree(models.folder())
+    shutil.rmtree(tmp_path / "models")
     models.pull([TINY])
     assert (models.folder() / lock.NAME).read_bytes() == before
 

@@ -12,6 +12,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -98,9 +99,9 @@ def whole() -> bool:
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["crash", "disk full"])
-def test_a_first_pull_may_die_anywhere(server: HubServer, full: bool) -> None:
+def test_a_first_pull_may_die_anywhere(server: HubServer, full: bool, tmp_path: Path) -> None:
     for step in range(MOST_STEPS):
-        shutil.rmtree(models.folder(), ignore_errors=True)
+        shutil.rmtree(tmp_path / "models", ignore_errors=True)
         ended = pull_until(step, OSError(errno.ENOSPC, "No space left on device") if full else CrashError())
         before = whole()
         models.pull([TINY])

@@ -48,7 +48,7 @@ def run(request: Namespace) -> int:
 
 def transcribe(request: Namespace, text: Supplied | None, options: Options) -> tuple[Audio, Transcript]:
     """The long work, watched."""
-    engines, notices = choose(*brought(request), request.device)
+    engines, notices = choose(*brought(request), request.device, request.language)
     show.show_notices(notices)
     with finished.kept(request.output, request.audio.name) as keep, show.progress(request.quiet) as watch:
         recording, warnings = audio.load(

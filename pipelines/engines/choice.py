@@ -57,8 +57,8 @@ class Entry(Generic[Engine]):
         steps = [f"pip install 'turnwise[{self._kind}]'"] if not self._installed else []
         return " and ".join([*steps, f"turnwise models pull {self._kind}:{self.suggested}"])
 
-    def prepare(self, model: str, device: str) -> Engine:
-        """The engine with this model, "" for the best that is here.
+    def prepare(self, model: str, device: str, language: str) -> Engine:
+        """The engine with this model, "" for the best that is here for this language.
 
         Raises EngineMissingError, ModelError or OptionError, which say what to do, unless all is here.
         """
@@ -68,15 +68,15 @@ class Entry(Generic[Engine]):
             models.read(name)
         if model and not self.suggested:
             raise OptionError(f"{self.name} has one model only: leave {':' + model!r} out.")
-        engine = self.make(model or self._best_model(), device)
+        engine = self.make(model or self._best_model(language), device)
         if isinstance(engine, Checked):
             engine.check()
         return engine
 
-    def _best_model(self) -> str:
+    def _best_model(self, language: str) -> str:
         if not self.suggested:
             return ""
-        here = models.available(self._kind)
+        here = models.available(self._kind, language)
         if not here:
             raise EngineMissingError(
                 f"{self.name} has no model in {models.folder()}: fetch one with `{self.advice}`, or copy the "
@@ -152,15 +152,15 @@ DIARIZERS: tuple[Entry[Diarizer], ...] = (
 
 
 def choose(
-    asr: str | Transcriber = AUTO, diarizer: str | Diarizer = AUTO, device: str = AUTO
+    asr: str | Transcriber = AUTO, diarizer: str | Diarizer = AUTO, device: str = AUTO, language: str = ""
 ) -> tuple[Engines, list[Notice]]:
     """The engines of these names, or these engines, and for every "auto" which was taken and why.
 
     Raises OptionError for a name that is none, EngineMissingError where an engine or its weights are missing,
     ModelError where they cannot be used: before the long work, all of them.
     """
-    transcriber, heard_by = _take("asr", TRANSCRIBERS, asr, device)
-    teller, told_by = _take("diarizer", DIARIZERS, diarizer, device)
+    transcriber, heard_by = _take("asr", TRANSCRIBERS, asr, device, language)
+    teller, told_by = _take("diarizer", DIARIZERS, diarizer, device, language)
     models.read("silero-vad")
     aligner = PocketSphinxAligner() if find_spec("pocketsphinx") else None
     together = footprint.fits(transcriber, teller)
@@ -168,21 +168,23 @@ def choose(
 
 
 def _take(
-    option: str, table: Sequence[Entry[Engine]], wanted: str | Engine, device: str
+    option: str, table: Sequence[Entry[Engine]], wanted: str | Engine, device: str, language: str
 ) -> tuple[Engine, list[Notice]]:
     if not isinstance(wanted, str):
         return wanted, []
     if wanted == AUTO:
-        return _take_best(option, table, device)
+        return _take_best(option, table, device, language)
     name, _, model = wanted.partition(":")
     for entry in table:
         if entry.name == name:
-            return entry.prepare(model, device), []
+            return entry.prepare(model, device, language), []
     known = "; ".join(f"{entry.name} ({entry.summary})" for entry in table)
     raise OptionError(f"There is no --{option} {name!r}: choose auto, or one of: {known}.")
 
 
-def _take_best(option: str, table: Sequence[Entry[Engine]], device: str) -> tuple[Engine, list[Notice]]:
+def _take_best(
+    option: str, table: Sequence[Entry[Engine]], device: str, language: str
+) -> tuple[Engine, list[Notice]]:
     """The first that is ready, and one line that says so and what would be better.
 
     Raises EngineMissingError where none is: what the last one lacks, which is the least.
@@ -190,7 +192,7 @@ def _take_best(option: str, table: Sequence[Entry[Engine]], device: str) -> tupl
     candidates = [entry for entry in table if entry.automatic]
     for entry in candidates:
         try:
-            engine = entry.prepare("", device)
+            engine = entry.prepare("", device, language)
         except EngineMissingError:
             if entry is candidates[-1]:
                 raise

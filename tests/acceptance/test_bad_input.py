@@ -32,7 +32,7 @@ SCRIPT = (
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what goes wrong before any engine hears anything, or whatever it hears."""
     engines = Engines(FakeDetector(SCRIPT), FakeTranscriber(SCRIPT), FakeDiarizer(SCRIPT), FakeAligner())
-    monkeypatch.setattr(run_module, "choose", lambda asr, diarizer: (engines, []))
+    monkeypatch.setattr(run_module, "choose", lambda *named: (engines, []))
 
 
 @pytest.fixture

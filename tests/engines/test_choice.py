@@ -51,7 +51,9 @@ def better(monkeypatch: pytest.MonkeyPatch, weights: None) -> Callable[..., None
         monkeypatch.setattr(choice, "TRANSCRIBERS", (entry, *TRANSCRIBERS))
         available = models.available
         monkeypatch.setattr(
-            models, "available", lambda kind: list(here) if kind == "better" else available(kind)
+            models,
+            "available",
+            lambda kind, language="": list(here) if kind == "better" else available(kind, language),
         )
 
     return put
@@ -82,6 +84,18 @@ def test_auto_takes_the_best_with_its_best_model(better: Callable[..., None]) ->
     engines, notices = choose(device="cpu")
     assert engines.transcriber == probe("large", "cpu")
     assert notices[0].message == "--asr better, the best that is ready: the best there is."
+
+
+@pytest.mark.usefixtures("weights")
+@pytest.mark.parametrize(("language", "model"), [("", "small"), ("fr", "small"), ("en", "medium.en")])
+def test_english_models_are_for_english(language: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def available(kind: str, language: str = "") -> list[str]:
+        return ["medium.en", "small"] if language == "en" else ["small", "medium.en"]
+
+    monkeypatch.setattr(models, "available", available)
+    entry = Entry("better", "the best there is", probe, suggested="small")
+    monkeypatch.setattr(choice, "TRANSCRIBERS", (entry,))
+    assert choose("better", "none", "cpu", language)[0].transcriber == probe(model, "cpu")
 
 
 @pytest.mark.parametrize(
