@@ -14,6 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines import models
 from pipelines.engines import device, failures, prompting, weights
 from pipelines.engines.long_form import LongFormTranscriber, Recognizer
@@ -82,7 +84,22 @@ def _load(path: Path, chosen: str, sha256: str) -> Any:
         for name, url in whisper._MODELS.items():
             if sha256 in url:
                 model.set_alignment_heads(whisper._ALIGNMENT_HEADS[name])
+        _keep_threads()
     return model
+
+
+def _keep_threads() -> None:
+    """Has numba, which aligns the words, start its threads now, and puts torch's number of threads back.
+
+    They share OpenMP, and numba raises the number to that of the processors, whatever OMP_NUM_THREADS says:
+    on a machine with other work everything behind the first words then took forty times as long.
+    """
+    import torch  # noqa: PLC0415
+    from whisper.timing import dtw_cpu  # noqa: PLC0415
+
+    threads = torch.get_num_threads()
+    dtw_cpu(np.zeros((1, 1)))
+    torch.set_num_threads(threads)
 
 
 class _Recognizer:
