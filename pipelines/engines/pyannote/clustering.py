@@ -68,7 +68,7 @@ class Clusterer:
         alone = heard_alone(segmentation.active)
         shown = _spread(alone, TRAINING_VOICES)
         voices = int(alone[shown].sum())
-        bounds = _Bounds.of(num_speakers, min_speakers, max_speakers).within(voices)
+        bounds = Bounds.of(num_speakers, min_speakers, max_speakers).within(voices)
         speaks = segmentation.speaks
         if not voices:  # nobody is alone for long enough: one speaker
             centroids, constrained = embeddings[speaks].mean(axis=0, keepdims=True), False
@@ -84,13 +84,13 @@ class Clusterer:
         active: npt.NDArray[np.uint8],
         share: float,
         voices: int,
-        bounds: _Bounds,
+        bounds: Bounds,
     ) -> tuple[npt.NDArray[Any], bool]:
         """The speakers' centroids, and whether the voices of one chunk must be different speakers."""
         clustering = self._stock(share)
         if self._kind == AGGLOMERATIVE:
             return _run(clustering, embeddings, active, bounds), False
-        centroids = _run(clustering, embeddings, active, _Bounds())
+        centroids = _run(clustering, embeddings, active, Bounds())
         if bounds.hold(len(centroids)):
             return centroids, voices > 1
         with silenced():  # K-means warns where voices are the same
@@ -112,26 +112,26 @@ class Clusterer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Bounds:
+class Bounds:
     """How many speakers there may be."""
 
     least: int = 1
     most: float = math.inf
 
     @classmethod
-    def of(cls, exact: int | None, least: int | None, most: int | None) -> _Bounds:
-        return cls(exact or least or 1, exact or most or math.inf)
+    def of(cls, num_speakers: int | None, min_speakers: int | None, max_speakers: int | None) -> Bounds:
+        return cls(num_speakers or min_speakers or 1, num_speakers or max_speakers or math.inf)
 
-    def within(self, voices: int) -> _Bounds:
+    def within(self, voices: int) -> Bounds:
         """No more speakers than there are voices."""
-        return _Bounds(max(1, min(self.least, voices)), max(1, min(self.most, voices)))
+        return Bounds(max(1, min(self.least, voices)), max(1, min(self.most, voices)))
 
     def hold(self, speakers: int) -> bool:
         return self.least <= speakers <= self.most
 
 
 def _run(
-    clustering: Any, embeddings: Embeddings, active: npt.NDArray[np.uint8], bounds: _Bounds
+    clustering: Any, embeddings: Embeddings, active: npt.NDArray[np.uint8], bounds: Bounds
 ) -> npt.NDArray[Any]:
     """pyannote.audio's centroids."""
     from pyannote.core import SlidingWindow, SlidingWindowFeature  # noqa: PLC0415

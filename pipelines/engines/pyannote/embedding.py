@@ -44,6 +44,7 @@ class Voices(Protocol):
     """A speaker network in two steps, so that the first is done once per chunk."""
 
     width: int  # of what is pooled
+    silence: float  # what is pooled, in every place, where a speaker is never active
 
     def pool(self, chunks: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """(n, samples) and (n, speakers, frames) → (n, speakers, width)"""
@@ -61,6 +62,7 @@ class ResNetVoices:
         self._network = network
         self._resnet = network.resnet
         self.width = int(network.resnet.seg_1.in_features)
+        self.silence = 0.0
 
     def pool(self, chunks: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         frames = self._network.forward_frames(chunks[:, None])
@@ -78,13 +80,12 @@ class WholeVoices:
     def __init__(self, network: Any) -> None:
         self._network = network
         self.width = int(network.dimension)
+        self.silence = 1.0  # anything but a vector of no length
 
     def pool(self, chunks: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         speaking = masks.any(dim=2)
         which, _ = speaking.nonzero(as_tuple=True)
-        pooled = masks.new_ones(
-            *speaking.shape, self.width
-        )  # of the silent: anything but a vector of no length
+        pooled = masks.new_full((*speaking.shape, self.width), self.silence)
         pooled[speaking] = self._network(chunks[which, None], weights=masks[speaking])
         return pooled
 
@@ -108,7 +109,7 @@ class Embedder:
         self._device = device
         self._rows = rows_at_once
         self._least_samples = _least_samples(network, device) if exclude_overlap else None
-        self._batches = Batches(CHUNKS_AT_ONCE[device])
+        self.batches = Batches(CHUNKS_AT_ONCE[device])
 
     def embed(
         self, samples: Samples, segmentation: Segmentation, done: Callable[[float], None]
@@ -121,14 +122,15 @@ class Embedder:
         embeddings = np.empty((chunks, speakers, self.dimension), np.float32)
         for start in range(0, chunks, self._rows):  # so many chunks are a whole number of batches of rows
             end = min(start + self._rows, chunks)
-            pooled = np.zeros((end - start, speakers, self._voices.width), np.float32)
+            shape = end - start, speakers, self._voices.width
+            pooled: Embeddings = np.full(shape, self._voices.silence, np.float32)
 
             def work(first: int, last: int, pooled: Embeddings = pooled, start: int = start) -> None:
                 chosen = [chunk for chunk in range(first, last) if segmentation.active[chunk].any()]
                 if chosen:
                     pooled[np.array(chosen) - start] = self._pool(samples, segmentation, chosen)
 
-            self._batches.run(start, end, work, lambda last: done(last / chunks))
+            self.batches.run(start, end, work, lambda last: done(last / chunks))
             embeddings[start:end] = self._finish(pooled)
         return embeddings
 

@@ -57,7 +57,7 @@ class Pyannote:
         self._device = device
         self._fast = fast
         self._loading = Lock()
-        self._loaded: _Stages | None = None
+        self._loaded: Stages | None = None
 
     @cached_property
     def info(self) -> EngineInfo:
@@ -94,7 +94,7 @@ class Pyannote:
         What `progress` raises is passed on. Raises what `check` does, ModelUnusableError for damaged
         weights, EngineMemoryError where the memory is not enough even for single chunks, and EngineError.
         """
-        stages = self._load()
+        stages = self.load()
         if not len(audio.samples):
             return self._nobody(stages, progress)
         with _exact():
@@ -109,7 +109,7 @@ class Pyannote:
 
     def _cluster(
         self,
-        stages: _Stages,
+        stages: Stages,
         samples: Samples,
         segmentation: Segmentation,
         count: SpeakerCount,
@@ -126,7 +126,7 @@ class Pyannote:
 
     def _assemble(
         self,
-        stages: _Stages,
+        stages: Stages,
         audio: Audio,
         segmentation: Segmentation,
         clusters: Clusters,
@@ -153,23 +153,23 @@ class Pyannote:
             segments, exclusive(name_segments(in_front, names)), tuple(names.values()), voices, self.info
         )
 
-    def _nobody(self, stages: _Stages, progress: Progress) -> Diarization:
+    def _nobody(self, stages: Stages, progress: Progress) -> Diarization:
         progress(1.0)
         return Diarization((), (), (), np.empty((0, stages.embedder.dimension), np.float32), self.info)
 
-    def _load(self) -> _Stages:
+    def load(self) -> Stages:
         """The stages with their weights, loaded once."""
         with self._loading:
             if self._loaded is None:
                 self.check()
                 with explained(NAME):
                     import_pyannote()
-                    self._loaded = _Stages.load(self._folder, devices.choose(self._device), self._fast)
+                    self._loaded = Stages.load(self._folder, devices.choose(self._device), self._fast)
             return self._loaded
 
 
 @dataclass(frozen=True, slots=True)
-class _Stages:
+class Stages:
     """A pipeline folder, loaded."""
 
     recipe: Recipe
@@ -178,7 +178,7 @@ class _Stages:
     clusterer: Clusterer
 
     @classmethod
-    def load(cls, folder: Path, device: str, fast: bool) -> _Stages:
+    def load(cls, folder: Path, device: str, fast: bool) -> Stages:
         recipe = load_recipe(folder)
         step = max(recipe.segmentation_step, FAST_STEP) if fast else recipe.segmentation_step
         return cls(

@@ -43,26 +43,31 @@ class Segmenter:
         """`step` is the hop from chunk to chunk, as a part of a chunk. Raises ModelUnusableError for a
         network that does something else."""
         specifications = network.specifications
-        if isinstance(specifications, tuple) or network.hparams.sample_rate != SAMPLE_RATE:
-            raise ModelUnusableError("The segmentation part is no network for diarization at 16 kHz.")
+        is_framewise = not isinstance(specifications, tuple) and specifications.resolution.name == "FRAME"
+        if not is_framewise or network.hparams["sample_rate"] != SAMPLE_RATE:
+            raise ModelUnusableError(
+                "The segmentation part of the pyannote folder is no network for diarization at 16 kHz: fetch the"
+                " folder again."
+            )
         self._network = network.to(device)
         self._device = device
         self._duration = float(specifications.duration)
         self._step = step
         self._threshold = threshold
+        self._shape = network.num_frames(round(self._duration * SAMPLE_RATE)), len(specifications.classes)
         self._convert = _set_to_speakers(specifications, device)
-        self._batches = Batches(CHUNKS_AT_ONCE[device])
+        self.batches = Batches(CHUNKS_AT_ONCE[device])
 
     def segment(self, samples: Samples, done: Callable[[float], None]) -> Segmentation:
         """`done` takes the fraction of chunks that are through, rising to 1."""
         windows = self._windows(len(samples))
-        found: list[npt.NDArray[Any]] = []
+        scores = np.empty((windows.chunks, *self._shape), np.float32 if self._convert is None else np.uint8)
 
         def work(first: int, last: int) -> None:
-            found.append(self._score([windows.cut(samples, chunk) for chunk in range(first, last)]))
+            chunks = [windows.cut(samples, chunk) for chunk in range(first, last)]
+            scores[first:last] = self._score(np.stack(chunks))
 
-        self._batches.run(0, windows.chunks, work, lambda last: done(last / windows.chunks))
-        scores = np.concatenate(found)
+        self.batches.run(0, windows.chunks, work, lambda last: done(last / windows.chunks))
         if self._convert is not None:
             return Segmentation(windows, scores, scores)
         return Segmentation(windows, _binarize(scores, self._threshold), scores)
@@ -72,14 +77,15 @@ class Segmenter:
         step = self._step * self._duration
         return Windows(samples, self._duration, step, frames.duration, frames.step)
 
-    def _score(self, chunks: list[Samples]) -> npt.NDArray[Any]:
+    def _score(self, chunks: Samples) -> npt.NDArray[Any]:
+        """(n, samples) → (n, frames, speakers)"""
         import torch  # noqa: PLC0415
 
         with torch.inference_mode():
-            scores = self._network(torch.from_numpy(np.stack(chunks)[:, None]).to(self._device))
-            if self._convert is None:
-                return np.asarray(scores.cpu().numpy(), dtype=np.float32)
-            return np.asarray(self._convert(scores).to(torch.uint8).cpu().numpy())
+            scores = self._network(torch.from_numpy(chunks[:, None]).to(self._device))
+            if self._convert is not None:
+                scores = self._convert(scores).to(torch.uint8)
+            return np.asarray(scores.cpu().numpy())
 
 
 def _set_to_speakers(specifications: Any, device: str) -> Any:
