@@ -1,4 +1,4 @@
-"""The pyannote engine on folders of random weights: beside pyannote.audio itself, and when things go wrong."""
+"""The pyannote engine on folders of random weights: beside pyannote.audio itself, and where things fail."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_the_number_of_speakers_reaches_the_clustering_by_name(
     told: list[dict[str, int]] = []
     cluster = Clusterer.cluster
 
-    def watch(self: Clusterer, *arguments: Any, **bounds: int) -> Any:
+    def watch(self: Clusterer, *arguments: Any, **bounds: Any) -> Any:
         told.append(bounds)
         return cluster(self, *arguments, **bounds)
 

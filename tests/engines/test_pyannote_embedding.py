@@ -62,7 +62,7 @@ def stock(
     rows = torch.from_numpy(np.repeat(np.stack(chunks), 3, axis=0)[:, None])
     weights = torch.from_numpy(masks.transpose(0, 2, 1).reshape(-1, FRAMES))
     with torch.inference_mode():
-        parts = zip(rows.split(32), weights.split(32), strict=True)
+        parts = zip(torch.split(rows, 32), torch.split(weights, 32), strict=True)
         found = torch.cat([network(part, weights=weight) for part, weight in parts])
     return np.asarray(found.numpy()).reshape(len(masks), 3, -1)
 

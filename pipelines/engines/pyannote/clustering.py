@@ -10,6 +10,7 @@ least size of a cluster shrinks, and VBx's weight of a voice grows, in the same 
 from __future__ import annotations
 
 import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,12 @@ class Clusters:
 class Clusterer:
     """The clustering that a recipe names."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        """Raises ModelUnusableError for damaged files of PLDA."""
+    def __init__(self, recipe: Recipe, density: float = 1.0) -> None:
+        """`density`: how many chunks there are, of those that the recipe asks for.
+
+        Raises ModelUnusableError for damaged files of PLDA.
+        """
+        self._density = density
         self._kind = recipe.clustering
         self._parameters = dict(recipe.clustering_parameters)
         self._plda: Any = load_plda(recipe.plda) if recipe.plda else None
@@ -74,7 +79,9 @@ class Clusterer:
             centroids, constrained = embeddings[speaks].mean(axis=0, keepdims=True), False
         else:
             part = embeddings[shown], segmentation.active[shown]
-            centroids, constrained = self._centroids(*part, voices / int(alone.sum()), voices, bounds)
+            centroids, constrained = self._centroids(
+                *part, self._density * voices / int(alone.sum()), voices, bounds
+            )
         assigned = assign(embeddings, centroids, speaks, constrained)
         return Clusters(assigned, np.asarray(centroids, np.float32))
 
@@ -209,9 +216,12 @@ def load_plda(folder: Path) -> PLDA:
     """The PLDA of a folder. numpy's files are read without pickles. Raises ModelUnusableError."""
     from pyannote.audio.core.plda import PLDA  # noqa: PLC0415
 
-    transform, plda = (folder / name for name in PLDA_FILES)
+    files = [folder / name for name in PLDA_FILES]
     try:
-        return PLDA(transform, plda)
+        for file in files:
+            with zipfile.ZipFile(file) as archive:  # numpy leaves a damaged one open
+                archive.testzip()
+        return PLDA(*files)
     except Exception as error:  # of a zip archive, numpy or linear algebra
         raise ModelUnusableError(
             f"{folder.name} is no PLDA that pyannote.audio can use ({first_line(error)}): fetch it again."

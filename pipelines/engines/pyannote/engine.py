@@ -187,7 +187,7 @@ class Stages:
             Embedder(
                 load_network(recipe.embedding), device, recipe.exclude_overlap, recipe.embedding_batch_size
             ),
-            Clusterer(recipe),
+            Clusterer(recipe, recipe.segmentation_step / step),
         )
 
 

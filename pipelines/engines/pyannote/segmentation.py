@@ -46,8 +46,8 @@ class Segmenter:
         is_framewise = not isinstance(specifications, tuple) and specifications.resolution.name == "FRAME"
         if not is_framewise or network.hparams["sample_rate"] != SAMPLE_RATE:
             raise ModelUnusableError(
-                "The segmentation part of the pyannote folder is no network for diarization at 16 kHz: fetch the"
-                " folder again."
+                "The segmentation part of the pyannote folder is no network for diarization at 16 kHz: fetch"
+                " the folder again."
             )
         self._network = network.to(device)
         self._device = device
