@@ -40,18 +40,23 @@ from pipelines.engines.pyannote import Pyannote
 from pipelines.engines.pyannote import embedding as embedding_stage
 from pipelines.engines.pyannote import segmentation as segmentation_stage
 from pipelines.engines.pyannote.batches import Batches
-from pipelines.engines.pyannote.engine import FAST_STEP, Stages
-from pipelines.engines.pyannote.imports import import_pyannote
+from pipelines.engines.pyannote.engine import FAST_STEP
+from pipelines.engines.pyannote.imports import import_pyannote, silenced
 from pipelines.measures import diarization_error
 from pipelines.types import SAMPLE_RATE, Audio, Diarization, Samples, SpeakerCount
 from tests.benchmarks.memory import PeakMemory
 from tests.checkpoints import make_pyannote
-from tests.engines.stock_pyannote import differences, load_stock, run_stock
+from tests.engines.stock_pyannote import Heard, differences, load_stock, run_stock
 
 SMALL = make_pyannote.CHECKPOINTS / "pyannote-vbx"
 SEED = 7
 MEBIBYTE = 2**20
 SIZES = (1, 2, 4, 8, 16, 32)
+STOCK_BATCHES = (32, 1)  # speakers of chunks at once: as community-1 and 3.1 ask for, and the least
+ROUNDS = 2  # the faster counts
+
+Seconds = dict[str, float]
+"""Of each stage."""
 
 
 @contextmanager
@@ -99,51 +104,62 @@ class Clock:
         return self.ended[name] - self.began[name]
 
 
-def measure_stock(pipeline: Any, samples: Samples) -> dict[str, float]:
-    """Seconds of each stage."""
+def measure_stock(pipeline: Any, samples: Samples) -> Seconds:
+    """Of each stage."""
     clock = Clock()
     file = {"waveform": torch.from_numpy(samples)[None], "sample_rate": SAMPLE_RATE, "uri": "clip"}
-    whole, _ = timed(lambda: pipeline(file, hook=clock))
+    with silenced():
+        whole, _ = timed(lambda: pipeline(file, hook=clock))
     seconds = {name: clock.seconds(name) for name in ("segmentation", "embeddings")}
     return {**seconds, "whole pipeline": whole}
 
 
-def measure_ours(engine: Pyannote, stages: Stages, audio: Audio) -> tuple[dict[str, float], Any]:
+def measure_ours(engine: Pyannote, audio: Audio) -> Seconds:
+    stages = engine.load()
     found, segmentation = timed(lambda: stages.segmenter.segment(audio.samples, lambda _: None))
-    embedded, embeddings = timed(lambda: stages.embedder.embed(audio.samples, segmentation, lambda _: None))
-    whole, diarization = timed(lambda: engine.diarize(audio, (), SpeakerCount()))
-    seconds = {"segmentation": found, "embeddings": embedded, "whole pipeline": whole}
-    return seconds, (embeddings, diarization)
+    embedded, _ = timed(lambda: stages.embedder.embed(audio.samples, segmentation, lambda _: None))
+    whole, _ = timed(lambda: engine.diarize(audio, (), SpeakerCount()))
+    return {"segmentation": found, "embeddings": embedded, "whole pipeline": whole}
+
+
+def fastest(rounds: Sequence[Seconds]) -> Seconds:
+    return {stage: min(each[stage] for each in rounds) for stage in rounds[0]}
 
 
 def speed(seconds: float, device: str) -> None:
+    """The engines in turns, so that what else the machine does troubles all of them."""
     audio = recording(seconds)
     with real_folder() as folder:
         engine = Pyannote(str(folder), device)
-        stages = engine.load()
-        engine.diarize(recording(10), (), SpeakerCount())  # warm
-        ours, (embeddings, diarization) = measure_ours(engine, stages, audio)
-        columns = {}
-        for batch in (32, 1):
-            pipeline = load_stock(folder, embedding_batch_size=batch)
+        stock = {batch: load_stock(folder, embedding_batch_size=batch) for batch in STOCK_BATCHES}
+        for pipeline in stock.values():
             pipeline.to(torch.device(device))
-            columns[f"stock, batches of {batch}"] = measure_stock(pipeline, audio.samples)
-            if batch == 32:
-                compare(run_stock(pipeline, audio.samples), embeddings, diarization, device)
-    print_speed(ours, columns, seconds)
+        compare(run_stock(stock[STOCK_BATCHES[0]], audio.samples), engine, audio)
+        ours, theirs = [], []
+        for _ in range(ROUNDS):
+            ours.append(measure_ours(engine, audio))
+            theirs.append({batch: measure_stock(stock[batch], audio.samples) for batch in STOCK_BATCHES})
+    columns = {batch: fastest([each[batch] for each in theirs]) for batch in STOCK_BATCHES}
+    print_speed(fastest(ours), columns, seconds)
 
 
-def compare(stock: Any, embeddings: Any, diarization: Diarization, device: str) -> None:
-    off = float(np.abs(stock.embeddings - embeddings).max())
-    print(f"embeddings: largest difference {off:g}; segments: {len(diarization.segments)}")
-    if device == "cpu":
-        assert np.array_equal(stock.embeddings, embeddings), "the embeddings are not the same"
-        assert not differences(stock, diarization), differences(stock, diarization)
+def compare(stock: Heard, engine: Pyannote, audio: Audio) -> None:
+    """On a processor the embeddings must be equal to the last bit."""
+    stages = engine.load()
+    segmentation = stages.segmenter.segment(audio.samples, lambda _: None)
+    embeddings = stages.embedder.embed(audio.samples, segmentation, lambda _: None)
+    off = np.abs(stock.embeddings - embeddings)[segmentation.speaks].max()
+    changed = differences(stock, engine.diarize(audio, (), SpeakerCount()))
+    print(f"embeddings: largest difference {off:g}; else different: {', '.join(changed) or 'nothing'}")
+    if not torch.cuda.is_available():
+        assert np.array_equal(stock.embeddings, embeddings)
+        assert not changed
 
 
-def print_speed(ours: dict[str, float], stock: dict[str, dict[str, float]], seconds: float) -> None:
+def print_speed(ours: Seconds, stock: dict[int, Seconds], seconds: float) -> None:
     table = Table(title=f"{seconds:g} s of audio, {torch.get_num_threads()} threads: seconds")
-    for name in ("", *stock, "here", *(f"times {name.removeprefix('stock, ')}" for name in stock)):
+    headings = [f"stock, {batch} at once" for batch in stock], [f"of {batch} at once" for batch in stock]
+    for name in ("", *headings[0], "here", *headings[1]):
         table.add_column(name, justify="right")
     for stage, mine in ours.items():
         theirs = [column[stage] for column in stock.values()]

@@ -98,6 +98,15 @@ def test_the_class_of_the_network_must_be_one_of_pyannote(tmp_path: Path, checkp
     assert "antigravity" not in sys.modules
 
 
+def test_a_file_must_not_choose_the_function_that_makes_the_network(
+    tmp_path: Path, checkpoint: dict[str, Any]
+) -> None:
+    checkpoint["hyper_parameters"]["_instantiator"] = "os.system"
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(checkpoint, path)
+    refused(path, "own choice")
+
+
 def test_weights_that_do_not_fit_the_network(tmp_path: Path, checkpoint: dict[str, Any]) -> None:
     checkpoint["hyper_parameters"]["lstm"]["hidden_size"] = 7
     path = tmp_path / "pytorch_model.bin"

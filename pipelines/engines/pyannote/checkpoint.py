@@ -32,6 +32,9 @@ INERT = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", 
 NETWORKS = "pyannote.audio.models."
 """Where the class of a network must come from: a checkpoint must not choose what is imported."""
 
+INSTANTIATOR = "_instantiator"
+"""lightning before 2.6 calls the function that a checkpoint names so, whatever it is."""
+
 
 class _Inert:
     """Takes the place of a class whose objects are not needed."""
@@ -83,6 +86,8 @@ def _read(path: Path) -> dict[str, Any]:
 def _network_class(checkpoint: dict[str, Any], path: Path) -> Any:
     architecture = checkpoint["pyannote.audio"]["architecture"]
     module, name = str(architecture["module"]), str(architecture["class"])
+    if INSTANTIATOR in checkpoint.get("hyper_parameters", {}):
+        raise ModelUnusableError(f"{_name(path)} wants its network made by a function of its own choice.")
     if not module.startswith(NETWORKS):
         raise ModelUnusableError(
             f"{_name(path)} asks for a network from {module}, which is not pyannote.audio's."

@@ -216,12 +216,12 @@ def load_plda(folder: Path) -> PLDA:
     """The PLDA of a folder. numpy's files are read without pickles. Raises ModelUnusableError."""
     from pyannote.audio.core.plda import PLDA  # noqa: PLC0415
 
-    files = [folder / name for name in PLDA_FILES]
+    transform, plda = (folder / name for name in PLDA_FILES)
     try:
-        for file in files:
+        for file in (transform, plda):
             with zipfile.ZipFile(file) as archive:  # numpy leaves a damaged one open
                 archive.testzip()
-        return PLDA(*files)
+        return PLDA(transform, plda)
     except Exception as error:  # of a zip archive, numpy or linear algebra
         raise ModelUnusableError(
             f"{folder.name} is no PLDA that pyannote.audio can use ({first_line(error)}): fetch it again."
