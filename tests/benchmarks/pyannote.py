@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.pyannote speed [--seconds 60] [--threads 4] [--device cpu]
     python -m tests.benchmarks.pyannote batches [--threads 4] [--device cpu]
-    python -m tests.benchmarks.pyannote memory [--hours 1 3] [--threads 4] [--fast]
+    python -m tests.benchmarks.pyannote memory [--hours 1 3] [--threads 4] [--fast] [--no-networks]
     python -m tests.benchmarks.pyannote fast RECORDING…
 
 `speed` and `batches` run networks of the real sizes (PyanNet as in segmentation-3.0 and community-1,
@@ -10,8 +10,10 @@ WeSpeakerResNet34) with random weights, on which speed does not depend. `speed` 
 embeddings are the same to the last bit, and what is made of them the same.
 
 `memory` diarizes recordings of so many hours, the clip of the tests over and over, each in a fresh process,
-with the small networks of the tests: 6 × faster than the real ones, and what is kept for each chunk is as
-large. Printed is the peak of the proportional set size, and without the audio itself.
+with the small networks of the tests: what is kept for each chunk is as large as with the real ones, and what
+a chunk takes while it is computed does not depend on the recording. `--no-networks` lets random numbers stand
+in for what they say, six voices taking turns, so that only the rest is run, in minutes. Printed is the peak
+of the proportional set size, and without the audio itself.
 
 `fast` prints how much changes with `fast`: the diarization error rate of the one beside the other.
 """
@@ -52,6 +54,7 @@ SMALL = make_pyannote.CHECKPOINTS / "pyannote-vbx"
 SEED = 7
 MEBIBYTE = 2**20
 SIZES = (1, 2, 4, 8, 16, 32)
+DIMENSION = make_pyannote.DIMENSION
 STOCK_BATCHES = (32, 1)  # speakers of chunks at once: as community-1 and 3.1 ask for, and the least
 ROUNDS = 2  # the faster counts
 
@@ -204,24 +207,55 @@ class Footprint:
     segments: int
 
 
-def footprint(hours: float, threads: int, fast: bool) -> Footprint:
+class Turns:
+    """Stands in for a segmentation network: two at once, for stretches of a second."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(SEED)
+
+    def __call__(self, chunks: Samples) -> Any:
+        seconds = self._random.random((len(chunks), 10, 3)) < 0.4
+        return seconds.repeat(59, axis=1)[:, :589].astype(np.uint8)
+
+
+class SixVoices:
+    """Stands in for a speaker network."""
+
+    width = DIMENSION
+    silence = 0.0
+
+    def __init__(self) -> None:
+        self._voices = torch.randn(6, DIMENSION)
+
+    def pool(self, chunks: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        which = torch.randint(6, masks.shape[:2])
+        return self._voices[which] + 0.5 * torch.randn(*masks.shape[:2], DIMENSION)
+
+    def finish(self, pooled: torch.Tensor) -> torch.Tensor:
+        return pooled
+
+
+def footprint(hours: float, threads: int, fast: bool, networks: bool) -> Footprint:
     torch.set_num_threads(threads)
     engine = Pyannote(str(SMALL), "cpu", fast)
-    engine.load()
+    stages = engine.load()
+    if not networks:
+        stages.segmenter._score = Turns()  # type: ignore[method-assign]
+        stages.embedder._voices = SixVoices()
     audio = recording(hours * 3600)
     with PeakMemory() as watched:
         seconds, diarization = timed(lambda: engine.diarize(audio, (), SpeakerCount()))
     return Footprint(audio.samples.nbytes, watched.reset(), seconds, len(diarization.segments))
 
 
-def memory(hours: Sequence[float], threads: int, fast: bool) -> None:
+def memory(hours: Sequence[float], threads: int, fast: bool, networks: bool) -> None:
     table = Table(title="MB")
     for name in ("hours", "audio", "peak", "peak without audio", "beside the first", "minutes", "segments"):
         table.add_column(name, justify="right")
     first = 0.0
     for each in hours:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            found = pool.submit(footprint, each, threads, fast).result()
+            found = pool.submit(footprint, each, threads, fast, networks).result()
         without = (found.peak_bytes - found.audio_bytes) / MEBIBYTE
         first = first or without
         table.add_row(
@@ -280,6 +314,7 @@ def main() -> None:
         if name == "memory":
             command.add_argument("--hours", type=float, nargs="+", default=[1, 3])
             command.add_argument("--fast", action="store_true")
+            command.add_argument("--no-networks", action="store_true")
         if name == "fast":
             command.add_argument("recordings", type=Path, nargs="+")
     arguments = parser.parse_args()
@@ -289,7 +324,7 @@ def main() -> None:
     elif arguments.command == "batches":
         batches(arguments.device)
     elif arguments.command == "memory":
-        memory(arguments.hours, arguments.threads, arguments.fast)
+        memory(arguments.hours, arguments.threads, arguments.fast, not arguments.no_networks)
     else:
         fast_change(arguments.recordings)
 
