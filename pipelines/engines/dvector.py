@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.engines.lstm import serialize_lstm
+from pipelines.engines.onnx import open_session
 from pipelines.engines.workers import available_processors
 from pipelines.types import SAMPLE_RATE, Samples
 
@@ -91,15 +92,8 @@ class VoiceEncoder:
 
     def __init__(self, weights: dict[str, Array]) -> None:
         """`weights`: the tensors by their names in the checkpoint (lstm.weight_ih_l0, …, linear.bias)."""
-        import onnxruntime  # noqa: PLC0415
-
         layers = {name.removeprefix("lstm."): x for name, x in weights.items() if name.startswith("lstm.")}
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors
-        self._lstm: Any = onnxruntime.InferenceSession(
-            serialize_lstm(layers, LAYERS), options, providers=["CPUExecutionProvider"]
-        )
+        self._lstm: Any = open_session(serialize_lstm(layers, LAYERS))
         self._linear, self._bias = weights["linear.weight"].T, weights["linear.bias"]
 
     @classmethod

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pipelines import models
 from pipelines.engines.base import Progress, no_progress
+from pipelines.engines.onnx import open_session
 from pipelines.types import SAMPLE_RATE, Audio, EngineInfo, Samples, Span
 
 WINDOW_SAMPLES = 512
@@ -81,15 +82,7 @@ class SileroDetector:
 
     @cached_property
     def _session(self) -> Any:
-        import onnxruntime  # noqa: PLC0415
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # the arena would keep the largest call's memory
-        options.log_severity_level = 3  # errors
-        return onnxruntime.InferenceSession(
-            models.read("silero-vad"), options, providers=["CPUExecutionProvider"]
-        )
+        return open_session(models.read("silero-vad"), arena=False)
 
     def probabilities(self, samples: Samples, progress: Progress = no_progress) -> Probabilities:
         """Probability of speech for each window of WINDOW_SAMPLES, the last one filled up with silence."""

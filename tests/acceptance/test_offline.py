@@ -108,6 +108,7 @@ def test_a_copied_folder_is_enough(
     process = start([TURNWISE, "run", recording, "-o", output, *options], offline)
     assert process.returncode == 0, process.stderr
     assert record(offline) == ""
+    assert not list(Path(offline["HOME"]).rglob("*onnxruntime*"))  # where its telemetry keeps its diary
     result = json.loads((output / "result.json").read_text(encoding="utf-8"))
     for name, stage in ((asr, "transcribe"), (diarizer, "diarize")):
         used = result["engines"][stage]
