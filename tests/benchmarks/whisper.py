@@ -279,7 +279,7 @@ def clip_table(times: int, threads: int, python: str) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("what", choices=("sizes", "clip"))
-    parser.add_argument("sizes", nargs="*", default=("tiny", "base", "small"), choices=tuple(SIZES))
+    parser.add_argument("sizes", nargs="*", metavar="SIZE", help=", ".join(SIZES))
     parser.add_argument("--times", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--whisperx", default="", metavar="PYTHON")
@@ -287,7 +287,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     os.environ["OMP_NUM_THREADS"] = str(options.threads)
     if options.what == "sizes":
-        table = size_table(options.sizes, options.threads)
+        table = size_table(options.sizes or ("tiny", "base", "small"), options.threads)
     else:
         table = clip_table(options.times, options.threads, options.whisperx)
     Console(width=110).print(table)

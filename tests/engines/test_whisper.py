@@ -310,8 +310,8 @@ def test_no_spectrogram_is_longer_than_a_window(
         return compute(samples, *arguments, **options)
 
     monkeypatch.setitem(library.transcribe.__globals__, "log_mel_spectrogram", spy)
-    whispers["whisper"].transcribe(clip.audio, clip.speech, "")
-    assert len(lengths) >= 6  # three to detect the language
+    whispers["whisper"].transcribe(clip.audio, clip.speech, "en")
+    assert len(lengths) >= 3
     assert max(lengths) <= 30 * SAMPLE_RATE
 
 
