@@ -258,10 +258,12 @@ def clip_table(times: int, threads: int, python: str) -> Table:
         folder = Path(scratch) / "clip"
         convert(CHECKPOINT, folder)
         runs = [
+            ours(
+                "whisper", Whisper(str(CHECKPOINT), "cpu"), recording
+            ),  # first, for it keeps torch's threads
             plain_whisper(recording),
-            ours("whisper", Whisper(str(CHECKPOINT), "cpu"), recording),
-            plain_faster_whisper(recording, folder, threads),
             ours("faster-whisper", FasterWhisper(str(folder), "cpu"), recording),
+            plain_faster_whisper(recording, folder, threads),
         ]
         if python:
             runs.append(whisperx(python, recording, folder, threads))

@@ -46,11 +46,9 @@ def pairs(said: Sequence[HeardWord], heard: Sequence[HeardWord]) -> Iterator[tup
 
 
 def time_error(said: Sequence[HeardWord], heard: Sequence[HeardWord]) -> float:
-    """Mean absolute error of starts and ends."""
-    matched = list(pairs(said, heard))
-    assert len(matched) > 0.9 * len(said)
+    """Mean absolute error of the starts and ends of those words that were heard right."""
     return statistics.fmean(
-        error for a, b in matched for error in (abs(a.start - b.start), abs(a.end - b.end))
+        error for a, b in pairs(said, heard) for error in (abs(a.start - b.start), abs(a.end - b.end))
     )
 
 
