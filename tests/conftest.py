@@ -3,7 +3,7 @@
 import os
 import signal
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command does, and as early
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does, and as early
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background ignores Ctrl-C for them, and the processes that

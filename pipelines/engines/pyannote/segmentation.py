@@ -14,8 +14,9 @@ from pipelines.engines.pyannote.windows import Windows
 from pipelines.errors import ModelUnusableError
 from pipelines.types import SAMPLE_RATE, Samples
 
-CHUNKS_AT_ONCE = {"cpu": 8, "cuda": 32}
-"""On a processor 8 were fastest (tests/benchmarks/pyannote.py); the output does not depend on it."""
+CHUNKS_AT_ONCE = {"cpu": 32, "cuda": 32}
+"""On an idle processor 4 are as fast (tests/benchmarks/pyannote.py), but where threads wait for each other
+because other work shares it, 32 lose least: many small steps. The output does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
