@@ -90,6 +90,38 @@ def test_classes_of_the_training_framework_do_nothing(
     assert load_network(path)
 
 
+class Attribute:
+    """As Python 3.11.0 to 3.11.3 wrote members of enumerations: `getattr(owner, name)`."""
+
+    def __init__(self, owner: object, name: str) -> None:
+        self.asked = owner, name
+
+    def __reduce__(self) -> tuple[Any, tuple[object, str]]:
+        return getattr, self.asked
+
+
+def test_members_of_enumerations_are_read_as_every_python_wrote_them(
+    tmp_path: Path, checkpoint: dict[str, Any]
+) -> None:
+    from pyannote.audio.core.task import Problem  # noqa: PLC0415
+
+    path = tmp_path / "pytorch_model.bin"
+    torch.save({**checkpoint, "callbacks": Attribute(Problem, Problem.MULTI_LABEL_CLASSIFICATION.name)}, path)
+    assert load_network(path)
+
+
+@pytest.mark.parametrize("name", ["mro", "__init__", "_member_map_"])
+def test_no_other_attribute_of_anything_is_read(
+    tmp_path: Path, checkpoint: dict[str, Any], name: str
+) -> None:
+    from pyannote.audio.core.task import Problem, Specifications  # noqa: PLC0415
+
+    path = tmp_path / "pytorch_model.bin"
+    for owner in (Problem, Specifications):
+        torch.save({**checkpoint, "callbacks": Attribute(owner, name)}, path)
+        refused(path, "no checkpoint of PyTorch")
+
+
 def test_the_class_of_the_network_must_be_one_of_pyannote(tmp_path: Path, checkpoint: dict[str, Any]) -> None:
     checkpoint["pyannote.audio"]["architecture"] = {"module": "antigravity", "class": "Model"}
     path = tmp_path / "pytorch_model.bin"

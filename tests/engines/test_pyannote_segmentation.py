@@ -116,11 +116,11 @@ def test_a_network_of_sets_chooses_one() -> None:
 
 
 def test_batches_are_small_and_progress_rises_to_one() -> None:
-    network = Scores(np.zeros((11, CHUNK_FRAMES, 3), np.float32))
+    network = Scores(np.zeros((41, CHUNK_FRAMES, 3), np.float32))
     seen: list[float] = []
-    Segmenter(network, "cpu", 0.1, 0.5).segment(np.zeros(2 * SAMPLE_RATE, np.float32), seen.append)
-    assert network.heard == [8, 3]
-    assert seen == [8 / 11, 1.0]
+    Segmenter(network, "cpu", 0.1, 0.5).segment(np.zeros(5 * SAMPLE_RATE, np.float32), seen.append)
+    assert network.heard == [32, 9]
+    assert seen == [32 / 41, 1.0]
 
 
 def test_a_network_for_another_rate() -> None:

@@ -12,6 +12,7 @@ import pickle
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ ADMITTED = (
     "pyannote.audio.core.task.Resolution",
     "torch.torch_version.TorchVersion",
 )
+MEMBER = "builtins.getattr"
+"""How Python 3.11.0 to 3.11.3 wrote the member of an enumeration; read by `_member`, which takes no other."""
+
 INERT = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "pyannote.audio.core.model.")
 """Names beginning with these are read as something that does nothing."""
 
@@ -101,13 +105,13 @@ def _admitted(path: Path) -> Iterator[None]:
     from torch.serialization import safe_globals  # noqa: PLC0415
 
     names = _names(path)
-    refused = [name for name in names if name not in ADMITTED and not name.startswith(INERT)]
+    refused = [name for name in names if name not in (*ADMITTED, MEMBER) and not name.startswith(INERT)]
     if refused:
         raise ModelUnusableError(
             f"{_name(path)} wants to run {refused[0]}, which no network needs: it may be harmful and was not"
             " loaded."
         )
-    with safe_globals([(_find(name) if name in ADMITTED else _Inert, name) for name in names]):
+    with safe_globals([(_stand_in(name), name) for name in names]):
         yield
 
 
@@ -119,6 +123,20 @@ def _names(path: Path) -> list[str]:
         return sorted(get_unsafe_globals_in_checkpoint(path))
     except Exception:  # not a checkpoint, or one of before 2020: what reads it will refuse it
         return []
+
+
+def _stand_in(name: str) -> Any:
+    """What a name in a checkpoint is read as."""
+    if name == MEMBER:
+        return _member
+    return _find(name) if name in ADMITTED else _Inert
+
+
+def _member(kind: object, name: str) -> Enum:
+    """A member of an enumeration, and nothing else of it or of anything. Raises UnpicklingError."""
+    if isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__:
+        return kind[name]
+    raise pickle.UnpicklingError(f"{name} is no member of an enumeration")
 
 
 def _find(name: str) -> Any:
