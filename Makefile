@@ -40,6 +40,9 @@ bench: models .venv/tested
 	$(BENCHMARK).turns --segment $(SEGMENT)
 	$(BENCHMARK).roles --seeds 1-20
 	$(BENCHMARK).diarization --recording $(SEGMENT)/segment.opus
+	$(BENCHMARK).telephone --asr pocketsphinx
+	$(BENCHMARK).whisper clip --times 3 --threads 2
+	$(BENCHMARK).pyannote speed --seconds 60 --threads 2
 	$(BENCHMARK).performance --recording $(SEGMENT)/segment.opus --text $(SEGMENT)/supplied.txt
 	$(BENCHMARK).performance --words 2000 20000 200000
 
