@@ -27,24 +27,13 @@ def overlaps(segments: Sequence[SpeakerSegment]) -> tuple[Span, ...]:
     last: dict[str, float] = {}  # until when each voice has spoken so far
     for segment in sorted(segments, key=lambda segment: segment.start):
         until = max((end for speaker, end in last.items() if speaker != segment.speaker), default=0.0)
-        if until > segment.start:
-            found.append(Span(segment.start, min(until, segment.end)))
+        end = min(until, segment.end)
+        if found and segment.start < end and segment.start <= found[-1].end:
+            found[-1] = Span(found[-1].start, max(found[-1].end, end))
+        elif segment.start < end:
+            found.append(Span(segment.start, end))
         last[segment.speaker] = max(last.get(segment.speaker, 0.0), segment.end)
-    return tuple(_merged(found))
-
-
-def _merged(spans: Sequence[Span]) -> Iterator[Span]:
-    """Spans ordered by start that touch become one."""
-    last: Span | None = None
-    for span in spans:
-        if last is not None and span.start <= last.end:
-            last = Span(last.start, max(last.end, span.end))
-            continue
-        if last is not None:
-            yield last
-        last = span
-    if last is not None:
-        yield last
+    return tuple(found)
 
 
 def _pieces(segments: Sequence[SpeakerSegment]) -> Iterator[SpeakerSegment]:

@@ -52,7 +52,7 @@ def _run(request: Namespace) -> int:
     Before numpy is loaded, its matrix products are kept to one thread each: split over all processors, the
     encoder's many small ones wait for each other, for minutes where recognition keeps the processors busy.
     And torch's threads (OpenMP, by libgomp) are told to spin for microseconds only when they wait for each
-    other: where other work shared the processors, Whisper's small steps took 130 s of spinning instead of 10.
+    other: where other work shares the processors, Whisper's small steps would be spent spinning.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")

@@ -92,7 +92,7 @@ def _keep_threads() -> None:
     """Has numba, which aligns the words, start its threads now, and puts torch's number of threads back.
 
     They share OpenMP, and numba raises the number to that of the processors, whatever OMP_NUM_THREADS says:
-    on a machine with other work everything behind the first words then took forty times as long.
+    on a machine with other work everything behind the first words is then many times slower.
     """
     import torch  # noqa: PLC0415
     from whisper.timing import dtw_cpu  # noqa: PLC0415
