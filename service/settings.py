@@ -1,0 +1,155 @@
+"""Every setting of the service, read from the environment: TURNWISE_DATA_DIR, TURNWISE_PORT, …
+
+The docstring under a setting is its documentation: `turnwise settings` prints them, and docs/service.md is
+tested to hold them all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0)]
+MEBIBYTE = 2**20
+
+
+class Settings(BaseSettings):
+    """The settings of the API and of the workers."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TURNWISE_", use_attribute_docstrings=True, extra="ignore", frozen=True
+    )
+
+    # ---------------------------------------------------------------- where
+
+    data_dir: Path = Path("turnwise-data")
+    """Folder that holds everything the service writes: recordings, results, and the database if it is SQLite."""
+
+    database_url: str = ""
+    """PostgreSQL to use instead of SQLite in the data folder: postgresql://user:password@host/name."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; any but a loopback address needs at least one key (turnwise keys create)."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    """Port to listen on; 0 takes a free one."""
+
+    public_url: str = ""
+    """Address under which users reach the service, where a proxy stands in front: https://turnwise.example.org."""
+
+    # ---------------------------------------------------------------- who
+
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of web pages that may call the API from a browser, separated by commas; none if empty."""
+
+    requests_per_minute: PositiveInt = 600
+    """Requests that one key may make a minute, in each API process; more are answered 429."""
+
+    queue_limit: PositiveInt = 1000
+    """Jobs that may wait or run at the same time for one key; another one is answered 429."""
+
+    # ---------------------------------------------------------------- what comes in
+
+    max_upload_mb: PositiveInt = 4096
+    """Largest recording taken, in MiB."""
+
+    max_text_mb: PositiveInt = 16
+    """Largest text taken, in MiB."""
+
+    max_duration_hours: Annotated[float, Field(gt=0, le=48)] = 6.0
+    """Longest recording taken."""
+
+    upload_timeout: Seconds = 120.0
+    """Seconds after which an upload is given up of which nothing more arrives."""
+
+    min_free_mb: int = Field(default=512, ge=0)
+    """Free space of the data folder in MiB below which nothing is taken in (507) and running jobs wait."""
+
+    upload_hours: Seconds = 24.0
+    """How long an unfinished resumable upload is kept, and a finished one that no job has used."""
+
+    # ---------------------------------------------------------------- the work
+
+    concurrency: PositiveInt = 2
+    """Jobs that one worker runs at the same time."""
+
+    asr: str = "auto"
+    """Engine that hears words, where a job does not name one: NAME or NAME:MODEL."""
+
+    diarizer: str = "auto"
+    """Engine that tells voices apart, where a job does not name one."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where Whisper and pyannote.audio compute."""
+
+    engines: str = "pipelines.engines.choice:choose"
+    """For builders: the function that makes the engines of a job, as module:function, called as that one is."""
+
+    stage_attempts: PositiveInt = 3
+    """How often a stage is begun that keeps taking its process, or the worker, down with it."""
+
+    stage_timeout: Seconds = 6 * 3600.0
+    """Seconds after which a stage that does not end counts as failed."""
+
+    stage_memory_mb: int = Field(default=0, ge=0)
+    """Address space in MiB that the process of a stage may take; 0 for no limit."""
+
+    decode_timeout: Seconds = 900.0
+    """Seconds of processor time that decoding a recording may take."""
+
+    decode_memory_mb: PositiveInt = 6144
+    """Address space in MiB that decoding a recording may take; six hours of samples are 1400."""
+
+    engine_idle_minutes: Seconds = 15.0
+    """How long a process keeps its loaded models while there is no work for it."""
+
+    niceness: Annotated[int, Field(ge=0, le=19)] = 5
+    """How far the processes that compute stand back behind the API for processor time."""
+
+    # ---------------------------------------------------------------- afterwards
+
+    retention_hours: float = Field(default=0.0, ge=0)
+    """Hours after which an ended job is deleted with all its files; 0 keeps it until somebody deletes it."""
+
+    webhook_secret: SecretStr | None = None
+    """Secret that webhooks are signed with (Standard Webhooks): whsec_ and at least 24 bytes in base64."""
+
+    webhook_private_addresses: bool = False
+    """Whether webhooks may go to addresses that are not public, as in your own network."""
+
+    webhook_attempts: PositiveInt = 8
+    """How often a webhook is tried, with waits that grow from 5 seconds to some hours."""
+
+    # ---------------------------------------------------------------- watching it
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged, as JSON lines on the standard error."""
+
+    otlp_endpoint: str = ""
+    """OpenTelemetry collector to send traces to (OTLP over HTTP); needs turnwise[telemetry]. Empty sends none."""
+
+    worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port on the loopback address where a separate worker offers its Prometheus metrics; 0 for none."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(origin.strip() for origin in value.split(",") if origin.strip())
+
+    @property
+    def min_free_bytes(self) -> int:
+        return self.min_free_mb * MEBIBYTE
+
+    @property
+    def max_upload_bytes(self) -> int:
+        return self.max_upload_mb * MEBIBYTE
+
+    @property
+    def max_text_bytes(self) -> int:
+        return self.max_text_mb * MEBIBYTE
