@@ -17,7 +17,7 @@ from threading import Event
 from pipelines.alignment import align
 from pipelines.attribution import attribute, take_turns
 from pipelines.correction import correct, read
-from pipelines.engines.base import Engines, ForcedAligner, Progress
+from pipelines.engines.base import Engines, ForcedAligner, Progress, no_progress
 from pipelines.engines.given import one_voice
 from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechError
 from pipelines.placement import place
@@ -105,40 +105,154 @@ def run(
     """
     options = options or Options()
     with _reported(watch, Stage.DETECT) as progress:
-        speech = engines.detector.detect(audio, progress)
-    if not speech:
-        raise NoSpeechError(f"Nobody speaks in {audio.media.name}: check that it is the right recording.")
+        speech = find_speech(audio, engines, progress)
     heard, diarization, warnings = _listen(audio, speech, engines, options, watch, keep)
     if supplied is None:
-        supplied = _as_supplied(heard)
+        supplied = as_supplied(heard)
     with _reported(watch, Stage.ALIGN):
-        tokens = align(
-            supplied.tokens, heard.words, speech=speech, duration=audio.duration, language=heard.language
-        )
-        tokens, aligned_by = _placed(tokens, audio, engines.aligner, heard.language)
+        aligned = put_in_time(supplied, heard, speech, audio, engines)
     with _reported(watch, Stage.ATTRIBUTE):
-        attribution = attribute(tokens, diarization)
-        turns = take_turns(tokens, attribution)
+        attribution = attribute(aligned.tokens, diarization)
+        turns = take_turns(aligned.tokens, attribution)
     with _reported(watch, Stage.ROLES):
-        speakers = assign_roles(turns, tokens, heard, attribution)
+        speakers = assign_roles(turns, aligned.tokens, heard, attribution)
     with _reported(watch, Stage.RECONCILE):
-        findings = find(tokens, heard.words, heard.language)
-        corrections, corrected, turns = _corrected(tokens, turns, findings, heard, options.glossary)
+        reading = reconcile(aligned.tokens, turns, heard, options)
     return Transcript(
         media=audio.media,
         language=heard.language,
         supplied=supplied,
         heard=heard,
-        engines=tuple(_provenance(engines, heard, diarization)),
-        tokens=tokens,
+        engines=provenance(engines, heard, diarization),
+        tokens=aligned.tokens,
         attribution=attribution,
-        turns=turns,
+        turns=reading.turns,
         speakers=speakers,
-        findings=findings,
-        corrections=corrections,
-        corrected=corrected,
-        warnings=(*warnings, *aligned_by, *_warnings(tokens, aligned_by, len(speakers), options)),
+        findings=reading.findings,
+        corrections=reading.corrections,
+        corrected=reading.corrected,
+        warnings=(*warnings, *aligned.warnings, *doubts(aligned, len(speakers), options)),
     )
+
+
+# --------------------------------------------------------------------------- one stage each
+# For whoever runs them apart, with what they need read from a disk: the service does.
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """The tokens in time, and what could not be done for that."""
+
+    tokens: tuple[AlignedToken, ...]
+    warnings: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The findings, the changes made for them, the corrected reading, and the turns in that reading."""
+
+    findings: tuple[Finding, ...]
+    corrections: tuple[Correction, ...]
+    corrected: str
+    turns: tuple[Turn, ...]
+
+
+def find_speech(audio: Audio, engines: Engines, progress: Progress = no_progress) -> tuple[Span, ...]:
+    """Where somebody speaks. Raises NoSpeechError where nobody does."""
+    speech = engines.detector.detect(audio, progress)
+    if not speech:
+        raise NoSpeechError(f"Nobody speaks in {audio.media.name}: check that it is the right recording.")
+    return speech
+
+
+def transcribe(
+    audio: Audio,
+    speech: Sequence[Span],
+    engines: Engines,
+    options: Options,
+    progress: Progress = no_progress,
+) -> Heard:
+    """What is heard. Raises EngineError, or OptionError for a language that the engine does not know."""
+    return engines.transcriber.transcribe(audio, speech, options.language, progress, options.glossary)
+
+
+def diarize(
+    audio: Audio,
+    speech: Sequence[Span],
+    engines: Engines,
+    options: Options,
+    progress: Progress = no_progress,
+) -> tuple[Diarization, tuple[Notice, ...]]:
+    """Who speaks when; where the engine fails, all is one speaker's and a warning says so."""
+    try:
+        return engines.diarizer.diarize(audio, speech, options.speakers, progress), ()
+    except (EngineError, ModelError, MemoryError) as error:
+        return one_voice(speech, engines.diarizer.info), (without_speakers(error),)
+
+
+def as_supplied(heard: Heard) -> Supplied:
+    """What was heard, as if it had been supplied."""
+    tokens: list[Token] = []
+    start = 0
+    for word in heard.words:
+        tokens.append(Token(word.text, start, start + len(word.text)))
+        start += len(word.text) + 1
+    return Supplied(" ".join(word.text for word in heard.words), tuple(tokens), "heard", "utf-8")
+
+
+def put_in_time(
+    supplied: Supplied, heard: Heard, speech: Sequence[Span], audio: Audio, engines: Engines
+) -> Aligned:
+    """The supplied tokens on the recording, those not heard by forced alignment where there is an aligner."""
+    tokens = align(
+        supplied.tokens, heard.words, speech=speech, duration=audio.duration, language=heard.language
+    )
+    return _placed(tokens, audio, engines.aligner, heard.language)
+
+
+def reconcile(
+    tokens: Sequence[AlignedToken], turns: tuple[Turn, ...], heard: Heard, options: Options
+) -> Reading:
+    """Where text and recording disagree, and the corrected reading: unchanged where little was recognised."""
+    findings = find(tokens, heard.words, heard.language)
+    if max(_shares(tokens, heard)) < LOW_MATCH:
+        text = join_words([token.token.text for token in tokens if token.token.kind is TokenKind.WORD])
+        return Reading(findings, (), text, tuple(replace(turn, corrected=turn.text) for turn in turns))
+    corrections = correct(tokens, turns, findings, heard.words, options.glossary, heard.language)
+    return Reading(findings, corrections, *read(tokens, turns, corrections))
+
+
+def provenance(
+    engines: Engines, heard: Heard, diarization: Diarization
+) -> tuple[tuple[str, EngineInfo], ...]:
+    """The engine of every stage that has one."""
+    made = [
+        (Stage.DETECT.value, engines.detector.info),
+        (Stage.TRANSCRIBE.value, heard.engine),
+        (Stage.DIARIZE.value, diarization.engine),
+    ]
+    aligner = [(Stage.ALIGN.value, engines.aligner.info)] if engines.aligner is not None else []
+    return (*made, *aligner)
+
+
+def without_speakers(error: Exception) -> Notice:
+    """What a user is told when a failed diarization has cost the speakers."""
+    return Notice(
+        "diarization_failed",
+        f"The speakers could not be told apart ({error}) and all is given to one; run it again for the rest.",
+    )
+
+
+def doubts(aligned: Aligned, found: int, options: Options) -> tuple[Notice, ...]:
+    """What makes it doubtful: little of the text was heard, or fewer speakers were `found` than asked for."""
+    share, least = _matched(aligned.tokens), options.speakers.minimum
+    notices = []
+    if share < LOW_MATCH and not any(notice.code == "forced" for notice in aligned.warnings):
+        message = f"Only {100 * share:.0f} % of the supplied words were heard: "
+        notices.append(Notice("low_match", message + "check that text and recording belong together."))
+    if found < least:
+        notices.append(Notice("fewer_speakers", f"{least} speakers were asked for and {found} found."))
+    return tuple(notices)
 
 
 @contextmanager
@@ -157,29 +271,24 @@ def _listen(
     """Transcription in this thread, so that an interrupt reaches it; diarization beside it, or after it."""
     stopped = Event()
 
-    def transcribe() -> Heard:
+    def hear() -> Heard:
         with _reported(watch, Stage.TRANSCRIBE) as progress:
-            heard = engines.transcriber.transcribe(
-                audio, speech, options.language, progress, options.glossary
-            )
+            heard = transcribe(audio, speech, engines, options, progress)
             keep(heard)
             return heard
 
-    def diarize() -> Diarization:
+    def tell_apart() -> tuple[Diarization, tuple[Notice, ...]]:
         with _reported(watch, Stage.DIARIZE) as progress:
-            found = engines.diarizer.diarize(audio, speech, options.speakers, _stoppable(progress, stopped))
-            keep(found)
-            return found
+            found, warnings = diarize(audio, speech, engines, options, _stoppable(progress, stopped))
+            if not warnings:
+                keep(found)
+            return found, warnings
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="diarize") as pool:
-        early = pool.submit(diarize) if engines.together else None
+        early = pool.submit(tell_apart) if engines.together else None
         try:
-            heard = transcribe()
-            pending = early or pool.submit(diarize)
-            try:
-                return heard, pending.result(), ()
-            except (EngineError, ModelError, MemoryError) as error:
-                return heard, one_voice(speech, engines.diarizer.info), (_without_speakers(error),)
+            heard = hear()
+            return heard, *(early or pool.submit(tell_apart)).result()
         except BaseException:  # the pool waits for its thread before it lets go
             stopped.set()
             raise
@@ -199,32 +308,17 @@ def _stoppable(progress: Progress, stopped: Event) -> Progress:
 
 def _placed(
     tokens: tuple[AlignedToken, ...], audio: Audio, aligner: ForcedAligner | None, language: str
-) -> tuple[tuple[AlignedToken, ...], tuple[Notice, ...]]:
+) -> Aligned:
     """The tokens with better times where there is an aligner; as they are, and a warning, where it fails."""
     if aligner is None or not aligner.knows(language):
-        return tokens, ()
+        return Aligned(tokens, ())
     try:
         placed = place(tokens, audio, aligner, language)
         recovered = recover(placed, audio, aligner, language)
-        return recovered, (_by_force(placed),) if recovered != placed else ()
+        return Aligned(recovered, (_by_force(placed),) if recovered != placed else ())
     except EngineError as error:
         message = f"Words that were not recognised lie evenly between their neighbours: {error}"
-        return tokens, (Notice("alignment_failed", message),)
-
-
-def _corrected(
-    tokens: Sequence[AlignedToken],
-    turns: tuple[Turn, ...],
-    findings: Sequence[Finding],
-    heard: Heard,
-    glossary: Sequence[str],
-) -> tuple[tuple[Correction, ...], str, tuple[Turn, ...]]:
-    """The changes, the corrected reading and its turns; none are made where little was recognised."""
-    if max(_shares(tokens, heard)) < LOW_MATCH:
-        text = join_words([token.token.text for token in tokens if token.token.kind is TokenKind.WORD])
-        return (), text, tuple(replace(turn, corrected=turn.text) for turn in turns)
-    corrections = correct(tokens, turns, findings, heard.words, glossary, heard.language)
-    return corrections, *read(tokens, turns, corrections)
+        return Aligned(tokens, (Notice("alignment_failed", message),))
 
 
 def _shares(tokens: Sequence[AlignedToken], heard: Heard) -> tuple[float, float]:
@@ -239,49 +333,9 @@ def _matched(tokens: Sequence[AlignedToken]) -> float:
     return sum(token.match is Match.MATCHED for token in words) / len(words) if words else 1.0
 
 
-def _as_supplied(heard: Heard) -> Supplied:
-    """What was heard, as if it had been supplied."""
-    tokens: list[Token] = []
-    start = 0
-    for word in heard.words:
-        tokens.append(Token(word.text, start, start + len(word.text)))
-        start += len(word.text) + 1
-    return Supplied(" ".join(word.text for word in heard.words), tuple(tokens), "heard", "utf-8")
-
-
-def _provenance(engines: Engines, heard: Heard, diarization: Diarization) -> Iterator[tuple[str, EngineInfo]]:
-    yield Stage.DETECT.value, engines.detector.info
-    yield Stage.TRANSCRIBE.value, heard.engine
-    yield Stage.DIARIZE.value, diarization.engine
-    if engines.aligner is not None:
-        yield Stage.ALIGN.value, engines.aligner.info
-
-
 def _by_force(tokens: Sequence[AlignedToken]) -> Notice:
     return Notice(
         "forced",
         f"Only {100 * _matched(tokens):.0f} % of the supplied words were recognised; the text was put on the"
         " recording by forced alignment, with which those words agree.",
     )
-
-
-def _without_speakers(error: Exception) -> Notice:
-    return Notice(
-        "diarization_failed",
-        f"The speakers could not be told apart ({error}) and all is given to one; run it again for the rest.",
-    )
-
-
-def _warnings(
-    tokens: Sequence[AlignedToken], earlier: Sequence[Notice], found: int, options: Options
-) -> Iterator[Notice]:
-    share = _matched(tokens)
-    if share < LOW_MATCH and not any(notice.code == "forced" for notice in earlier):
-        yield Notice(
-            "low_match",
-            f"Only {100 * share:.0f} % of the supplied words were heard: "
-            "check that text and recording belong together.",
-        )
-    least = options.speakers.minimum
-    if found < least:
-        yield Notice("fewer_speakers", f"{least} speakers were asked for and {found} found.")
