@@ -1,7 +1,16 @@
 """What every test relies on."""
 
+from __future__ import annotations
+
 import os
 import signal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.postgres import Server
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does, and as early
 
@@ -9,3 +18,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background ignores Ctrl-C for them, and the processes that
     # they start and interrupt would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """One private PostgreSQL server for all tests that only need a database of their own."""
+    from tests.postgres import ADVICE, Server, find  # noqa: PLC0415
+
+    if find() is None:
+        pytest.skip(ADVICE)
+    with Server() as server:
+        yield server
