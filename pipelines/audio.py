@@ -80,27 +80,44 @@ def load(
     path: str | os.PathLike[str],
     limits: Limits = Limits(),
     progress: Callable[[float], None] = lambda fraction: None,
+    *,
+    name: str = "",
 ) -> tuple[Audio, tuple[Notice, ...]]:
     """The recording in a file, and what the user should know about it ("truncated", "damaged").
 
     Channels are averaged, those of opposite polarity turned first and dead ones left out. Time 0 is the start
     of the container, so that times fit the picture; holes in the time stamps are filled with silence.
-    Peak memory is about that of the result.
+    Peak memory is about that of the result. `name` is what messages and the result call the recording, where
+    that is not the file's own name.
 
     Raises NotMediaError, NoAudioTrackError, EmptyMediaError, NoSpeechError (digital silence),
     MediaLimitError, or MediaError (no such file).
     """
     path = Path(path)
-    with _open(path, limits) as file:
-        reader = _Reader(file, path.name, limits, progress)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        size_bytes = file.tell()
-        file.seek(0)
-        track, samples = _decode(reader)
-    _check_content(samples, path.name)
+    with _open(path, name or str(path)) as file:
+        return read(file, name or path.name, limits, progress)
+
+
+def read(
+    file: BufferedReader,
+    name: str,
+    limits: Limits = Limits(),
+    progress: Callable[[float], None] = lambda fraction: None,
+) -> tuple[Audio, tuple[Notice, ...]]:
+    """`load` for a file that is open already: from its start, whatever its position; it stays open."""
+    status = os.fstat(file.fileno())
+    _check_kind(status, name)
+    _check_size(status, name, limits)
+    file.seek(0)
+    reader = _Reader(file, name, limits, progress)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    size_bytes = file.tell()
+    file.seek(0)
+    track, samples = _decode(reader)
+    _check_content(samples, name)
     progress(1.0)
     media = Media(
-        name=path.name,
+        name=name,
         sha256=sha256,
         size_bytes=size_bytes,
         container=track.container,
@@ -113,19 +130,19 @@ def load(
 
 
 @contextmanager
-def _open(path: Path, limits: Limits) -> Iterator[BufferedReader]:
-    """The file, if it is a regular one of acceptable size."""
+def _open(path: Path, shown: str) -> Iterator[BufferedReader]:
+    """The file, if it is a regular one; `shown` is what messages call it."""
     try:
         file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 (closed below)
     except FileNotFoundError:
-        raise MediaError(f"There is no file {str(path)!r}: check the name of the recording.") from None
+        raise MediaError(f"There is no file {shown!r}: check the name of the recording.") from None
     except IsADirectoryError:
-        raise NotMediaError(f"{str(path)!r} is a folder: name the media file in it.") from None
+        raise NotMediaError(f"{shown!r} is a folder: name the media file in it.") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(f"{str(path)!r} cannot be read ({reason}): check the file.") from None
+        raise MediaError(f"{shown!r} cannot be read ({reason}): check the file.") from None
     with file:
-        _check_file(os.fstat(file.fileno()), path, limits)
+        _check_kind(os.fstat(file.fileno()), shown)
         yield file
 
 
@@ -134,14 +151,17 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _check_file(status: os.stat_result, path: Path, limits: Limits) -> None:
+def _check_kind(status: os.stat_result, shown: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise NotMediaError(f"{str(path)!r} is not a regular file: save the recording to a file first.")
+        raise NotMediaError(f"{shown!r} is not a regular file: save the recording to a file first.")
+
+
+def _check_size(status: os.stat_result, name: str, limits: Limits) -> None:
     if status.st_size == 0:
-        raise EmptyMediaError(f"{path.name} is empty (zero bytes): check how it was copied.")
+        raise EmptyMediaError(f"{name} is empty (zero bytes): check how it was copied.")
     if status.st_size > limits.size_bytes:
         raise MediaLimitError(
-            f"{path.name} has {status.st_size / 1e6:.0f} MB, more than the limit of "
+            f"{name} has {status.st_size / 1e6:.0f} MB, more than the limit of "
             f"{limits.size_bytes / 1e6:.0f} MB: extract its audio track first."
         )
 

@@ -8,6 +8,7 @@ import os
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -269,6 +270,74 @@ def test_opposite_polarity_with_noise_and_a_third_channel(tmp_path: Path) -> Non
     voice = noise(3.0)
     samples = load_channels(tmp_path, voice + 0.1 * noise(3.0, 2), -voice, 0.5 * voice)
     assert abs(np.corrcoef(samples, voice)[0, 1]) > 0.99
+
+
+# --------------------------------------------------------------------------- other names, and open files
+
+
+def test_a_recording_goes_by_the_name_that_it_is_given(tmp_path: Path) -> None:
+    path = write(tmp_path / "tone.flac", tone(1.0)).rename(tmp_path / "stored")
+    plain, given = audio.load(path)[0], audio.load(path, name="Evening news.flac")[0]
+    assert given.media == replace(plain.media, name="Evening news.flac")
+    np.testing.assert_array_equal(given.samples, plain.samples)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"Good evening. " * 500, b"silence"])
+def test_messages_about_a_named_recording_give_nothing_else_away(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "stored"
+    if content == b"silence":
+        soundfile.write(path, np.zeros(SAMPLE_RATE), SAMPLE_RATE, format="wav")
+    elif content is not None:
+        path.write_bytes(content)
+    with pytest.raises(MediaError, match="Evening news") as caught:
+        audio.load(path, name="Evening news.flac")
+    assert one_sentence(caught.value)
+    assert "stored" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize("kind", ["folder", "pipe"])
+def test_messages_about_what_is_no_file_name_it_too(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "stored"
+    path.mkdir() if kind == "folder" else os.mkfifo(path)
+    with pytest.raises(NotMediaError, match=r"^'Evening news' is"):
+        audio.load(path, name="Evening news")
+
+
+def test_an_open_file_is_read_from_its_start_and_left_open(tmp_path: Path) -> None:
+    path = write(tmp_path / "tone.flac", tone(1.0))
+    with path.open("rb") as file:
+        file.seek(1000)
+        fractions: list[float] = []
+        recording, notices = audio.read(file, "tone.flac", progress=fractions.append)
+        assert not file.closed
+    loaded, expected = audio.load(path)
+    assert (recording.media, notices) == (loaded.media, expected)
+    np.testing.assert_array_equal(recording.samples, loaded.samples)
+    assert fractions[-1] == 1.0
+
+
+def test_an_open_file_is_checked_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    with (tmp_path / "a.wav").open("rb") as file, pytest.raises(EmptyMediaError, match="my clip is empty"):
+        audio.read(file, "my clip")
+    path = write(tmp_path / "tone.wav", tone(1.0))
+    for limits, message in (
+        (audio.Limits(size_bytes=1000), "my clip has"),
+        (audio.Limits(duration=0.5), "longer than"),
+        (audio.Limits(decode_time=-1.0), "to decode"),
+    ):
+        with path.open("rb") as file, pytest.raises(MediaLimitError, match=message):
+            audio.read(file, "my clip", limits)
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="no devices here")
+def test_an_open_device_is_refused() -> None:
+    with Path("/dev/zero").open("rb") as file, pytest.raises(NotMediaError, match="'my clip' is not a reg"):
+        audio.read(file, "my clip")
 
 
 # --------------------------------------------------------------------------- samples that are no samples
