@@ -1,6 +1,7 @@
-"""A private PostgreSQL server for tests and benchmarks: its own folder, a free loopback port, gone afterwards.
+"""A private PostgreSQL server for tests and benchmarks, with a folder and a loopback port of its own.
 
-It is as durable as a real one (fsync is on), and can be stopped, restarted and killed under whoever uses it.
+It is as durable as any (fsync is on), can be stopped, restarted and killed under whoever uses it, and leaves
+nothing behind.
 """
 
 from __future__ import annotations
