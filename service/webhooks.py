@@ -1,0 +1,265 @@
+"""Webhooks out: one signed POST when a job has ended, and never to an address that is nobody's business.
+
+Signed as Standard Webhooks says (https://www.standardwebhooks.com). A user names the URL and this machine
+makes the request, so that whoever may submit a job could otherwise reach what only this machine reaches
+(server-side request forgery, CWE-918): the name is resolved here, every address of it has to be public, and
+the connection goes to one of the addresses that were checked, whatever the name means a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import logging
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from functools import cache
+from http import HTTPStatus
+from random import Random
+
+import httpx
+from standardwebhooks import Webhook
+
+from service.problems import Code, ProblemError
+from service.settings import Settings
+
+TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+DEADLINE = 20.0
+"""Seconds for everything together: a receiver that sends a byte now and then keeps no connection open."""
+FIRST_WAIT, LONGEST_WAIT, GROWTH = 5.0, 6 * 3600.0, 6.0
+LONGEST_RETRY_AFTER = 24 * 3600.0
+LONGEST_URL_CHARACTERS = 2048
+ADDRESSES_TRIED = 4
+
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # RFC 4291: whatever else there is embeds or stays at home
+_SPECIAL = [
+    ipaddress.ip_network(block)
+    for block in (
+        "192.0.0.0/24",  # RFC 6890, protocol assignments
+        "192.88.99.0/24",  # RFC 7526, relays of 6to4
+        "2001::/23",  # RFC 2928, protocol assignments; in it Teredo, which embeds IPv4 addresses
+        "2002::/16",  # RFC 3056, 6to4, which does too
+        "3fff::/20",  # RFC 9637, documentation; older Pythons call it global
+    )
+]
+
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and theirs may hold secrets
+
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+
+class Verdict(Enum):
+    DELIVERED = "delivered"
+    RETRY = "retry"
+    GIVEN_UP = "given up"  # another attempt can only end the same way
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one attempt; `reason` is for the log and holds nothing of the URL."""
+
+    verdict: Verdict
+    reason: str
+    status: int = 0  # 0 without an answer
+    retry_after: float = 0.0  # seconds that the receiver asks to be left alone
+
+
+def payload(job: str, state: str, finished: float) -> bytes:
+    """The body: which job has ended and how. Whoever wants more asks the API, with a key."""
+    moment = datetime.fromtimestamp(finished, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    body = {"type": f"job.{state}", "timestamp": moment, "data": {"id": job, "state": state}}
+    return json.dumps(body, separators=(",", ":")).encode()
+
+
+def waits(attempts: int, random: Random) -> list[float]:
+    """Seconds to wait after every attempt but the last: 5 s, six times that, … up to 6 h, each ±20 %."""
+    grown = (min(FIRST_WAIT * GROWTH**count, LONGEST_WAIT) for count in range(attempts - 1))
+    return [wait * random.uniform(0.8, 1.2) for wait in grown]
+
+
+def check_url(url: str, settings: Settings) -> None:
+    """Raises ProblemError (invalid) where no attempt could succeed; asks no name server."""
+    if settings.webhook_secret is None:
+        raise _invalid("Webhooks are not set up here: ask for TURNWISE_WEBHOOK_SECRET to be set.")
+    address = _literal(_parse(url).host)
+    if address and not settings.webhook_private_addresses and not is_public(address):
+        raise _invalid("The webhook's address is not public: give one that is.")
+
+
+async def deliver(
+    url: str,
+    event_id: str,
+    timestamp: float,
+    body: bytes,
+    settings: Settings,
+    *,
+    resolve: Resolve | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Outcome:
+    """One attempt. `timestamp` is that of the attempt: receivers refuse what they take for a repetition.
+
+    `event_id` stays the same in all attempts. Raises nothing for whatever the URL and the receiver do.
+    """
+    if settings.webhook_secret is None:
+        return Outcome(Verdict.GIVEN_UP, "there is no secret to sign with")
+    headers = sign(event_id, timestamp, body, settings.webhook_secret.get_secret_value())
+    try:
+        async with asyncio.timeout(DEADLINE):
+            parsed = _parse(url)
+            port = parsed.port or (443 if parsed.scheme == "https" else 80)
+            addresses = await (resolve or _resolve)(parsed.raw_host.decode("ascii"), port)
+            if not settings.webhook_private_addresses and not all(map(is_public, addresses)):
+                return Outcome(Verdict.GIVEN_UP, "its address is not public")
+            return await _post(parsed, addresses, headers, body, transport)
+    except ProblemError as error:
+        return Outcome(Verdict.GIVEN_UP, error.detail)
+    except TimeoutError:
+        return Outcome(Verdict.RETRY, "no answer in time")
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+        return Outcome(Verdict.RETRY, type(error).__name__)
+
+
+def sign(event_id: str, timestamp: float, body: bytes, secret: str) -> dict[str, str]:
+    """The three headers of Standard Webhooks."""
+    moment = datetime.fromtimestamp(int(timestamp), UTC)
+    return {
+        "webhook-id": event_id,
+        "webhook-timestamp": str(int(timestamp)),
+        "webhook-signature": Webhook(secret).sign(event_id, moment, body.decode()),
+    }
+
+
+def is_public(address: str) -> bool:
+    """Whether everybody on the internet means the same machine by this address.
+
+    False for addresses that carry another one inside (IPv4-mapped, 6to4, Teredo, NAT64): a gateway may unpack
+    it.
+    """
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if any(parsed in block for block in _SPECIAL) or parsed.is_multicast or parsed.is_reserved:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and (parsed.scope_id or parsed not in _GLOBAL_UNICAST):
+        return False
+    return parsed.is_global
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+async def _post(
+    url: httpx.URL,
+    addresses: Sequence[str],
+    headers: Mapping[str, str],
+    body: bytes,
+    transport: httpx.AsyncBaseTransport | None,
+) -> Outcome:
+    """To the first address that takes the connection.
+
+    The client lives for one attempt: a pooled connection would be found again by its address, and then serve
+    another name than the one that its certificate was checked for.
+    """
+    sent = {
+        **headers,
+        "host": url.netloc.decode("ascii"),
+        "content-type": "application/json",
+        "user-agent": "turnwise",
+    }
+    transport = transport or httpx.AsyncHTTPTransport(verify=_trusted(), trust_env=False)
+    async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
+        unreachable: httpx.HTTPError = httpx.ConnectError("it has no address")
+        for address in addresses[:ADDRESSES_TRIED]:
+            try:
+                async with client.stream(
+                    "POST",
+                    url.copy_with(host=address, fragment=None),
+                    content=body,
+                    headers=sent,
+                    extensions={"sni_hostname": url.raw_host.decode("ascii")},
+                ) as response:  # whose body nobody reads
+                    return _judge(response.status_code, response.headers)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                unreachable = error
+        raise unreachable
+
+
+def _judge(status: int, headers: Mapping[str, str]) -> Outcome:
+    """Standard Webhooks: 2xx is success, 410 is the wish for no more; a redirect is not followed."""
+    if 200 <= status < 300:
+        return Outcome(Verdict.DELIVERED, "taken", status)
+    if status == HTTPStatus.GONE:
+        return Outcome(Verdict.GIVEN_UP, "the receiver wants no more", status)
+    return Outcome(Verdict.RETRY, "not taken", status, _seconds(headers.get("retry-after", "")))
+
+
+def _seconds(retry_after: str) -> float:
+    """RFC 9110, 10.2.3: a number of seconds or a date; 0 for anything else."""
+    if re.fullmatch(r"[0-9]{1,9}", retry_after):
+        return min(float(retry_after), LONGEST_RETRY_AFTER)
+    try:
+        date = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    wait = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(wait, 0.0), LONGEST_RETRY_AFTER)
+
+
+def _parse(url: str) -> httpx.URL:
+    if len(url) > LONGEST_URL_CHARACTERS:
+        raise _invalid(f"The webhook's URL is longer than {LONGEST_URL_CHARACTERS} characters: shorten it.")
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):  # UnicodeError: half of a pair of surrogates
+        raise _invalid("The webhook's URL is none: check it.") from None
+    if parsed.scheme not in {"http", "https"}:
+        raise _invalid("The webhook's URL is neither http nor https: give one that is.")
+    if parsed.userinfo:
+        raise _invalid(
+            "The webhook's URL holds credentials: leave them out, its signature proves who sends it."
+        )
+    if not _is_host(parsed.raw_host.decode("ascii")):
+        raise _invalid("The webhook's URL names no host: check it.")
+    if parsed.port is not None and not 0 < parsed.port < 65536:
+        raise _invalid("The webhook's URL has a port that cannot be: check it.")
+    return parsed
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        return bool(_literal(host)) and "%" not in host
+    labels = host.removesuffix(".").split(".")
+    return len(host) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+
+
+def _literal(host: str) -> str:
+    """The address that a host means to every resolver, or ""; 127.1 and 0x7f000001 are addresses too."""
+    if f".{host.removesuffix('.')}".endswith(".localhost"):
+        return "127.0.0.1"
+    with suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    with suppress(OSError, UnicodeError):
+        return socket.inet_ntoa(socket.inet_aton(host))
+    return ""
+
+
+def _invalid(detail: str) -> ProblemError:
+    return ProblemError(Code.INVALID, detail)
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The usual authorities, or those of SSL_CERT_FILE. Reading them takes long; nothing changes them."""
+    return httpx.create_ssl_context()
