@@ -1,4 +1,5 @@
 # make demo    sets up .venv, fetches the models and runs the demo segment into demo-out/
+# make serve   sets up .venv with the service, fetches the models and serves the API on this machine
 # make test    sets up .venv with the test tools, then lint, format, types and tests
 # make bench   the measurements behind the figures in docs/ (long)
 # make clean   removes what the above made
@@ -10,7 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := demo
-.PHONY: demo test bench clean models
+.PHONY: demo serve test bench clean models
 
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 RECENT := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -23,6 +24,9 @@ export PIP_NO_INPUT = 1
 
 demo: models
 	$(BIN)/turnwise demo -o demo-out
+
+serve: models .venv/serving
+	$(BIN)/turnwise serve
 
 test: models .venv/tested
 	$(BIN)/ruff check
@@ -47,7 +51,7 @@ bench: models .venv/tested
 	$(BENCHMARK).performance --words 2000 20000 200000
 
 clean:
-	rm -rf .venv .cache demo-out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache demo-out turnwise-data build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Each stamp lies in .venv, so that removing .venv starts anew.
 .venv/created:
@@ -60,11 +64,15 @@ clean:
 	$(PIP) install -qq --editable .
 	@touch $@
 
+.venv/serving: .venv/installed
+	$(PIP) install -qq --editable ".[service]"
+	@touch $@
+
 # The tests run Whisper and pyannote.audio for real (3.3 GB). Another build of torch: make test TORCH=...
 TORCH ?= torch==2.13.0
 .venv/tested: .venv/installed
 	$(PIP) install -qq "$(TORCH)"
-	$(PIP) install -qq --editable ".[dev,all]"
+	$(PIP) install -qq --editable ".[dev,all,service,telemetry]"
 	$(PIP) install -qq --editable ".[score]" 2>.venv/score.log || \
 	  echo "turnwise: without the extra [score], which needs a C++ compiler (see .venv/score.log); its tests are skipped"
 	@touch $@

@@ -10,7 +10,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from pipelines import models
@@ -29,6 +37,11 @@ OPENAI_MODELS = (
 )
 """Names that OpenAI's users write: each means the engines that the service is set to."""
 
+NO_MODEL = (
+    "There is no such model: choose auto or whisper-1 for the engine that is set up, or one of {}, with a"
+    " model behind it as in whisper:small (GET /v1/engines lists them)."
+)
+
 TERM_WORDS = 6
 """Words of the longest piece of a prompt that counts as a name or term; a longer one is a sentence."""
 
@@ -43,6 +56,13 @@ LISTS = (
 Language = Annotated[
     str, StringConstraints(pattern=r"^([A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*)?$", max_length=35)
 ]
+Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Format = Annotated[
+    ResponseFormat, WithJsonSchema({"type": "string", "enum": [format.value for format in ResponseFormat]})
+]
+Grain = Annotated[
+    Granularity, WithJsonSchema({"type": "string", "enum": [grain.value for grain in Granularity]})
+]
 
 
 class TranscriptionOptions(BaseModel):
@@ -50,7 +70,12 @@ class TranscriptionOptions(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
 
-    model: str = Field(default=AUTO, examples=["whisper-1", "faster-whisper:small"])
+    model: str = Field(
+        default=AUTO,
+        pattern=r"^[a-z0-9-]+(:[A-Za-z0-9._-]+)?$",
+        max_length=100,
+        examples=["whisper-1", "faster-whisper:small"],
+    )
     """The engine that hears words, as NAME or NAME:MODEL (GET /v1/engines lists them); `auto` or any name of
     OpenAI's, such as whisper-1 or gpt-4o-transcribe-diarize, for the one that this service is set to."""
 
@@ -60,17 +85,17 @@ class TranscriptionOptions(BaseModel):
     languages: tuple[Language, ...] = Field(default=(), examples=[["en"]])
     """As `language` if it is one; of several, the one that is heard."""
 
-    prompt: str = Field(default="", examples=["Ana Ruiz, University of Basel"])
+    prompt: str = Field(default="", max_length=20_000, examples=["Ana Ruiz, University of Basel"])
     """Names and terms that occur, for their spelling, between commas, semicolons or line breaks. Pieces of
     more than six words are taken for sentences and left out."""
 
-    keywords: tuple[str, ...] = Field(default=(), examples=[["Ana Ruiz"]])
+    keywords: tuple[Term, ...] = Field(default=(), examples=[["Ana Ruiz"]])
     """Names and terms that occur, one in each entry."""
 
-    response_format: ResponseFormat = ResponseFormat.JSON
+    response_format: Format = ResponseFormat.JSON
     """Form of the answer. `diarized_json` says who speaks; `srt` and `vtt` too."""
 
-    timestamp_granularities: tuple[Granularity, ...] = Field(default=(), examples=[["word", "segment"]])
+    timestamp_granularities: tuple[Grain, ...] = Field(default=(), examples=[["word", "segment"]])
     """What `verbose_json` gives times of; segments if nothing is said."""
 
     include: tuple[Literal["logprobs"], ...] = Field(default=(), examples=[["logprobs"]])
@@ -80,8 +105,8 @@ class TranscriptionOptions(BaseModel):
     """Answer with server-sent events once the transcript is there: the text piece by piece, with its segments
     in `diarized_json`, then all of it."""
 
-    speakers: int | None = Field(default=None, ge=1, le=1000, examples=[2])
-    """How many speakers there are (not in OpenAI's API)."""
+    speakers: int = Field(default=0, ge=0, le=1000, examples=[2])
+    """How many speakers there are; 0 for as many as are found (not in OpenAI's API)."""
 
     temperature: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
     """Without effect: nothing is drawn by lot."""
@@ -94,17 +119,6 @@ class TranscriptionOptions(BaseModel):
 
     known_speaker_references: tuple[str, ...] = Field(default=(), json_schema_extra={"maxItems": 0})
     """Refused, as `known_speaker_names`."""
-
-    @field_validator("model")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name != AUTO and name not in OPENAI_MODELS and not _is_engine(name):
-            engines = ", ".join(entry.name for entry in TRANSCRIBERS)
-            raise ValueError(
-                f"choose auto or whisper-1 for the engine that is set up, or one of {engines},"
-                " with a model behind it as in whisper:small"
-            )
-        return name
 
     @field_validator("known_speaker_names", "known_speaker_references")
     @classmethod
@@ -138,23 +152,26 @@ class TranscriptionOptions(BaseModel):
 class TranscriptionForm(TranscriptionOptions):
     """The whole form, as the OpenAPI document describes it."""
 
-    file: bytes = Field(json_schema_extra={"format": "binary"})
-    """The recording: any audio or video file. It may come before or after the other fields."""
+    file: Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
+    """The recording: any audio or video file."""
 
     text: str = Field(default="", examples=["Good evening. Joining me is Ana Ruiz …"])
     """The text to align (not in OpenAI's API): plain, SRT, WebVTT or JSON, as a field or a file. Without it,
     what is heard is answered."""
 
 
-def parse(fields: Iterable[tuple[str, str]]) -> TranscriptionOptions:
-    """The options in a form's fields, those of `file` and `text` left out, in their order.
+def parse(fields: Iterable[tuple[str, str]], ours: bool = True) -> TranscriptionOptions:
+    """The options in a form's fields, which are all but `file` and `text`.
 
-    Raises ProblemError, which names the field.
+    `ours`: whether the engines are those of this project. Raises ProblemError, which names the field.
     """
     try:
-        return TranscriptionOptions.model_validate(_gathered(fields))
+        options = TranscriptionOptions.model_validate(_gathered(fields))
     except ValidationError as error:
         raise _problem(error.errors()[0]) from None
+    if ours and options.asr and not _is_engine(options.asr):
+        raise ProblemError(Code.INVALID, NO_MODEL.format(", ".join(entry.name for entry in TRANSCRIBERS)))
+    return options
 
 
 def _gathered(fields: Iterable[tuple[str, str]]) -> Mapping[str, str | list[str]]:

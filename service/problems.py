@@ -1,7 +1,7 @@
 """Everything that the API answers instead of a result: RFC 9457 problem documents.
 
-A problem has a stable `code` for programs, a sentence for people, and the id of the request, which is in the log
-too. It never holds a stack trace or a path of this machine.
+A problem has a stable `code` for programs, a sentence for people, and the id of the request, which is in
+the log too. It never holds a stack trace or a path of this machine.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,6 +63,21 @@ class ProblemError(Exception):
         return self.detail
 
 
+class OpenAIError(BaseModel):
+    """The same once more, as OpenAI's API puts it: what programs made for it show to their users."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    message: str = Field(examples=["There is no job with this id: check it, or list your jobs."])
+    """As `detail`."""
+    type: str = Field(examples=["invalid_request_error"])
+    """invalid_request_error, or server_error where it is no fault of the request."""
+    param: None = None
+    """Always null."""
+    code: str = Field(examples=["not_found"])
+    """As `code`."""
+
+
 class Problem(BaseModel):
     """The body of every answer that is no result (RFC 9457)."""
 
@@ -78,6 +94,8 @@ class Problem(BaseModel):
     """Stable, for programs."""
     request_id: str = Field(examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"])
     """In the header X-Request-Id and in the log too: name it when you ask for help."""
+    error: OpenAIError
+    """For programs made for OpenAI's API."""
 
     @classmethod
     def of(cls, code: Code, detail: str, request_id: str) -> Problem:
@@ -88,10 +106,17 @@ class Problem(BaseModel):
             detail=detail,
             code=code.text,
             request_id=request_id,
+            error=OpenAIError(
+                message=detail,
+                type="server_error"
+                if code.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+                else "invalid_request_error",
+                code=code.text,
+            ),
         )
 
 
-def responses(*codes: Code) -> dict[int | str, dict[str, object]]:
+def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
     """The part of an operation's OpenAPI description that says which problems it answers with.
 
     Problems of one status share an entry that names all their codes.

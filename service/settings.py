@@ -6,8 +6,10 @@ tested to hold them all.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -27,7 +29,8 @@ class Settings(BaseSettings):
     # ---------------------------------------------------------------- where
 
     data_dir: Path = Path("turnwise-data")
-    """Folder that holds everything the service writes: recordings, results, and the database if it is SQLite."""
+    """Folder that holds everything the service writes: recordings, results, and the database if it is
+    SQLite."""
 
     database_url: str = ""
     """PostgreSQL to use instead of SQLite in the data folder: postgresql://user:password@host/name."""
@@ -39,7 +42,8 @@ class Settings(BaseSettings):
     """Port to listen on; 0 takes a free one."""
 
     public_url: str = ""
-    """Address under which users reach the service, where a proxy stands in front: https://turnwise.example.org."""
+    """Address under which users reach the service, where a proxy stands in front:
+    https://turnwise.example.org."""
 
     # ---------------------------------------------------------------- who
 
@@ -87,7 +91,8 @@ class Settings(BaseSettings):
     """Where Whisper and pyannote.audio compute."""
 
     engines: str = "pipelines.engines.choice:choose"
-    """For builders: the function that makes the engines of a job, as module:function, called as that one is."""
+    """For builders: the function that makes the engines of a job, as module:function, called as that one
+    is."""
 
     stage_attempts: PositiveInt = 3
     """How often a stage is begun that keeps taking its process, or the worker, down with it."""
@@ -130,10 +135,30 @@ class Settings(BaseSettings):
     """How much is logged, as JSON lines on the standard error."""
 
     otlp_endpoint: str = ""
-    """OpenTelemetry collector to send traces to (OTLP over HTTP); needs turnwise[telemetry]. Empty sends none."""
+    """OpenTelemetry collector to send traces to (OTLP over HTTP); needs turnwise[telemetry]. Empty sends
+    none."""
 
     worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port on the loopback address where a separate worker offers its Prometheus metrics; 0 for none."""
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None:
+            try:
+                key = b64decode(secret.get_secret_value().removeprefix("whsec_"), validate=True)
+            except ValueError:
+                key = b""
+            if len(key) < 24:
+                raise ValueError("it must be whsec_ and at least 24 bytes in base64")
+        return secret
+
+    @field_validator("public_url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+            raise ValueError("it must begin with http:// or https:// and name a host")
+        return url
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -12,11 +12,13 @@ import os
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 
-from pipelines.cli.arguments import parse
+from pipelines.cli.arguments import NONE_ADDED, Command, parse
 from pipelines.errors import CancelledError, EngineError, InputError, ModelError, OutputError, TurnwiseError
+
+__all__ = ["Command", "main"]
 
 STATUS: tuple[tuple[type[TurnwiseError], int], ...] = (
     (InputError, 2),
@@ -27,11 +29,14 @@ STATUS: tuple[tuple[type[TurnwiseError], int], ...] = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit status; every failure is one sentence on stderr."""
+def main(arguments: Sequence[str] | None = None, added: Mapping[str, Command] = NONE_ADDED) -> int:
+    """Runs one command and returns its exit status; every failure is one sentence on stderr.
+
+    `added` are commands of whoever builds on this library, by their names.
+    """
     _print_anything()
     try:
-        status = _run(parse(arguments))
+        status = _run(parse(arguments, added), added)
         print(end="", flush=True)  # what cannot be printed shows here, not when Python ends
     except BrokenPipeError:  # whoever read our output has gone, as in `turnwise … | head`
         _drop_output()
@@ -46,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _run(request: Namespace) -> int:
-    """Loads the module named like the command and calls its function of that name.
+def _run(request: Namespace, added: Mapping[str, Command]) -> int:
+    """Calls an added command, or loads the module named like it and calls its function of that name.
 
     Before numpy is loaded, its matrix products are kept to one thread each: split over all processors, the
     encoder's many small ones wait for each other, for minutes where recognition keeps the processors busy.
@@ -56,6 +61,8 @@ def _run(request: Namespace) -> int:
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    if request.command in added:
+        return added[request.command].run(request)
     module = import_module(f"pipelines.cli.{request.command}")
     status: int = getattr(module, request.command)(request)
     return status

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import NoReturn
 
 from pipelines.errors import OptionError
@@ -20,7 +22,21 @@ class Parser(argparse.ArgumentParser):
         raise OptionError(f"{message}: see {self.prog} --help")
 
 
-def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that somebody adds: a line of help, what declares its options, and what runs it."""
+
+    help: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+NONE_ADDED: Mapping[str, Command] = MappingProxyType({})
+
+
+def parse(
+    arguments: Sequence[str] | None = None, added: Mapping[str, Command] = NONE_ADDED
+) -> argparse.Namespace:
     """The options of one command, whose name is `command`. Raises OptionError."""
     parser = Parser(
         prog="turnwise", description="A recording and its messy text in; who said what, and when, out."
@@ -31,6 +47,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_demo(commands.add_parser("demo", help="run the segment that ships with the project"))
     _add_score(commands.add_parser("score", help="measure a result against a reference"))
     _add_models(commands.add_parser("models", help="list, fetch and check the models"))
+    for name, command in added.items():
+        command.declare(commands.add_parser(name, help=command.help))
     return parser.parse_args(arguments)
 
 

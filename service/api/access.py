@@ -1,0 +1,82 @@
+"""Who may do what: keys, the rate of requests, and what a server without keys is careful about."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import sqlalchemy as sa
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from service import addresses, jobs, keys
+from service.api.context import Context, Reach
+from service.jobs import Job
+from service.problems import Code, ProblemError
+from service.storage import is_id
+
+ANYBODY = ""
+"""Owner of the jobs of a server without keys."""
+
+_scheme = HTTPBearer(
+    auto_error=False, description="A key: turnwise keys create. None where there are no keys."
+)
+
+
+class RateLimit:
+    """How many requests a minute; counted in this process."""
+
+    def __init__(self, requests_per_minute: int) -> None:
+        self._limit = RateLimitItemPerMinute(requests_per_minute)
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def spend(self, who: str) -> None:
+        """Raises ProblemError where somebody has spent all."""
+        if not self._limiter.hit(self._limit, who):
+            reset = self._limiter.get_window_stats(self._limit, who).reset_time
+            wait = max(1, round(reset - time.time()))
+            detail = f"More than {self._limit.amount} requests in a minute: try again in {wait} s."
+            raise ProblemError(Code.TOO_MANY_REQUESTS, detail, {"Retry-After": str(wait)})
+
+
+async def _owner(
+    request: Request,
+    context: Reach,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)],
+) -> str:
+    """The id of the key, or nobody's where there are none. Raises ProblemError."""
+    limit: RateLimit = request.app.state.rate_limit
+    client = request.client.host if request.client else ""
+    token = credentials.credentials if credentials else ""
+    known, owner = await context.transact(_identify, token)
+    if not known:
+        addresses.check_request(request.method, request.scope["headers"], context.settings)
+        limit.spend(f"address {client}")
+        return ANYBODY
+    if owner is None:
+        limit.spend(f"address {client}")
+        detail = "A valid key is needed: send it as Authorization: Bearer tw_…"
+        raise ProblemError(Code.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
+    limit.spend(f"key {owner}")
+    return owner
+
+
+def _identify(connection: sa.Connection, token: str) -> tuple[bool, str | None]:
+    """Whether there are keys at all, and whose this is."""
+    owner = keys.authenticate(connection, token) if token else None
+    return owner is not None or keys.any_exist(connection), owner
+
+
+Owner = Annotated[str, Depends(_owner)]
+
+
+async def own_job(id: str, context: Context, owner: str) -> Job:
+    """The job, if it is the caller's. Raises ProblemError, the same whether it is another's or nobody's."""
+    job = await context.transact(jobs.find, id) if is_id(id) else None
+    if job is None or job.owner != owner:
+        detail = "There is no job with this id: check it, or list your jobs."
+        raise ProblemError(Code.NOT_FOUND, detail)
+    return job

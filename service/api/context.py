@@ -1,0 +1,54 @@
+"""What every request can reach: one value, made when the application is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from service.api.watching import Watcher
+from service.durable import Queue
+from service.metrics import Metrics
+from service.settings import Settings
+from service.storage import Storage
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class Context:
+    """The parts of a running service."""
+
+    settings: Settings
+    engine: sa.Engine
+    storage: Storage
+    queue: Queue
+    metrics: Metrics = field(default_factory=Metrics)
+    watcher: Watcher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.watcher = Watcher(self.engine)
+
+    async def transact(
+        self, work: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        """One transaction, in a thread."""
+
+        def run() -> Result:
+            with self.engine.begin() as connection:
+                return work(connection, *args, **kwargs)
+
+        return await run_in_threadpool(run)
+
+
+def _context(request: Request) -> Context:
+    context: Context = request.app.state.context
+    return context
+
+
+Reach = Annotated[Context, Depends(_context)]

@@ -1,0 +1,458 @@
+"""/v1/jobs: sending, watching, and fetching what came of it."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import re
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from pipelines.formats import heard, rttm
+from pipelines.pipeline import Stage
+from pipelines.types import Heard
+from service import artifacts, jobs, webhooks
+from service.api.access import Owner, own_job
+from service.api.context import Context, Reach
+from service.api.shapes import JobOptions, JobView, Page, check_engines, parse_options
+from service.api.submission import Form, ReceivedFile, incoming, receive, submit
+from service.durable import WEBHOOK
+from service.jobs import Job, JobState
+from service.problems import Code, ProblemError, responses
+from service.settings import Settings
+from service.stages import LEFT, Diarized
+from service.storage import JobFolder
+from service.worker import delete
+
+Value = TypeVar("Value")
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+
+class ExportFormat(StrEnum):
+    """Those of `pipelines.formats`."""
+
+    JSON = "json"
+    TXT = "txt"
+    VTT = "vtt"
+    SRT = "srt"
+    RTTM = "rttm"
+    STM = "stm"
+    CTM = "ctm"
+    SEGLST = "seglst"
+    TTML = "ttml"
+    HTML = "html"
+
+
+MEDIA_TYPES = {
+    "json": "application/json",
+    "vtt": "text/vtt; charset=utf-8",
+    "srt": "application/x-subrip; charset=utf-8",
+    "seglst": "application/json",
+    "ttml": "application/ttml+xml",
+    "html": "text/html; charset=utf-8",
+}
+PLAIN = "text/plain; charset=utf-8"
+SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+PAGE = {"Content-Security-Policy": "sandbox allow-scripts"}  # the page may play, and reach nothing of ours
+LARGEST_BROUGHT_BYTES = 2**28
+DEFAULT_OPTIONS = JobOptions()
+
+JobId = Annotated[
+    str,
+    InPath(description="Id of the job.", examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"], max_length=64),
+]
+ACCESS = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE)
+OWN = (*ACCESS, Code.NOT_FOUND)
+
+FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "audio": FILE | {"description": "The recording: any audio or video file."},
+                    "upload": {
+                        "type": "string",
+                        "description": "In place of audio: id of a finished resumable upload.",
+                    },
+                    "text": {
+                        "type": "string",
+                        "description": "Its text, as a field or a file: txt, srt, vtt or json.",
+                    },
+                    "options": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": {"$ref": "#/components/schemas/JobOptions"},
+                        "description": "JSON, see JobOptions.",
+                        "examples": ['{"speakers": 3}'],
+                    },
+                    "heard": FILE | {"description": "Words heard already: heard.json, or Whisper's JSON."},
+                    "diarization": FILE | {"description": "Speakers known already: an RTTM."},
+                },
+            },
+        }
+    },
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=JobView,
+    summary="Send a recording and its text",
+    openapi_extra={"requestBody": FORM},
+    responses={
+        202: {
+            "description": "The job is safe and waits. Under one Idempotency-Key it is one job.",
+            "headers": {"Location": {"description": "The job.", "schema": {"type": "string"}}},
+        },
+        **responses(
+            *ACCESS,
+            Code.BAD_REQUEST,
+            Code.NOT_FOUND,
+            Code.TIMEOUT,
+            Code.KEY_REUSED,
+            Code.TOO_LARGE,
+            Code.MEDIA_TYPE,
+            Code.INVALID,
+            Code.QUEUE_FULL,
+            Code.DISK_FULL,
+        ),
+    },
+)
+async def create(
+    request: Request,
+    response: Response,
+    context: Reach,
+    owner: Owner,
+    idempotency_key: Annotated[
+        str,
+        Header(description="Makes it safe to send again: one job for one key.", max_length=255),
+    ] = "",
+) -> JobView:
+    with incoming(context) as (id, folder):
+        form = await receive(request, context, _places(folder, context.settings))
+        options = _options(form, context.settings)
+        sent = _sent(form, folder)
+        recording = form.files["audio"].name or "recording"
+        job = await submit(
+            context,
+            id,
+            folder,
+            options.request(recording, sent.pop("text name")),
+            sent,
+            owner,
+            idempotency_key,
+        )
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    return await view(job, context)
+
+
+def _places(folder: JobFolder, settings: Settings) -> dict[str, tuple[Path, int]]:
+    return {
+        "audio": (folder.recording, settings.max_upload_bytes),
+        "text": (folder.text, settings.max_text_bytes),
+        "heard": (folder.heard, LARGEST_BROUGHT_BYTES),
+        "diarization": (folder.diarization, LARGEST_BROUGHT_BYTES),
+    }
+
+
+def _options(form: Form, settings: Settings) -> JobOptions:
+    options = DEFAULT_OPTIONS
+    for name, value in form.fields:
+        if name != "options":
+            known = "audio, text, options, heard, diarization"
+            raise ProblemError(Code.INVALID, f"There is no part {name[:40]!r}: the parts are {known}.")
+        options = parse_options(value)
+    check_engines(options, ours=settings.engines == Settings.model_fields["engines"].default)
+    if options.webhook:
+        webhooks.check_url(options.webhook, settings)
+    return options
+
+
+def _sent(form: Form, folder: JobFolder) -> dict[str, str]:
+    """The hashes of the files, and the name of the text; an empty text is none."""
+    if "audio" not in form.files:
+        raise ProblemError(Code.INVALID, "There is no part audio: send the recording as a file.")
+    files: dict[str, ReceivedFile] = dict(form.files)
+    for name in ("text", "heard", "diarization"):
+        if name in files and not files[name].size_bytes:
+            (folder.path / name).unlink()
+            del files[name]
+    text = files.get("text")
+    hashes = {name: file.sha256 for name, file in files.items()}
+    return hashes | {"text name": (text.name or "text") if text else ""}
+
+
+@router.get("", response_model=Page, summary="List jobs", responses=responses(*ACCESS, Code.INVALID))
+async def list_jobs(
+    context: Reach,
+    owner: Owner,
+    state: JobState | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str, Query(max_length=64, description="As the page before gave it.")] = "",
+) -> Page:
+    found = await context.transact(jobs.page, owner, state, limit + 1, cursor)
+    views = [await view(job, context) for job in found[:limit]]
+    return Page(jobs=tuple(views), cursor=found[limit - 1].id if len(found) > limit else "")
+
+
+@router.get("/{id}", response_model=JobView, summary="A job and how far it is", responses=responses(*OWN))
+async def show(id: JobId, context: Reach, owner: Owner) -> JobView:
+    return await view(await own_job(id, context, owner), context)
+
+
+async def view(job: Job, context: Context) -> JobView:
+    """The job with what its folder says."""
+    folder = context.storage.job(job.id)
+    try:
+        request = await run_in_threadpool(folder.request)
+        failure = await run_in_threadpool(folder.failure) if job.state is JobState.FAILED else None
+    except FileNotFoundError:  # deleted a moment ago
+        raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.") from None
+    return JobView.of(job, request, failure)
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    response_class=Response,
+    summary="Delete a job with all its files, ended or not",
+    responses={204: {"description": "Nothing of it is left."}, **responses(*OWN)},
+)
+async def remove(id: JobId, context: Reach, owner: Owner) -> Response:
+    job = await own_job(id, context, owner)
+    await run_in_threadpool(delete, job.id, context.engine, context.storage, context.queue, context.settings)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/{id}/cancel",
+    response_model=JobView,
+    summary="Cancel a job; one that has ended stays as it is",
+    responses=responses(*OWN),
+)
+async def cancel(id: JobId, context: Reach, owner: Owner) -> JobView:
+    job = await own_job(id, context, owner)
+    await stop(job, context)
+    return await view(await own_job(id, context, owner), context)
+
+
+async def stop(job: Job, context: Context) -> None:
+    """Cancels a job, unless it has ended."""
+
+    def change(connection: Any) -> bool:
+        ended = jobs.end(connection, job.id, JobState.CANCELLED)
+        if ended and job.notify:
+            context.queue.enqueue(connection, WEBHOOK, job.id)
+        return ended
+
+    if await context.transact(change):
+        await run_in_threadpool(context.queue.cancel, job.id)
+
+
+# --------------------------------------------------------------------------- watching
+
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One event for every change, with the revision as its id, until the job has ended.",
+        "content": {
+            "text/event-stream": {
+                "schema": {"type": "string"},
+                "example": 'id: 7\nevent: progress\ndata: {"state": "running", "stage": "transcribe",'
+                ' "fraction": 0.42, "stages": {"decode": 1.0, "transcribe": 0.5}}\n\n',
+            }
+        },
+    },
+    204: {"description": "The job has ended, and nothing has changed since Last-Event-ID."},
+}
+
+
+@router.get(
+    "/{id}/events",
+    response_class=Response,
+    summary="Progress as it happens",
+    responses={**EVENTS, **responses(*OWN, Code.INVALID)},
+)
+async def events(
+    id: JobId,
+    context: Reach,
+    owner: Owner,
+    last_event_id: Annotated[
+        int | None, Header(description="Revision seen last: what has changed since comes.", ge=0, le=2**53)
+    ] = None,
+) -> Response:
+    job = await own_job(id, context, owner)
+    seen = last_event_id or 0
+    if job.state.ended and job.revision <= seen:
+        return Response(status_code=204)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_events(job.id, seen, context), media_type="text/event-stream", headers=headers)
+
+
+async def _events(id: str, seen: int, context: Context) -> AsyncIterator[str]:
+    yield "retry: 2000\n\n"
+    async for job in context.watcher.changes(id, seen):
+        yield ": still here\n\n" if job is None else _event(job)
+
+
+def _event(job: Job) -> str:
+    data = {
+        "state": job.state,
+        "stage": job.stage,
+        "fraction": round(job.fraction, 4),
+        "stages": {progress.stage: round(progress.fraction, 4) for progress in job.stages},
+    }
+    return (
+        f"id: {job.revision}\nevent: {'end' if job.state.ended else 'progress'}\ndata: {json.dumps(data)}\n\n"
+    )
+
+
+# --------------------------------------------------------------------------- results
+
+ENDED = (*OWN, Code.NOT_FINISHED, Code.JOB_FAILED)
+
+
+def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
+
+
+@router.get(
+    "/{id}/result",
+    response_class=Response,
+    summary="The result, as result.json of the command",
+    responses={
+        200: {
+            "description": "See the schema in pipelines/formats/result.schema.json.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+        **responses(*ENDED),
+    },
+)
+async def result(id: JobId, context: Reach, owner: Owner) -> Response:
+    return await export(id, ExportFormat.JSON, context, owner)
+
+
+@router.get(
+    "/{id}/export/{format}",
+    response_class=Response,
+    summary="The result in a format",
+    responses={
+        200: {
+            "description": "The file, as the command writes it.",
+            "content": {
+                media_type.partition(";")[0]: {"schema": {}} for media_type in [*MEDIA_TYPES.values(), PLAIN]
+            },
+        },
+        **responses(*ENDED, Code.INVALID),
+    },
+)
+async def export(id: JobId, format: ExportFormat, context: Reach, owner: Owner) -> Response:
+    job = await own_job(id, context, owner)
+    check_succeeded(job)
+    path = context.storage.job(job.id).result(format)
+    headers = SAFE | (PAGE if format == "html" else {})
+    return _sent_file(path, MEDIA_TYPES.get(format, PLAIN), headers)
+
+
+def check_succeeded(job: Job) -> None:
+    """Raises ProblemError where there is no result."""
+    if not job.state.ended:
+        detail = "The job has not ended: wait for it, or watch its events."
+        raise ProblemError(Code.NOT_FINISHED, detail, {"Retry-After": "2"})
+    if job.state is not JobState.SUCCEEDED:
+        raise ProblemError(Code.JOB_FAILED, f"The job has {job.state}: there is no result.")
+
+
+@router.get(
+    "/{id}/heard",
+    response_class=Response,
+    summary="The words heard, as soon as they are there; can be sent with another job",
+    responses={**_file("application/json", "heard.json"), **responses(*OWN, Code.NOT_FINISHED)},
+)
+async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
+    folder = context.storage.job((await own_job(id, context, owner)).id)
+    words = await _left(folder, Stage.TRANSCRIBE, Heard)
+    return Response(heard.serialize(words), media_type="application/json", headers=SAFE)
+
+
+@router.get(
+    "/{id}/diarization",
+    response_class=Response,
+    summary="Who speaks when, as soon as it is known; can be sent with another job",
+    responses={**_file("text/plain", "RTTM"), **responses(*OWN, Code.NOT_FINISHED)},
+)
+async def show_diarization(id: JobId, context: Reach, owner: Owner) -> Response:
+    folder = context.storage.job((await own_job(id, context, owner)).id)
+    diarized = await _left(folder, Stage.DIARIZE, Diarized)
+    name = folder.request().recording_name
+    text = rttm.serialize_segments(diarized.diarization.segments, name)
+    return Response(text, media_type="text/plain", headers=SAFE)
+
+
+async def _left(folder: JobFolder, stage: Stage, type: type[Value]) -> Value:
+    try:
+        return await run_in_threadpool(artifacts.load, folder.stage(stage) / LEFT, type)
+    except FileNotFoundError:
+        detail = f"The stage {stage} is not done: look at the job."
+        raise ProblemError(Code.NOT_FINISHED, detail) from None
+
+
+@router.get(
+    "/{id}/audio",
+    response_class=Response,
+    summary="The recording as it was sent, or a range of it",
+    responses={
+        **_file("application/octet-stream", "The recording."),
+        206: {
+            "description": "The range asked for.",
+            "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+        },
+        **responses(*OWN, Code.RANGE),
+    },
+)
+async def audio(
+    id: JobId,
+    request: Request,
+    context: Reach,
+    owner: Owner,
+    range: Annotated[str, Header(description="bytes=START-END")] = "",
+) -> Response:
+    job = await own_job(id, context, owner)
+    folder = context.storage.job(job.id)
+    name = folder.request().recording_name
+    guessed = mimetypes.guess_type(name)[0] or ""
+    media_type = guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
+    with suppress(FileNotFoundError):
+        _check_range(request, range, folder.recording.stat().st_size)
+    return _sent_file(folder.recording, media_type, SAFE)
+
+
+def _check_range(request: Request, range: str, size_bytes: int) -> None:
+    """Takes a Range out of the request that makes no sense; raises ProblemError for one beyond the end."""
+    parts = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", range.replace(" ", ""))
+    first, last = parts.groups() if parts else ("", "")
+    if not (first or last) or (first and last and int(last) < int(first)):
+        request.scope["headers"] = [
+            (name, value) for name, value in request.scope["headers"] if name != b"range"
+        ]
+    elif (int(first) >= size_bytes) if first else int(last) == 0:
+        detail = f"The recording has {size_bytes} bytes: ask for a part of them."
+        raise ProblemError(Code.RANGE, detail, {"Content-Range": f"bytes */{size_bytes}"})
+
+
+def _sent_file(path: Path, media_type: str, headers: dict[str, str]) -> Response:
+    if not path.is_file():  # deleted a moment ago
+        raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.")
+    return FileResponse(path, media_type=media_type, headers=headers)

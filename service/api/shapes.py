@@ -1,0 +1,215 @@
+"""What the API takes and gives, as the OpenAPI document shows it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from pipelines import models
+from pipelines.engines.choice import AUTO, DIARIZERS, TRANSCRIBERS
+from service.jobs import Job, JobState, StageState
+from service.problems import Code, ProblemError
+from service.storage import Failure, Request
+
+Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$", max_length=35)]
+Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+EngineName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+(:[A-Za-z0-9._-]+)?)?$", max_length=100)]
+Count = Annotated[int, Field(ge=1, le=1000)]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
+
+
+class JobOptions(Shape):
+    """What may be said about a recording, all of it optional."""
+
+    asr: EngineName = Field(default="", examples=["faster-whisper:small"])
+    """Engine that hears words, as NAME or NAME:MODEL; GET /v1/engines lists them."""
+    diarizer: EngineName = Field(default="", examples=["embedded"])
+    """Engine that tells voices apart."""
+    language: Language = Field(default="", examples=["en"])
+    """Language spoken, as a BCP 47 tag; without it, as heard."""
+    speakers: Count | None = Field(default=None, examples=[3])
+    """How many speakers there are."""
+    min_speakers: Count | None = Field(default=None, examples=[2])
+    """At least so many; not together with `speakers`."""
+    max_speakers: Count | None = Field(default=None, examples=[4])
+    """At most so many; not together with `speakers`."""
+    glossary: tuple[Term, ...] = Field(default=(), max_length=10_000, examples=[["Tobias Renner"]])
+    """Names and terms as they should be spelt."""
+    webhook: str = Field(default="", max_length=2000, examples=["https://news.example.org/turnwise"])
+    """Address that is called when the job has ended, signed as Standard Webhooks."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        if self.speakers is not None and (self.min_speakers or self.max_speakers):
+            raise ValueError("speakers says how many: leave out min_speakers and max_speakers")
+        if (self.min_speakers or 1) > (self.max_speakers or 1000):
+            raise ValueError("min_speakers is more than max_speakers: swap them")
+        return self
+
+    def request(self, recording_name: str, text_name: str) -> Request:
+        """As the job's folder keeps it."""
+        return Request(
+            recording_name=recording_name,
+            text_name=text_name,
+            asr=self.asr,
+            diarizer=self.diarizer,
+            language=self.language,
+            min_speakers=self.speakers or self.min_speakers or 1,
+            max_speakers=self.speakers or self.max_speakers or 0,
+            glossary=tuple(dict.fromkeys(term.strip() for term in self.glossary if term.strip())),
+            webhook=self.webhook,
+        )
+
+
+def parse_options(text: str) -> JobOptions:
+    """The options sent as JSON. Raises ProblemError with the first thing that does not fit."""
+    try:
+        options = JobOptions.model_validate_json(text or "{}")
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["options", *(str(part) for part in first["loc"])])
+        raise ProblemError(Code.INVALID, f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
+    return options
+
+
+def check_engines(options: JobOptions, ours: bool) -> None:
+    """Raises ProblemError for an engine that does not exist; `ours`: whether they are those of this
+    project."""
+    for name, table in (("asr", TRANSCRIBERS), ("diarizer", DIARIZERS)):
+        kind, colon, model = getattr(options, name).partition(":")
+        entry = next((entry for entry in table if entry.name == kind), None)
+        if not ours or kind in {"", AUTO}:
+            continue
+        known = ", ".join(entry.name for entry in table)
+        if entry is None:
+            raise ProblemError(
+                Code.INVALID, f"options.{name}: there is no engine {kind!r}: choose from {known}."
+            )
+        family = entry.kind or entry.name
+        if colon and f"{family}:{model}" not in models.MODELS and model not in models.available(family):
+            raise ProblemError(
+                Code.INVALID, f"options.{name}: {kind} has no model {model!r}: see /v1/engines."
+            )
+
+
+class StageView(Shape):
+    """One stage of a job."""
+
+    stage: str = Field(examples=["transcribe"])
+    state: StageState
+    fraction: float = Field(ge=0, le=1, examples=[0.42])
+    """How far it is; never falls."""
+    started: datetime | None
+    finished: datetime | None
+
+
+class FailureView(Shape):
+    """Why a job failed."""
+
+    stage: str = Field(examples=["decode"])
+    code: str = Field(examples=["not_media"])
+    """Stable, for programs."""
+    message: str = Field(examples=["talk.txt is not audio or video that can be opened: choose a WAV file."])
+    """One sentence that says what to do."""
+
+
+class JobView(Shape):
+    """A job."""
+
+    id: str = Field(examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"])
+    state: JobState
+    recording: str = Field(examples=["interview.mp3"])
+    """The recording's name, as it was sent."""
+    text: str = Field(examples=["interview.txt"])
+    """The text's name, "" where none was sent."""
+    stage: str = Field(examples=["transcribe"])
+    """The stage at work, "" where none is."""
+    fraction: float = Field(ge=0, le=1, examples=[0.42])
+    """How far all of it is; never falls."""
+    stages: tuple[StageView, ...]
+    created: datetime
+    started: datetime | None
+    finished: datetime | None
+    failure: FailureView | None
+    """Where the job failed; what its finished stages found is under /heard and /diarization."""
+
+    @classmethod
+    def of(cls, job: Job, request: Request, failure: Failure | None) -> JobView:
+        return cls(
+            id=job.id,
+            state=job.state,
+            recording=request.recording_name,
+            text=request.text_name,
+            stage=job.stage,
+            fraction=round(job.fraction, 4),
+            stages=tuple(
+                StageView(
+                    stage=progress.stage,
+                    state=progress.state,
+                    fraction=round(progress.fraction, 4),
+                    started=moment(progress.started),
+                    finished=moment(progress.finished),
+                )
+                for progress in job.stages
+            ),
+            created=datetime.fromtimestamp(job.created, UTC),
+            started=moment(job.started),
+            finished=moment(job.finished),
+            failure=_failure(job, failure),
+        )
+
+
+class Page(Shape):
+    """Some of the jobs, newest first."""
+
+    jobs: tuple[JobView, ...]
+    cursor: str = Field(examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"])
+    """To be sent as `cursor` for the jobs after these; "" where there are none."""
+
+
+class ModelView(Shape):
+    name: str = Field(examples=["faster-whisper:small"])
+    ready: bool
+    """Whether it is here."""
+
+
+class EngineView(Shape):
+    """An engine."""
+
+    name: str = Field(examples=["faster-whisper"])
+    summary: str
+    """How good it honestly is."""
+    ready: bool
+    """Whether it and a model of it are here."""
+    models: tuple[ModelView, ...]
+
+
+class Engines(Shape):
+    """What can be named in the options."""
+
+    asr: tuple[EngineView, ...]
+    diarizer: tuple[EngineView, ...]
+
+
+class Health(Shape):
+    """Whether the service works."""
+
+    status: str = Field(examples=["ok"])
+
+
+def _failure(job: Job, failure: Failure | None) -> FailureView | None:
+    if job.state is not JobState.FAILED:
+        return None
+    if failure is None:
+        message = "A fault of ours: please report it with the id of this job."
+        return FailureView(stage=job.failed_stage, code=job.failure, message=message)
+    return FailureView(stage=failure.stage, code=failure.code, message=failure.message)
+
+
+def moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

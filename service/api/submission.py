@@ -1,0 +1,337 @@
+"""What is sent with a job: multipart to the disk as it arrives, within its limits, and then the job.
+
+    request ─► incoming/<id>/recording, text, … ─► jobs/<id>/ ─► row and workflow, in one transaction ─► 202
+
+Until that transaction nothing refers to the files; after it the job is there whatever happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import sqlalchemy as sa
+from fastapi import Request as HttpRequest
+from python_multipart.exceptions import MultipartParseError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from service import jobs
+from service.api.context import Context
+from service.api.errors import full
+from service.durable import JOB
+from service.jobs import Job
+from service.problems import Code, ProblemError
+from service.settings import MEBIBYTE
+from service.storage import JobFolder, Request, new_id
+
+BLOCK_BYTES = MEBIBYTE
+"""What is gathered before it is parsed and written, in a thread."""
+FIELDS_BYTES = MEBIBYTE
+"""Limit for all fields that are no files together."""
+MOST_PARTS = 200
+LONGEST_NAME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """A file that has arrived."""
+
+    name: str  # as its owner calls it, made harmless; "" where it came as a field
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class Form:
+    """A form that has arrived: fields in order, and files."""
+
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    files: dict[str, ReceivedFile] = field(default_factory=dict)
+
+
+# --------------------------------------------------------------------------- receiving
+
+
+async def receive(request: HttpRequest, context: Context, places: Mapping[str, tuple[Path, int]]) -> Form:
+    """The form of a request; the parts named in `places` go to that file, up to so many bytes.
+
+    Raises ProblemError: not multipart, broken, too large, too slow, or no space left.
+    """
+    parser = _Parser(places)
+    multipart = _multipart(request, parser)
+    _check_length(request, context)
+    try:
+        async for block in _blocks(request, context.settings.upload_timeout):
+            check_space(context)
+            await run_in_threadpool(multipart.write, block)
+        await run_in_threadpool(multipart.finalize)
+    except MultipartParseError:
+        raise _broken() from None
+    finally:
+        parser.close()
+    if not parser.complete:
+        raise _broken()
+    return parser.form
+
+
+def _multipart(request: HttpRequest, parser: _Parser) -> MultipartParser:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data":
+        detail = "Send the recording and what belongs to it as multipart/form-data."
+        raise ProblemError(Code.MEDIA_TYPE, detail)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise _broken()
+    try:
+        return MultipartParser(boundary, parser.callbacks())  # type: ignore[arg-type]
+    except MultipartParseError:
+        raise _broken() from None
+
+
+def _check_length(request: HttpRequest, context: Context) -> None:
+    """Refused before it has arrived, where it says itself that it is too large."""
+    settings = context.settings
+    length = request.headers.get("content-length", "")
+    most = settings.max_upload_bytes + settings.max_text_bytes + 4 * MEBIBYTE
+    if length.isdecimal() and int(length) > most:
+        raise _too_large("The request", settings.max_upload_bytes)
+    check_space(context)
+
+
+def check_space(context: Context) -> None:
+    """Raises ProblemError where too little would be left for the work."""
+    if context.storage.free_bytes() < context.settings.min_free_bytes:
+        raise full()
+
+
+async def _blocks(request: HttpRequest, timeout: float) -> AsyncIterator[bytes]:
+    """The body in large pieces. Raises ProblemError where nothing comes for `timeout` seconds."""
+    gathered = bytearray()
+    stream = request.stream()
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(stream, None), timeout)
+        except TimeoutError:
+            detail = f"Nothing arrived for {timeout:.0f} s: send it again, or use a resumable upload."
+            raise ProblemError(Code.TIMEOUT, detail, {"Connection": "close"}) from None
+        except ClientDisconnect:
+            raise _broken() from None
+        if chunk is None:
+            break
+        gathered += chunk
+        if len(gathered) >= BLOCK_BYTES:
+            yield bytes(gathered)
+            gathered.clear()
+    if gathered:
+        yield bytes(gathered)
+
+
+class _Parser:
+    """Takes what python-multipart finds, part by part."""
+
+    def __init__(self, places: Mapping[str, tuple[Path, int]]) -> None:
+        self.form = Form()
+        self.complete = False
+        self._places = places
+        self._left_bytes = FIELDS_BYTES
+        self._parts = 0
+        self._headers: dict[str, bytes] = {}
+        self._header = [bytearray(), bytearray()]
+        self._name = ""
+        self._file_name = ""
+        self._value = bytearray()
+        self._file: IO[bytes] | None = None
+        self._hash = hashlib.sha256()
+        self._size_bytes = 0
+        self._most_bytes = 0
+
+    def callbacks(self) -> dict[str, Callable[..., None]]:
+        return {
+            "on_part_begin": self._begin,
+            "on_header_begin": self._begin_header,
+            "on_header_field": lambda data, start, end: self._gather(0, data[start:end]),
+            "on_header_value": lambda data, start, end: self._gather(1, data[start:end]),
+            "on_header_end": self._end_header,
+            "on_headers_finished": self._open,
+            "on_part_data": lambda data, start, end: self._take(data[start:end]),
+            "on_part_end": self._end,
+            "on_end": self._finish,
+        }
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _begin(self) -> None:
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise ProblemError(Code.TOO_LARGE, f"The form has more than {MOST_PARTS} parts: send fewer.")
+        self._headers.clear()
+
+    def _begin_header(self) -> None:
+        self._header = [bytearray(), bytearray()]
+
+    def _gather(self, which: int, data: bytes) -> None:
+        self._spend(len(data))
+        self._header[which] += data
+
+    def _end_header(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).decode("latin-1").lower()] = bytes(value)
+
+    def _open(self) -> None:
+        _, options = parse_options_header(self._headers.get("content-disposition", b""))
+        self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._file_name = clean_name(options.get(b"filename", b"").decode("utf-8", "replace"))
+        if not self._name:
+            raise _broken()
+        self._value.clear()
+        place = self._places.get(self._name)
+        if place is None:
+            return
+        if self._name in self.form.files:
+            raise ProblemError(Code.INVALID, f"The part {self._name} comes twice: send it once.")
+        path, self._most_bytes = place
+        self._file = path.open("wb")
+        self._hash, self._size_bytes = hashlib.sha256(), 0
+
+    def _take(self, data: bytes) -> None:
+        if self._file is None:
+            self._spend(len(data))
+            self._value += data
+            return
+        self._size_bytes += len(data)
+        if self._size_bytes > self._most_bytes:
+            raise _too_large(f"The part {self._name}", self._most_bytes)
+        self._hash.update(data)
+        self._file.write(data)
+
+    def _end(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            received = ReceivedFile(self._file_name, self._hash.hexdigest(), self._size_bytes)
+            self.form.files[self._name] = received
+            return
+        try:
+            self.form.fields.append((self._name, self._value.decode("utf-8")))
+        except UnicodeDecodeError:
+            detail = "A field of the form is not UTF-8: send it as such, or as a file."
+            raise ProblemError(Code.INVALID, detail) from None
+
+    def _finish(self) -> None:
+        self.complete = True
+
+    def _spend(self, size_bytes: int) -> None:
+        self._left_bytes -= size_bytes
+        if self._left_bytes < 0:
+            raise _too_large("What is sent as fields", FIELDS_BYTES)
+
+
+def clean_name(sent: str) -> str:
+    """A file's name for people to read: no folder, nothing that cannot be printed, not endless."""
+    name = unicodedata.normalize("NFC", sent.replace("\\", "/").rpartition("/")[2])
+    name = "".join(char if char.isprintable() else " " for char in name).strip()
+    if len(name) > LONGEST_NAME:
+        stem, dot, ending = name.rpartition(".")
+        name = f"{stem[: LONGEST_NAME - 20]}{dot}{ending[:19]}" if stem else name[:LONGEST_NAME]
+    return "" if name in {".", ".."} else name
+
+
+def _broken() -> ProblemError:
+    return ProblemError(Code.BAD_REQUEST, "The form breaks off or is no multipart: send it again, whole.")
+
+
+def _too_large(what: str, most_bytes: int) -> ProblemError:
+    detail = f"{what} is larger than {most_bytes / MEBIBYTE:.0f} MiB, the limit: send less."
+    return ProblemError(Code.TOO_LARGE, detail, {"Connection": "close"})
+
+
+# --------------------------------------------------------------------------- the job
+
+
+@contextmanager
+def incoming(context: Context) -> Iterator[tuple[str, JobFolder]]:
+    """A folder for what is being sent; whatever of it did not become a job is gone afterwards."""
+    id = new_id()
+    folder = context.storage.incoming(id)
+    try:
+        yield id, folder
+    except BaseException:
+        context.storage.discard(id)
+        raise
+
+
+async def submit(
+    context: Context,
+    id: str,
+    folder: JobFolder,
+    request: Request,
+    sent: Mapping[str, str],
+    owner: str,
+    idempotency_key: str = "",
+) -> Job:
+    """The job, queued; an earlier one where the key and all that was sent are the same.
+
+    `sent` gives the hash of every file. Raises ProblemError: too many jobs, or the key with something else.
+    """
+    fingerprint = _digest({"files": dict(sent), "request": asdict(request)})
+    repeated = _digest({"owner": owner, "key": idempotency_key}) if idempotency_key else None
+    if repeated and (job := await context.transact(_earlier, repeated, fingerprint)):
+        context.storage.discard(id)
+        return job
+    await context.transact(_check_queue, owner, context.settings.queue_limit)
+    await run_in_threadpool(folder.write_request, request)
+    await run_in_threadpool(context.storage.admit, id)
+
+    def insert(connection: sa.Connection) -> Job:
+        jobs.insert(connection, id, owner, fingerprint, repeated, notify=bool(request.webhook))
+        context.queue.enqueue(connection, JOB, id)
+        return _found(connection, id)
+
+    try:
+        return await context.transact(insert)
+    except sa.exc.IntegrityError:  # the same key came twice at the same time
+        assert repeated is not None
+        job = await context.transact(_earlier, repeated, fingerprint)
+        if job is None:
+            raise
+        context.storage.discard(id)
+        return job
+
+
+def _earlier(connection: sa.Connection, repeated: str, fingerprint: str) -> Job | None:
+    """The job under this key. Raises ProblemError where it was made from something else."""
+    found = jobs.find_repeated(connection, repeated)
+    if found is None:
+        return None
+    id, before = found
+    if before != fingerprint:
+        detail = "This Idempotency-Key was used for something else: use a new one."
+        raise ProblemError(Code.KEY_REUSED, detail)
+    return _found(connection, id)
+
+
+def _check_queue(connection: sa.Connection, owner: str, limit: int) -> None:
+    if jobs.count_active(connection, owner) >= limit:
+        detail = f"{limit} of your jobs wait or run, the limit: try again when some have ended."
+        raise ProblemError(Code.QUEUE_FULL, detail, {"Retry-After": "30"})
+
+
+def _found(connection: sa.Connection, id: str) -> Job:
+    job = jobs.find(connection, id)
+    assert job is not None
+    return job
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,77 @@
+"""Around every request: an id, a line in the log, counts and times; the last resort for faults of ours."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.metrics import Metrics
+from service.storage import new_id
+
+log = structlog.get_logger("turnwise.api")
+
+HEADER = b"x-request-id"
+ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
+QUIET = {"/health/live", "/health/ready", "/metrics"}
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def request_id() -> str:
+    """The id of the request under way, "" outside one."""
+    return _request_id.get()
+
+
+class Tracing:
+    """ASGI middleware; the outermost one."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, fault: Callable[[], ASGIApp]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._fault = fault  # makes the answer where nothing else does
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        id = _sent_id(scope) or new_id()
+        _request_id.set(id)
+        structlog.contextvars.bind_contextvars(request_id=id)
+        begin, status = time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (HEADER, id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("fault")
+            if status == 0:
+                await self._fault()(scope, receive, send_with_id)
+        finally:
+            self._note(scope, status, time.perf_counter() - begin)
+            structlog.contextvars.unbind_contextvars("request_id")
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")
+        method = scope["method"] if scope["method"] in METHODS else "other"
+        self._metrics.requests.labels(method, route, str(status)).inc()
+        self._metrics.request_seconds.labels(method, route).observe(seconds)
+        if scope["path"] not in QUIET:
+            log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4))
+
+
+def _sent_id(scope: Scope) -> str:
+    """The id that a proxy in front has given the request, if it looks like one."""
+    sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
+    return sent.decode() if ACCEPTABLE.fullmatch(sent) else ""

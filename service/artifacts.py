@@ -1,0 +1,44 @@
+"""What a stage leaves for the next ones: values of dataclasses as JSON, every number exactly as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar, get_origin
+
+import cattrs
+import numpy as np
+
+Value = TypeVar("Value")
+
+
+def dump(path: Path, value: object) -> None:
+    """JSON of a dataclass, or of a tuple of them."""
+    path.write_text(json.dumps(_CONVERTER.unstructure(value)), "ascii")
+
+
+def load(path: Path, type: type[Value]) -> Value:
+    """The value that `dump` was given, equal to the last bit."""
+    return _CONVERTER.structure(json.loads(path.read_text("ascii")), type)
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter()
+    converter.register_unstructure_hook_func(_is_array, _write_array)
+    converter.register_structure_hook_func(_is_array, _read_array)
+    return converter
+
+
+def _is_array(type: Any) -> bool:
+    return get_origin(type) is np.ndarray
+
+
+def _write_array(array: np.ndarray[Any, Any]) -> dict[str, object]:
+    return {"type": str(array.dtype), "shape": array.shape, "values": array.ravel().tolist()}
+
+
+def _read_array(written: dict[str, Any], type: Any) -> np.ndarray[Any, Any]:
+    return np.array(written["values"], dtype=written["type"]).reshape(written["shape"])
+
+
+_CONVERTER = _converter()

@@ -1,0 +1,119 @@
+"""The command `turnwise` with those of the service: serve, worker, keys and settings.
+
+The library's command knows nothing of the service; this one hands it what to add. The service's own
+libraries are an extra of the installation, and a command that lacks them says so.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from pipelines.cli import Command
+from pipelines.cli import main as run
+from pipelines.errors import OptionError
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+NEEDED = ("alembic", "dbos", "fastapi", "uvicorn")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit status."""
+    return run(arguments, COMMANDS)
+
+
+def serve(request: Namespace) -> int:
+    from service import serving  # noqa: PLC0415
+
+    serving.serve(_settings(host=request.host, port=request.port), with_worker=not request.no_worker)
+    return 0
+
+
+def worker(request: Namespace) -> int:
+    from service import serving  # noqa: PLC0415
+
+    serving.work(_settings())
+    return 0
+
+
+def keys(request: Namespace) -> int:
+    from service import keys as registry  # noqa: PLC0415
+    from service.serving import opened  # noqa: PLC0415
+
+    with opened(_settings()) as context, context.engine.begin() as connection:
+        if request.action == "create":
+            print(registry.create(connection, request.name))
+        elif request.action == "revoke":
+            if not registry.revoke(connection, request.name):
+                raise OptionError(
+                    f"There is no key {request.name!r} that still works: see turnwise keys list."
+                )
+        else:
+            for key in registry.list_all(connection):
+                print(key.id, "revoked" if key.revoked else "works  ", key.name)
+    return 0
+
+
+def settings(request: Namespace) -> int:
+    """Every setting with its value and what it means; what is secret is not shown."""
+    current = _settings()
+    for name, field in type(current).model_fields.items():
+        print(f"TURNWISE_{name.upper()}={_shown(current, name)}\n    {field.description}\n")
+    return 0
+
+
+def _shown(current: Settings, name: str) -> str:
+    value = getattr(current, name)
+    if name == "database_url" and value:
+        from service.database import url  # noqa: PLC0415
+
+        return url(current).render_as_string(hide_password=True)
+    return "" if value is None else ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _settings(**overrides: object) -> Settings:
+    """From the environment, and from options that were given. Raises OptionError."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise OptionError("The service is not installed: run pip install 'turnwise[service]'.")
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from service.settings import Settings  # noqa: PLC0415
+
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"TURNWISE_{str(first['loc'][0]).upper()}"
+        raise OptionError(f"{name} cannot be used ({first['msg']}): see turnwise settings.") from None
+
+
+def _add_serve(parser: ArgumentParser) -> None:
+    parser.add_argument("--host", help="address to listen on (default: TURNWISE_HOST, or 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: TURNWISE_PORT, or 8000)")
+    parser.add_argument("--no-worker", action="store_true", help="only the API; jobs run in turnwise worker")
+
+
+def _add_keys(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a key and show it, once")
+    create.add_argument("name", metavar="NAME", help="whose it is, for the list")
+    actions.add_parser("list", help="all keys, without their secrets")
+    revoke = actions.add_parser("revoke", help="end a key")
+    revoke.add_argument("name", metavar="ID", help="as the list shows it")
+
+
+def _add_nothing(parser: ArgumentParser) -> None:
+    pass
+
+
+COMMANDS = {
+    "serve": Command("serve the REST API, with a worker inside", _add_serve, serve),
+    "worker": Command("run jobs of an API that is served elsewhere", _add_nothing, worker),
+    "keys": Command("make, list and revoke keys of the API", _add_keys, keys),
+    "settings": Command("list the settings of the service", _add_nothing, settings),
+}

@@ -1,0 +1,135 @@
+"""Which worker processes live: each holds a lock under its own id for as long as it does.
+
+On one machine a file lock, which the kernel drops with the process; over several the advisory lock of a
+session of PostgreSQL, which the server drops with the connection. A restart of the server drops the locks
+of the living too: they take them again, and until everybody has had the time for that, nobody is called
+dead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+import sqlalchemy as sa
+
+
+class Liveness(Protocol):
+    """The lock of this process, and a look at those of the others."""
+
+    def hold(self) -> None:
+        """Takes the lock, or takes it again where it was lost. Raises OperationalError while there is no
+        server."""
+        ...
+
+    def is_dead(self, executor: str) -> bool:
+        """Whether the process that took the lock under this id is gone for sure."""
+        ...
+
+    def release(self) -> None: ...
+
+
+class FileLiveness:
+    """For SQLite: one locked file a process, in one folder."""
+
+    def __init__(self, executor: str, folder: Path) -> None:
+        self._path = folder / f"{executor}.lock"
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+
+    def hold(self) -> None:
+        if self._file is None:
+            self._file = self._path.open("wb")
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def is_dead(self, executor: str) -> bool:
+        path = self._folder / f"{executor}.lock"
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return True
+        except BlockingIOError:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+
+class PostgresLiveness:
+    """For PostgreSQL: one session a process, with an advisory lock."""
+
+    GRACE = 4.0
+    """Seconds for which a lock must have been free, over one session, before its owner is called dead."""
+
+    def __init__(self, executor: str, url: sa.URL, clock: Callable[[], float] = time.monotonic) -> None:
+        self._executor = executor
+        self._clock = clock
+        self._session: sa.Connection | None = None
+        self._free_since: dict[str, float] = {}
+        self._engine = sa.create_engine(
+            url,
+            poolclass=sa.NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args={
+                "connect_timeout": 5,
+                "keepalives_idle": 2,
+                "keepalives_interval": 1,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 5000,
+                "application_name": "turnwise liveness",
+            },
+        )
+
+    def hold(self) -> None:
+        try:
+            if self._session is not None:
+                self._session.execute(sa.text("SELECT 1"))
+                return
+        except sa.exc.DBAPIError:
+            self._drop()
+        self._session = self._engine.connect()
+        self._session.execute(sa.select(sa.func.pg_advisory_lock(_number(self._executor))))
+
+    def is_dead(self, executor: str) -> bool:
+        if self._session is None or self._is_held(executor):
+            self._free_since.pop(executor, None)
+            return False
+        since = self._free_since.setdefault(executor, self._clock())
+        return self._clock() - since >= self.GRACE
+
+    def release(self) -> None:
+        self._drop()
+        self._engine.dispose()
+
+    def _is_held(self, executor: str) -> bool:
+        assert self._session is not None
+        high, low = divmod(_number(executor) % 2**64, 2**32)
+        query = sa.text(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND classid::bigint = :high AND objid::bigint = :low"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+        return bool(self._session.execute(query, {"high": high, "low": low}).scalar_one())
+
+    def _drop(self) -> None:
+        self._free_since.clear()
+        if self._session is not None:
+            with suppress(sa.exc.DBAPIError):
+                self._session.close()
+            self._session = None
+
+
+def _number(executor: str) -> int:
+    """A lock's number, 64 bits with a sign."""
+    return int.from_bytes(hashlib.sha256(executor.encode()).digest()[:8], "big", signed=True)

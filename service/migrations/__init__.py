@@ -1,0 +1,2 @@
+"""Alembic: the versions of our tables. `alembic` itself calls env.py; `service.database.migrate` calls
+`alembic`."""

@@ -1,0 +1,317 @@
+"""Leads a job through its stages, each in a process of its own.
+
+    decode ─► detect ─┬─► transcribe ─┬─► align ─► attribute ─► roles ─► reconcile ─► store
+                      └─► diarize ────┘
+
+A stage writes into a folder of the attempt's own, which becomes the stage's when it is complete on the
+disk; so what is done stays done, whatever is killed in between. What a stage says about itself is never
+raised: the engine would store it, with the words of a user in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import file_digest
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+import structlog
+
+from pipelines.pipeline import Stage
+from service import jobs, stages
+from service.durable import WEBHOOK, Queue, Step
+from service.jobs import JobState, StageState
+from service.processes import INTERNAL, Died, Done, Failed, Outcome, Processes, Program, TimedOut, program
+from service.settings import MEBIBYTE, Settings
+from service.storage import STAGES, STORE, Failure, JobFolder, Storage, load_json
+
+log = structlog.get_logger("turnwise.runner")
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+PROGRESS_INTERVAL = 1.0
+"""Seconds between two writes of a stage's progress."""
+RETRY_INTERVAL = 1.0
+"""Seconds between two tries to reach a database that is away, or a disk that is full."""
+
+KINDS = {Stage.TRANSCRIBE: "hear", Stage.DIARIZE: "tell apart"}
+"""Stages with processes of their own, since they load models of their own; the others share one kind."""
+
+FAILURES = {
+    "process_died": "The stage {stage} took its process down {count} times: the recording, or the engine, is"
+    " at fault; try another engine.",
+    "stage_timeout": "The stage {stage} took longer than {seconds:.0f} s: cut the recording into parts.",
+    "internal": "A fault of ours in the stage {stage}: please report it with the id of this job.",
+}
+
+
+DELETED = {"failed": "deleted"}
+
+
+class Runner:
+    """Runs the stages of jobs. Its coroutines run on the event loop of the workflows."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._storage = storage
+        self._queue = queue
+        self._at_work: set[tuple[str, str]] = set()
+        self._stopping = False
+        self.processes = Processes(settings.engine_idle_minutes * 60)
+
+    # ------------------------------------------------------------------ one job
+
+    async def run(self, job: str) -> None:
+        """All stages of a job, then its end; nothing where it has ended already."""
+        if not await self.transact(jobs.begin, job):
+            return
+        log.info("job begins", job=job)
+        failure = await self._stages(job)
+        folder = self._storage.job(job)
+        if failure is not None:
+            await self._on_disk(folder.write_failure, failure)
+        ended = await self.transact(self._end, job, failure)
+        with suppress(OSError):
+            folder.tidy()
+        if ended:
+            log.info("job ends", job=job, failure=failure.code if failure else "")
+
+    def _end(self, connection: sa.Connection, job: str, failure: Failure | None) -> bool:
+        """The last change of a job, and the call of its webhook: both or neither."""
+        if failure is None:
+            ended = jobs.end(connection, job, JobState.SUCCEEDED)
+        else:
+            ended = jobs.end(connection, job, JobState.FAILED, failure.stage, failure.code)
+        found = jobs.find(connection, job)
+        if ended and found is not None and found.notify:
+            self._queue.enqueue(connection, WEBHOOK, job)
+        return ended
+
+    async def _stages(self, job: str) -> Failure | None:
+        """What ended the job early, or None. Steps are taken in one order whatever happens."""
+        steps = {stage: Step(stage) for stage in STAGES}
+
+        async def step(stage: str) -> Failure | None:
+            outcome = await steps[stage].run(lambda: self.perform(job, stage))
+            return self._failure(job, stage, outcome)
+
+        for first in (Stage.DECODE, Stage.DETECT):
+            if failure := await step(first):
+                return failure
+        if self._together(job):
+            heard, diarized = await asyncio.gather(step(Stage.TRANSCRIBE), step(Stage.DIARIZE))
+        else:
+            heard, diarized = await step(Stage.TRANSCRIBE), await step(Stage.DIARIZE)
+        if heard or diarized:
+            return heard or diarized
+        for last in (Stage.ALIGN, Stage.ATTRIBUTE, Stage.ROLES, Stage.RECONCILE, STORE):
+            if failure := await step(last):
+                return failure
+        return None
+
+    def _together(self, job: str) -> bool:
+        try:
+            left = load_json(self._storage.job(job).stage(Stage.DETECT) / stages.LEFT)
+            return bool(left["together"])
+        except OSError:  # deleted, or tidied up after the end: nothing will be computed
+            return True
+
+    def _failure(self, job: str, stage: str, outcome: dict[str, str]) -> Failure | None:
+        """Read from the attempt's message on the disk, since a step's result holds no words."""
+        code = outcome.get("failed")
+        if code is None:
+            return None
+        try:
+            message = (self._storage.job(job).path / f"{stage}.message").read_text("utf-8")
+        except OSError:
+            message = FAILURES["internal"].format(stage=stage)
+        return Failure(stage, code, message)
+
+    # ------------------------------------------------------------------ one stage
+
+    async def perform(self, job: str, stage: str) -> dict[str, str]:
+        """Runs a stage until it is done or has failed: {"sha256": …} of what it left, or {"failed": code}."""
+        folder = self._storage.job(job)
+        self._at_work.add((job, stage))
+        try:
+            while not folder.stage(stage).is_dir():
+                if not folder.path.is_dir():
+                    return DELETED
+                attempts = await self.transact(jobs.begin_stage, job, stage)
+                if attempts > self._settings.stage_attempts:
+                    count = self._settings.stage_attempts
+                    return await self._fail(job, stage, "process_died", count=count)
+                outcome = await self._attempt(job, stage, folder)
+                if self._stopping:
+                    await asyncio.Event().wait()  # until this process ends: whoever takes over goes on
+                if not folder.path.is_dir():
+                    return DELETED
+                match outcome:
+                    case Failed(code=stages.DISK_FULL):
+                        await self.transact(jobs.release_stage, job, stage)
+                        await self._wait_for_space()
+                    case Failed(code=code, message=message):
+                        return await self._fail(job, stage, code, message)
+                    case TimedOut():
+                        seconds = self._settings.stage_timeout
+                        return await self._fail(job, stage, "stage_timeout", seconds=seconds)
+                    case Done() | Died():
+                        pass
+            await self.transact(jobs.end_stage, job, stage, StageState.SUCCEEDED)
+            return {"sha256": await asyncio.to_thread(_hash, folder.stage(stage))}
+        finally:
+            self._at_work.discard((job, stage))
+
+    async def _attempt(self, job: str, stage: str, folder: JobFolder) -> Outcome:
+        """One process's try; what it leaves is accepted if it is done."""
+        try:
+            attempt = await asyncio.to_thread(folder.new_attempt)
+        except OSError as error:
+            return _disk(error)
+        try:
+            outcome = await self._watched(job, stage, attempt, folder)
+            if isinstance(outcome, Done):
+                await asyncio.to_thread(folder.accept, attempt, folder.stage(stage))
+        except OSError as error:
+            outcome = _disk(error)
+        finally:
+            shutil.rmtree(attempt, ignore_errors=True)
+        return outcome
+
+    async def _watched(self, job: str, stage: str, attempt: Path, folder: JobFolder) -> Outcome:
+        fractions = [0.0]
+        writer = asyncio.create_task(self._write_progress(job, stage, fractions))
+        try:
+            if stage == Stage.DECODE:
+                asked, request = self._decoding(attempt, folder)
+            else:
+                asked, request = self._computing(stage, attempt, folder)
+            return await self.processes.run(asked, request, fractions.append, self._settings.stage_timeout)
+        finally:
+            writer.cancel()
+
+    async def _write_progress(self, job: str, stage: str, fractions: list[float]) -> None:
+        """The newest fraction, now and then; a database that is away misses some."""
+        written = 0.0
+        while True:
+            await asyncio.sleep(PROGRESS_INTERVAL)
+            newest = min(1.0, max(fractions))
+            del fractions[:-1]
+            if newest > written:
+                with suppress(sa.exc.SQLAlchemyError):
+                    await asyncio.to_thread(self._once, jobs.advance_stage, job, stage, newest)
+                written = newest
+
+    def _decoding(self, attempt: Path, folder: JobFolder) -> tuple[Program, dict[str, object]]:
+        settings = self._settings
+        request: dict[str, object] = {
+            "recording": str(folder.recording),
+            "name": folder.request().recording_name,
+            "folder": str(attempt),
+            "duration": settings.max_duration_hours * 3600,
+            "decode_time": settings.decode_timeout,
+            "memory_bytes": settings.decode_memory_mb * MEBIBYTE,
+            "processor_time": settings.decode_timeout,
+            "output_bytes": settings.decode_memory_mb * MEBIBYTE,
+        }
+        return program("decode", "service.decoding", kept=False), request
+
+    def _computing(self, stage: str, attempt: Path, folder: JobFolder) -> tuple[Program, dict[str, object]]:
+        settings, request = self._settings, folder.request()
+        asked: dict[str, object] = {
+            "stage": stage,
+            "job": str(folder.path),
+            "attempt": str(attempt),
+            "engines": settings.engines,
+            "asr": request.asr or settings.asr,
+            "diarizer": request.diarizer or settings.diarizer,
+            "device": settings.device,
+        }
+        limits = (
+            f"--niceness={settings.niceness}",
+            f"--memory-bytes={settings.stage_memory_mb * MEBIBYTE}",
+        )
+        kind = KINDS.get(Stage(stage), "other") if stage != STORE else "other"
+        return program(kind, "service.stages", *limits), asked
+
+    async def _fail(
+        self, job: str, stage: str, code: str, message: str = "", **values: object
+    ) -> dict[str, str]:
+        text = message or FAILURES[code].format(stage=stage, **values)
+        path = self._storage.job(job).path / f"{stage}.message"
+        await self._on_disk(path.write_text, text, "utf-8")
+        await self.transact(jobs.end_stage, job, stage, StageState.FAILED)
+        return {"failed": code if code in FAILURES else stages.snake(code)}
+
+    # ------------------------------------------------------------------ disk and database
+
+    async def transact(
+        self, change: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        """One transaction, tried again for as long as the database is away or its disk is full."""
+        while True:
+            try:
+                return await asyncio.to_thread(lambda: self._once(change, *args, **kwargs))
+            except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+                log.warning("database is away", reason=type(error).__name__)
+                await asyncio.sleep(RETRY_INTERVAL)
+
+    def _once(
+        self, change: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        with self._engine.begin() as connection:
+            return change(connection, *args, **kwargs)
+
+    async def _on_disk(self, write: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Writes, as soon as there is space; nothing where the job was deleted meanwhile."""
+        while True:
+            try:
+                await asyncio.to_thread(write, *args, **kwargs)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                await self._wait_for_space()
+            else:
+                return
+
+    async def _wait_for_space(self) -> None:
+        log.warning("disk is full")
+        await asyncio.sleep(RETRY_INTERVAL)
+        while self._storage.free_bytes() < self._settings.min_free_bytes:
+            await asyncio.sleep(RETRY_INTERVAL)
+
+    # ------------------------------------------------------------------ the end
+
+    def stop(self) -> None:
+        """Ends all processes and gives their attempts back; may come from any thread."""
+        self._stopping = True
+        at_work = tuple(self._at_work)
+        self.processes.close()
+        with suppress(sa.exc.SQLAlchemyError), self._engine.begin() as connection:
+            for job, stage in at_work:
+                jobs.release_stage(connection, job, stage)
+
+
+def _hash(folder: Path) -> str:
+    """SHA-256 of the file in which a stage leaves its result."""
+    names = (stages.LEFT, stages.MEDIA, "result.json")
+    path = next(folder / name for name in names if (folder / name).exists())
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _disk(error: OSError) -> Failed:
+    """An error of our own disk, as the stages tell of theirs."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Failed(stages.DISK_FULL, "")
+    log.error("disk", reason=error.strerror)
+    return Failed(INTERNAL, "The disk of the service has a fault: tell whoever runs it.")

@@ -1,0 +1,176 @@
+"""A worker process: runs jobs and webhooks from the queues, and looks after what others left.
+
+Every second: is our own lock held, has another worker died (its jobs go back to the queue), has one of our
+own workflows been lost sight of (a full disk can do that). Now and then: what is past its time is deleted.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from random import Random
+from secrets import token_hex
+
+import sqlalchemy as sa
+import structlog
+
+from service import jobs, webhooks
+from service.durable import JOB, WEBHOOK, Queue, Step, Workflows
+from service.jobs import JobState
+from service.liveness import FileLiveness, Liveness, PostgresLiveness
+from service.runner import Runner
+from service.settings import Settings
+from service.storage import Storage
+from service.webhooks import Verdict
+
+log = structlog.get_logger("turnwise.worker")
+
+SWEEP_INTERVAL = 1.0
+CLEAN_INTERVAL = 30.0
+LOST_SWEEPS = 10
+"""Sweeps after which a workflow of ours that is pending and not running counts as lost."""
+STRAY_AGE = 3600.0
+"""Seconds after which a folder that no job refers to is no upload under way any more."""
+
+
+class Worker:
+    """One worker; `start` returns at once, `stop` within seconds."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._storage = storage
+        self._queue = queue
+        self._executor = token_hex(8)
+        self._liveness = _liveness(self._executor, engine, storage)
+        self._workflows = Workflows(engine, self._executor)
+        self.runner = Runner(settings, engine, storage, queue)
+        self._running: set[str] = set()
+        self._unseen: Counter[str] = Counter()
+        self._stopped = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
+        self._cleaned = 0.0
+
+    def start(self) -> None:
+        self._liveness.hold()
+        self._workflows.start({JOB: self._job, WEBHOOK: self._webhook}, self._settings.concurrency)
+        self._sweeper.start()
+        log.info("worker started", executor=self._executor, concurrency=self._settings.concurrency)
+
+    def stop(self) -> None:
+        """Ends what runs without an outcome: another worker, or the next start, goes on with it."""
+        self._stopped.set()
+        self.runner.stop()
+        self._workflows.stop()
+        self._sweeper.join(timeout=2)
+        self._liveness.release()
+        log.info("worker stopped", executor=self._executor)
+
+    # ------------------------------------------------------------------ workflows
+
+    async def _job(self, job: str, number: int) -> None:
+        with self._seen():
+            await self.runner.run(job)
+
+    async def _webhook(self, job: str, number: int) -> None:
+        """One try; where it is worth another one, that is a workflow of its own, later."""
+        with self._seen():
+            wait = await Step("deliver").run(lambda: self._deliver(job, number))
+            if wait >= 0 and number + 1 < self._settings.webhook_attempts:
+                await self.runner.transact(self._queue.enqueue, WEBHOOK, job, number + 1, wait)
+
+    async def _deliver(self, job: str, number: int) -> float:
+        """Seconds until the next try; negative where there is to be none."""
+        found = await self.runner.transact(jobs.find, job)
+        if found is None or found.finished is None:
+            return -1.0
+        url = self._storage.job(job).request().webhook
+        body = webhooks.payload(job, found.state, found.finished)
+        outcome = await webhooks.deliver(url, f"msg_{job}", time.time(), body, self._settings)
+        log.info("webhook", job=job, attempt=number, outcome=outcome.verdict.value, reason=outcome.reason)
+        if outcome.verdict is not Verdict.RETRY:
+            return -1.0
+        waits = webhooks.waits(self._settings.webhook_attempts, Random())
+        return max(outcome.retry_after, waits[min(number, len(waits) - 1)] if waits else 0.0)
+
+    @contextmanager
+    def _seen(self) -> Iterator[None]:
+        workflow = self._workflows.current
+        self._running.add(workflow)
+        try:
+            yield
+        except Exception:  # the engine keeps that it failed, and not how
+            log.exception("workflow broke", workflow=workflow)
+            raise
+        finally:
+            self._running.discard(workflow)
+
+    # ------------------------------------------------------------------ sweeping
+
+    def _sweep_until_stopped(self) -> None:
+        while not self._stopped.wait(SWEEP_INTERVAL):
+            try:
+                self.sweep()
+            except (sa.exc.SQLAlchemyError, OSError) as error:
+                log.warning("sweep failed", reason=type(error).__name__)
+            except Exception:
+                log.exception("sweep failed")
+
+    def sweep(self) -> None:
+        """One look at everything."""
+        self._liveness.hold()
+        pending = self._workflows.pending()
+        for executor in set(pending.values()) - {self._executor, ""}:
+            if self._liveness.is_dead(executor):
+                log.warning("worker is dead, its jobs go on", executor=executor)
+                self._workflows.take_over(executor)
+        self._find_lost({workflow for workflow, executor in pending.items() if executor == self._executor})
+        if time.monotonic() - self._cleaned > CLEAN_INTERVAL:
+            self._cleaned = time.monotonic()
+            self._clean()
+
+    def _find_lost(self, ours: set[str]) -> None:
+        lost = ours - self._running
+        self._unseen = Counter({workflow: self._unseen[workflow] + 1 for workflow in lost})
+        for workflow, sweeps in self._unseen.items():
+            if sweeps >= LOST_SWEEPS and not self._stopped.is_set():
+                log.warning("workflow was lost, it goes on", workflow=workflow)
+                self._workflows.requeue(workflow)
+
+    def _clean(self) -> None:
+        """What is broken fails; what is past its time goes."""
+        with self._engine.begin() as connection:
+            for job in self._workflows.broken():
+                if jobs.end(connection, job, JobState.FAILED, failure="internal"):
+                    log.error("workflow broke", job=job)
+        if self._settings.retention_hours:
+            before = time.time() - self._settings.retention_hours * 3600
+            with self._engine.begin() as connection:
+                expired = jobs.expired(connection, before)
+            for job in expired:
+                delete(job, self._engine, self._storage, self._queue, self._settings)
+        self._storage.empty_trash()
+        strays = set(self._storage.strays(time.time() - STRAY_AGE))
+        with self._engine.begin() as connection:
+            strays -= jobs.known(connection, strays)
+        for stray in strays:
+            self._storage.discard(stray)
+
+
+def delete(job: str, engine: sa.Engine, storage: Storage, queue: Queue, settings: Settings) -> None:
+    """A job with all its files and all that the engine knows of it."""
+    with suppress(Exception):  # gone from the engine already
+        queue.cancel(job)
+    with engine.begin() as connection:
+        jobs.delete(connection, job)
+    storage.discard(job)
+    queue.forget(job, settings.webhook_attempts)
+
+
+def _liveness(executor: str, engine: sa.Engine, storage: Storage) -> Liveness:
+    if engine.dialect.name == "sqlite":
+        return FileLiveness(executor, storage.executors)
+    return PostgresLiveness(executor, engine.url)
