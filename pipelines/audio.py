@@ -57,6 +57,8 @@ CONTAINERS = (
 MIN_DURATION = 0.2  # the shortest words of read speech take about that long
 SILENCE_PEAK = 1e-4  # -80 dBFS: the dither of a 16-bit file stays below it, a whisper does not
 LONGEST_FILLED_GAP = 60.0  # a larger jump of the time stamps is a new clock, not missing sound
+LONGEST_FRAME = 120.0  # no codec has longer ones, but a lie about the sampling rate makes hours of one
+HIGHEST_RATE_HZ = 3_000_000  # DSD has 2.8 million; another such lie would make a filter of gigabytes
 SHORTEST_FILLED_GAP = 0.1  # smaller ones are rounding, or the priming of a lossy codec
 TRUNCATION_TOLERANCE = 1.0  # what the header may promise too much: containers round, codecs pad
 
@@ -305,6 +307,9 @@ def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channe
     setup: object = None
     position = track.start
     for frame in frames:
+        if not _is_plausible(frame):
+            track.broken_packets += 1
+            continue
         late = 0.0 if frame.time is None else frame.time - position
         if abs(late) > LONGEST_FILLED_GAP:
             position, late = position + late, 0.0
@@ -317,6 +322,11 @@ def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channe
         position += gap + frame.samples / frame.sample_rate
         yield from _resampled(resampler, frame, track)
     yield from _resampled(resampler, None, track)
+
+
+def _is_plausible(frame: av.AudioFrame) -> bool:
+    """Whether resampling it takes memory in proportion to the file."""
+    return frame.samples <= LONGEST_FRAME * frame.sample_rate and frame.sample_rate <= HIGHEST_RATE_HZ
 
 
 def _setup(frame: av.AudioFrame) -> tuple[str, str, int]:
