@@ -1,0 +1,106 @@
+"""Engines for tests of the service: instant and deterministic, or slow or deadly where a recording says so.
+
+The setting `engines` names `choose` of this module. What is heard depends on the recording's samples only, so that
+every run of a recording gives the same bytes. What the tests want of a recording they say by its name:
+
+    slow-3.wav    the engine that hears takes three seconds
+    poison.wav    hearing it kills the process
+    deaf.wav      recognition fails
+    mixed.wav     diarization fails
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.engines.base import Engines, Progress, no_progress
+from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
+from pipelines.errors import EngineError
+from pipelines.types import Audio, Diarization, EngineInfo, Heard, Notice, Span, SpeakerCount
+
+WORDS = ["the", "talks", "went", "on", "all", "night", "and", "nobody", "would", "say", "how", "close"]
+VOICES = ("anna", "ben")
+LINE_SECONDS = 2.0
+
+
+def script(audio: Audio) -> tuple[Line, ...]:
+    """Two voices in turn, their words drawn by the samples."""
+    digest = hashlib.sha256(audio.samples.tobytes()).digest()
+    lines = []
+    for number in range(max(1, int(audio.duration / LINE_SECONDS))):
+        words = [WORDS[digest[(number + index) % 32] % len(WORDS)] for index in range(5)]
+        start = number * LINE_SECONDS
+        end = min(start + LINE_SECONDS - 0.2, audio.duration)
+        lines.append(Line(VOICES[number % 2], start, end, " ".join(words)))
+    return tuple(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    info: EngineInfo = FakeDetector(()).info
+
+    def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
+        return FakeDetector(script(audio)).detect(audio, progress)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcriber:
+    info: EngineInfo = FakeTranscriber(()).info
+
+    def transcribe(
+        self,
+        audio: Audio,
+        speech: Sequence[Span],
+        language: str,
+        progress: Progress = no_progress,
+        terms: Sequence[str] = (),
+    ) -> Heard:
+        name = Path(audio.media.name).stem
+        mark_run(name)
+        if name == "deaf":
+            raise EngineError("The engine heard nothing: try another one.")
+        if name == "poison":
+            os.kill(os.getpid(), signal.SIGKILL)
+        wait(name, progress)
+        return FakeTranscriber(script(audio)).transcribe(audio, speech, language, progress, terms)
+
+
+@dataclass(frozen=True, slots=True)
+class Diarizer:
+    info: EngineInfo = FakeDiarizer(()).info
+
+    def diarize(
+        self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
+    ) -> Diarization:
+        if Path(audio.media.name).stem == "mixed":
+            raise EngineError("The voices are too much alike.")
+        return FakeDiarizer(script(audio)).diarize(audio, speech, count, progress)
+
+
+def wait(name: str, progress: Progress) -> None:
+    """As long as the name says, with progress."""
+    kind, _, seconds = name.partition("-")
+    if kind != "slow":
+        return
+    begin, total = time.monotonic(), float(seconds)
+    while (passed := time.monotonic() - begin) < total:
+        progress(passed / total)
+        time.sleep(0.02)
+
+
+def mark_run(name: str) -> None:
+    """A line for every time that a recording is heard, for tests that count."""
+    if path := os.environ.get("TURNWISE_TEST_RUNS"):
+        with Path(path).open("a") as file:
+            file.write(f"{name}\n")
+
+
+def choose(asr: str, diarizer: str, device: str, language: str) -> tuple[Engines, list[Notice]]:
+    """As `pipelines.engines.choice.choose`."""
+    return Engines(Detector(), Transcriber(), Diarizer(), FakeAligner()), []
