@@ -47,6 +47,7 @@ FAILURES = {
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
+CAPABILITY_VERSION = 0x20080522  # linux/capability.h
 LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # of every processor's system calls
 LANDLOCK_FILE_RIGHTS = (13, 14, 15, 15, 16, 16)  # how many Landlock 1, 2, … knows
 
@@ -70,7 +71,6 @@ Answer = Callable[[dict[str, object]], None]
 
 def main() -> None:
     die_with_parent()
-    leave_network()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # every thread takes address space, and mixing needs none
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # whatever a library prints must not come between the answers
@@ -103,10 +103,6 @@ def answer_all(request: Request, answer: Answer) -> None:
 
 def decode(request: Request, answer: Answer) -> None:
     """Writes the files into the folder; raises MediaError, MemoryError or OSError."""
-    from pipelines import audio  # noqa: PLC0415 (its libraries start threads: no new namespaces after that)
-
-    _import_rest_of_av()
-    limits = audio.Limits(duration=request.duration, decode_time=request.decode_time)
     folder = Path(request.folder)
     with (
         open_recording(request) as recording,
@@ -114,15 +110,20 @@ def decode(request: Request, answer: Answer) -> None:
         (folder / MEDIA).open("xb") as media,
     ):
         _sync_folder(folder)
+        leave_network()
+        from pipelines import audio  # noqa: PLC0415 (it starts threads, too early for leave_network)
+
+        _import_rest_of_av()
         confine(request)
-        result, warnings = audio.read(recording, request.name, limits, _paced(answer))
+        limits = audio.Limits(duration=request.duration, decode_time=request.decode_time)
+        result, warnings = audio.read(recording, request.name, limits, paced(answer))
         _write(samples, result.samples.astype("<f4", copy=False).data)
         described = {"media": asdict(result.media), "warnings": [asdict(warning) for warning in warnings]}
         _write(media, json.dumps(described).encode())
 
 
 def _import_rest_of_av() -> None:
-    """PyAV imports some of its modules when it meets the first track of their kind; then it is too late."""
+    """PyAV imports some of its modules when it meets the first track of their kind: then it is too late."""
     import av  # noqa: PLC0415
 
     for module in pkgutil.walk_packages(av.__path__, "av."):
@@ -137,7 +138,7 @@ def open_recording(request: Request) -> BufferedReader:
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             raise
-        raise NotMediaError(f"{request.name} is not a regular file: upload the recording itself.") from None
+        raise NotMediaError(f"{request.name!r} is not a regular file: upload the recording itself.") from None
 
 
 def _sync_folder(folder: Path) -> None:
@@ -153,7 +154,8 @@ def _write(file: BinaryIO, content: bytes | memoryview) -> None:
     os.fsync(file.fileno())
 
 
-def _paced(answer: Answer) -> Callable[[float], None]:
+def paced(answer: Answer) -> Callable[[float], None]:
+    """Answers with the progress that it is called with, as often as is worth reading."""
     due = -math.inf
 
     def progress(fraction: float) -> None:
@@ -183,6 +185,9 @@ def confine(request: Request) -> None:
         libc = ctypes.CDLL(None)
         libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
         _lock_files(libc)
+        libc.capset(
+            (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
+        )  # root's, all of them
     processor_time = math.ceil(request.processor_time)
     for kind, most in (
         (resource.RLIMIT_AS, request.memory_bytes),
