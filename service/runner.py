@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import file_digest
@@ -26,9 +27,11 @@ from pipelines.pipeline import Stage
 from service import jobs, stages
 from service.durable import WEBHOOK, Queue, Step
 from service.jobs import JobState, StageState
+from service.metrics import Metrics
 from service.processes import INTERNAL, Died, Done, Failed, Outcome, Processes, Program, TimedOut, program
 from service.settings import MEBIBYTE, Settings
 from service.storage import STAGES, STORE, Failure, JobFolder, Storage, load_json
+from service.telemetry import tracer
 
 log = structlog.get_logger("turnwise.runner")
 
@@ -57,11 +60,14 @@ DELETED = {"failed": "deleted"}
 class Runner:
     """Runs the stages of jobs. Its coroutines run on the event loop of the workflows."""
 
-    def __init__(self, settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue) -> None:
+    def __init__(
+        self, settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._storage = storage
         self._queue = queue
+        self._metrics = metrics
         self._at_work: set[tuple[str, str]] = set()
         self._stopping = False
         self.processes = Processes(settings.engine_idle_minutes * 60)
@@ -99,7 +105,7 @@ class Runner:
         steps = {stage: Step(stage) for stage in STAGES}
 
         async def step(stage: str) -> Failure | None:
-            outcome = await steps[stage].run(lambda: self.perform(job, stage))
+            outcome = await steps[stage].run(lambda: self._measured(job, stage))
             return self._failure(job, stage, outcome)
 
         for first in (Stage.DECODE, Stage.DETECT):
@@ -135,6 +141,14 @@ class Runner:
         return Failure(stage, code, message)
 
     # ------------------------------------------------------------------ one stage
+
+    async def _measured(self, job: str, stage: str) -> dict[str, str]:
+        begin = time.monotonic()
+        with tracer.start_as_current_span(f"stage {stage}", attributes={"turnwise.job": job}):
+            outcome = await self.perform(job, stage)
+        seconds = self._metrics.stage_seconds.labels(stage, outcome.get("failed", "succeeded"))
+        seconds.observe(time.monotonic() - begin)
+        return outcome
 
     async def perform(self, job: str, stage: str) -> dict[str, str]:
         """Runs a stage until it is done or has failed: {"sha256": …} of what it left, or {"failed": code}."""

@@ -19,7 +19,7 @@ import uvicorn
 from prometheus_client import start_http_server
 
 from pipelines.errors import OptionError, OutputError
-from service import addresses, database, durable, keys, logs
+from service import addresses, database, durable, keys, logs, telemetry
 from service.api.app import create_app
 from service.api.context import Context
 from service.settings import Settings
@@ -61,10 +61,11 @@ def opened(settings: Settings) -> Iterator[Context]:
 def serve(settings: Settings, with_worker: bool) -> None:
     """The API until it is told to stop."""
     logs.set_up(settings.log_level)
+    telemetry.set_up(settings.otlp_endpoint)
     with opened(settings) as context:
         check_host(context)
         listener = _listen(settings)
-        worker = Worker(settings, context.engine, context.storage, context.queue) if with_worker else None
+        worker = _worker(context) if with_worker else None
         if worker:
             worker.start()
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn sends itself those again that it has minded
@@ -79,11 +80,12 @@ def serve(settings: Settings, with_worker: bool) -> None:
 def work(settings: Settings) -> None:
     """A worker alone, until it is told to stop."""
     logs.set_up(settings.log_level)
+    telemetry.set_up(settings.otlp_endpoint)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with opened(settings) as context:
-        worker = Worker(settings, context.engine, context.storage, context.queue)
+        worker = _worker(context)
         worker.start()
         if settings.worker_metrics_port:
             start_http_server(
@@ -91,6 +93,10 @@ def work(settings: Settings) -> None:
             )
         stop.wait()
         worker.stop()
+
+
+def _worker(context: Context) -> Worker:
+    return Worker(context.settings, context.engine, context.storage, context.queue, context.metrics)
 
 
 def check_host(context: Context) -> None:

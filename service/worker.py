@@ -21,6 +21,7 @@ from service import jobs, webhooks
 from service.durable import JOB, WEBHOOK, Queue, Step, Workflows
 from service.jobs import JobState
 from service.liveness import FileLiveness, Liveness, PostgresLiveness
+from service.metrics import Metrics
 from service.runner import Runner
 from service.settings import Settings
 from service.storage import Storage
@@ -39,7 +40,9 @@ STRAY_AGE = 3600.0
 class Worker:
     """One worker; `start` returns at once, `stop` within seconds."""
 
-    def __init__(self, settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue) -> None:
+    def __init__(
+        self, settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue, metrics: Metrics
+    ) -> None:
         self._settings = settings
         self._engine = engine
         self._storage = storage
@@ -47,7 +50,7 @@ class Worker:
         self._executor = token_hex(8)
         self._liveness = _liveness(self._executor, engine, storage)
         self._workflows = Workflows(engine, self._executor)
-        self.runner = Runner(settings, engine, storage, queue)
+        self.runner = Runner(settings, engine, storage, queue, metrics)
         self._running: set[str] = set()
         self._unseen: Counter[str] = Counter()
         self._stopped = threading.Event()
