@@ -3,7 +3,7 @@
     python -P pocketsphinx_worker.py hear|place
 
 Started by `pipelines.engines.workers` as a script, never imported by the package: a worker holds the
-decoder and nothing else (about 125 MB to hear, 50 MB to place; numpy and the rest of us stay out).
+decoder and next to nothing else (about 125 MB to hear, 50 MB to place; numpy and the rest of us stay out).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from pipelines.processes import die_with_parent
 
 if TYPE_CHECKING:
     import pocketsphinx
@@ -93,6 +95,7 @@ def _is_word(word: str) -> bool:
 
 
 def main() -> None:
+    die_with_parent()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not come between the answers
     handle: Callable[..., Words] = recogniser() if sys.argv[1] == "hear" else aligner()

@@ -4,7 +4,8 @@ A worker is a Python script that takes pickled jobs on its standard input and an
 (True, result) or (False, message) on its standard output. Unlike multiprocessing this never imports the
 caller's main module again, so it works from a script, a notebook, a server and a test alike; and since
 the caller alone holds the other end of the pipes, a worker whose caller is gone reads the end of its
-input and leaves, however the caller died.
+input and leaves, however the caller died. A worker with long jobs calls `die_with_parent` first, so as not to
+finish one that nobody waits for.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def run(
     """The workers' answers to job(item) for every item, in the order of the items.
 
     `command` is a script and its arguments. A job is made only when a worker is free for it. Whatever ends
-    this call, the workers are gone when it returns. Raises EngineError if a worker dies or cannot do a job.
+    this call, the workers are gone when it returns; and the thread that starts them outlives them, as
+    `die_with_parent` needs. Raises EngineError if a worker dies or cannot do a job.
     """
     workers: list[_Worker] = []
     threads = ThreadPoolExecutor(max(1, processes))

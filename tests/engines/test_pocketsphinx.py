@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
+import select
 import statistics
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +24,8 @@ from pipelines.errors import EngineError, EngineMissingError, OptionError
 from pipelines.normalization import units
 from pipelines.types import SAMPLE_RATE, Audio, Heard, HeardWord, Media, Span
 
-DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "tests" / "data" / "demo"
 ENOUGH = 40.0
 
 
@@ -269,3 +275,38 @@ def test_the_number_of_processes_does_not_move_a_word(
 
 def test_no_requests_no_work() -> None:
     assert PocketSphinxAligner().place(silence(1.0), []) == []
+
+
+CALLER = """
+import sys
+from pipelines.engines import workers
+from pipelines.engines.pocketsphinx import WORKER
+
+workers.run([WORKER, "hear"], [sys.stdin.buffer.read()], lambda pcm: (pcm,), 1)
+"""
+
+
+def busy_child(parent: int) -> int:
+    """The child of a process, once it has computed for two seconds."""
+    while True:
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it may be gone by now
+                fields = path.read_text().rpartition(")")[2].split()
+                if int(fields[1]) == parent and int(fields[11]) >= 2 * os.sysconf("SC_CLK_TCK"):
+                    return int(path.parent.name)
+        time.sleep(0.05)
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child")
+def test_a_killed_caller_takes_its_worker_along_in_the_middle_of_a_chunk() -> None:
+    hiss = np.random.default_rng(1).integers(-3000, 3000, 600 * SAMPLE_RATE, np.int16).tobytes()
+    with subprocess.Popen([sys.executable, "-c", CALLER], stdin=subprocess.PIPE, cwd=ROOT) as caller:
+        assert caller.stdin is not None
+        caller.stdin.write(hiss)
+        caller.stdin.close()
+        worker = os.pidfd_open(busy_child(caller.pid))
+        caller.kill()
+        ended, _, _ = select.select([worker], [], [], 10)  # its chunk takes minutes
+        os.close(worker)
+    assert ended

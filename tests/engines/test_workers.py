@@ -218,6 +218,19 @@ def test_workers_die_with_their_caller(
     assert gone(tmp_path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child")
+def test_a_worker_that_dies_with_its_parent_leaves_a_job_of_minutes(
+    worker: Callable[..., str], tmp_path: Path
+) -> None:
+    start = "from pipelines.processes import die_with_parent; die_with_parent()"
+    caller = start_caller(worker("pathlib.Path(sys.argv[0] + str(job)).touch(); time.sleep(600)", start))
+    while len(list(tmp_path.glob("worker.py?"))) < 2:
+        time.sleep(0.02)
+    caller.kill()
+    caller.communicate(timeout=30)
+    assert gone(tmp_path)
+
+
 def test_a_program_without_main_guard_may_use_workers(worker: Callable[..., str], tmp_path: Path) -> None:
     caller = start_caller(worker(ECHO))
     _, errors = caller.communicate(timeout=30)
