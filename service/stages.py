@@ -29,7 +29,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from pipelines import formats, supplied
+from pipelines import formats, models, supplied
 from pipelines.attribution import attribute, take_turns
 from pipelines.audio_preview import data_uri, encode_opus
 from pipelines.engines.base import Engines
@@ -310,7 +310,8 @@ def answer(request: dict[str, str], progress: Callable[[float], None]) -> dict[s
     try:
         perform(request, progress)
     except TurnwiseError as error:
-        return _failed(type(error).__name__, str(error))
+        message = str(error).replace(str(models.folder()), "the models folder")  # users see no path of ours
+        return _failed(type(error).__name__, message)
     except MemoryError:
         message = "The memory is not enough for this recording: give the stages more, or cut it into parts."
         return _failed(EngineMemoryError.__name__, message)
