@@ -190,7 +190,7 @@ def test_no_operation_works_without_a_good_key(world: World) -> None:
         for method, path in {*_operations(world)} - OPEN:
             address = _address(path, world.ended["a"], JOB.get((method, path), {}))
             for what, header in world.forge(world.tokens["a"]).items():
-                sent = {} if header is None else {"Authorization": header}
+                sent = {} if header is None else {b"Authorization": header.encode()}
                 answer = client.request(method, address, headers=sent)
                 assert answer.status_code == 401, f"{method} {path} with {what}"
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")
@@ -213,7 +213,7 @@ def test_lists_hold_the_own_jobs_only(world: World) -> None:
 
 def test_idempotency_keys_of_two_owners_are_two(world: World, tmp_path: Path) -> None:
     sent = {"audio": ("same.wav", recording(tmp_path).read_bytes())}
-    made = {}
+    made: dict[str, str] = {}
     for name in ("a", "b", "a", "b"):
         answer = world.clients[name].post(
             "/v1/jobs", files=sent, headers={"Idempotency-Key": "one and the same"}
