@@ -13,13 +13,16 @@ Value = TypeVar("Value")
 
 
 def dump(path: Path, value: object) -> None:
-    """JSON of a dataclass, or of a tuple of them."""
-    path.write_text(json.dumps(_CONVERTER.unstructure(value)), "ascii")
+    """JSON of a dataclass, or of a tuple of them.
+
+    Halves of surrogates are written as they are: escaped, two of them would be read as one character.
+    """
+    path.write_text(json.dumps(_CONVERTER.unstructure(value), ensure_ascii=False), "utf-8", "surrogatepass")
 
 
 def load(path: Path, type: type[Value]) -> Value:
     """The value that `dump` was given, equal to the last bit."""
-    return _CONVERTER.structure(json.loads(path.read_text("ascii")), type)
+    return _CONVERTER.structure(json.loads(path.read_text("utf-8", "surrogatepass")), type)
 
 
 def _converter() -> cattrs.Converter:
