@@ -18,6 +18,8 @@ from service.jobs import Job
 from service.problems import Code, ProblemError
 from service.storage import is_id
 
+ACCESS = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE)
+"""The problems of whatever needs a key."""
 ANYBODY = ""
 """Owner of the jobs of a server without keys."""
 
@@ -75,7 +77,12 @@ Owner = Annotated[str, Depends(_owner)]
 
 async def own_job(id: str, context: Context, owner: str) -> Job:
     """The job, if it is the caller's. Raises ProblemError, the same whether it is another's or nobody's."""
-    job = await context.transact(jobs.find, id) if is_id(id) else None
+    return await context.transact(find_own, id, owner)
+
+
+def find_own(connection: sa.Connection, id: str, owner: str) -> Job:
+    """As `own_job`, inside a transaction."""
+    job = jobs.find(connection, id) if is_id(id) else None
     if job is None or job.owner != owner:
         detail = "There is no job with this id: check it, or list your jobs."
         raise ProblemError(Code.NOT_FOUND, detail)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import mimetypes
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import sqlalchemy as sa
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import FileResponse, StreamingResponse
@@ -20,7 +21,7 @@ from pipelines.formats import heard, rttm
 from pipelines.pipeline import Stage
 from pipelines.types import Heard
 from service import artifacts, jobs, webhooks
-from service.api.access import Owner, own_job
+from service.api.access import Owner, find_own, own_job
 from service.api.context import Context, Reach
 from service.api.shapes import JobOptions, JobView, Page, check_engines, parse_options
 from service.api.submission import Form, ReceivedFile, incoming, receive, submit
@@ -29,7 +30,7 @@ from service.jobs import Job, JobState
 from service.problems import Code, ProblemError, responses
 from service.settings import Settings
 from service.stages import LEFT, Diarized
-from service.storage import JobFolder
+from service.storage import JobFolder, Storage
 from service.worker import delete
 
 Value = TypeVar("Value")
@@ -204,21 +205,39 @@ async def list_jobs(
     cursor: Annotated[str, Query(max_length=64, description="As the page before gave it.")] = "",
 ) -> Page:
     found = await context.transact(jobs.page, owner, state, limit + 1, cursor)
-    views = [await view(job, context) for job in found[:limit]]
-    return Page(jobs=tuple(views), cursor=found[limit - 1].id if len(found) > limit else "")
+    views = await run_in_threadpool(_views, found[:limit], context.storage)
+    return Page(jobs=views, cursor=found[limit - 1].id if len(found) > limit else "")
 
 
 @router.get("/{id}", response_model=JobView, summary="A job and how far it is", responses=responses(*OWN))
 async def show(id: JobId, context: Reach, owner: Owner) -> JobView:
-    return await view(await own_job(id, context, owner), context)
+    """What others wait for most: all of it in one go, in one thread."""
+
+    def find(connection: sa.Connection) -> JobView:
+        return _view(find_own(connection, id, owner), context.storage)
+
+    return await context.transact(find)
 
 
 async def view(job: Job, context: Context) -> JobView:
     """The job with what its folder says."""
-    folder = context.storage.job(job.id)
+    return await run_in_threadpool(_view, job, context.storage)
+
+
+def _views(found: Sequence[Job], storage: Storage) -> tuple[JobView, ...]:
+    """Those that are still there."""
+    views = []
+    for job in found:
+        with suppress(ProblemError):
+            views.append(_view(job, storage))
+    return tuple(views)
+
+
+def _view(job: Job, storage: Storage) -> JobView:
+    folder = storage.job(job.id)
     try:
-        request = await run_in_threadpool(folder.request)
-        failure = await run_in_threadpool(folder.failure) if job.state is JobState.FAILED else None
+        request = folder.request()
+        failure = folder.failure() if job.state is JobState.FAILED else None
     except FileNotFoundError:  # deleted a moment ago
         raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.") from None
     return JobView.of(job, request, failure)
@@ -252,7 +271,7 @@ async def cancel(id: JobId, context: Reach, owner: Owner) -> JobView:
 async def stop(job: Job, context: Context) -> None:
     """Cancels a job, unless it has ended."""
 
-    def change(connection: Any) -> bool:
+    def change(connection: sa.Connection) -> bool:
         ended = jobs.end(connection, job.id, JobState.CANCELLED)
         if ended and job.notify:
             context.queue.enqueue(connection, WEBHOOK, job.id)
