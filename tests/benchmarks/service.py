@@ -5,7 +5,7 @@
     python -m tests.benchmarks.service upload --gigabytes 2
 
 The server is a process of its own with a worker inside, on SQLite in a temporary folder. The jobs of the
-first are real ones with the embedded engines, and beside each time stands that of the same server without jobs.
+first are real ones with the embedded engines; beside each time stands that of the same server without jobs.
 """
 
 from __future__ import annotations
