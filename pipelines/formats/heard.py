@@ -44,7 +44,10 @@ def serialize(heard: Heard) -> str:
 
 
 def parse(text: str) -> Heard:
-    """The words in order of their start. Raises TextError where there are none to be found in `text`."""
+    """The words in order of their start. Raises TextError where there are none to be found in `text`.
+
+    Lone surrogates, which JSON can spell and UTF-8 cannot, become U+FFFD.
+    """
     try:
         document = json.loads(text)
         if not isinstance(document, dict):
@@ -91,7 +94,7 @@ def _heard_word(word: Object) -> HeardWord:
     if not isinstance(text, str) or start > end or start < 0:
         raise ValueError(f"{json.dumps(word)[:80]} is no word with times")
     confidence = next((word[key] for key in ("confidence", "probability", "score") if key in word), UNSURE)
-    return HeardWord(" ".join(text.split()), start, end, min(1.0, max(0.0, _seconds(confidence))))
+    return HeardWord(_encodable(" ".join(text.split())), start, end, min(1.0, max(0.0, _seconds(confidence))))
 
 
 def _seconds(value: object) -> float:
@@ -102,7 +105,7 @@ def _seconds(value: object) -> float:
 
 def _language(document: Object) -> str:
     language = document.get("language")
-    name = language.strip() if isinstance(language, str) else ""
+    name = _encodable(language.strip()) if isinstance(language, str) else ""
     return LANGUAGES.get(name.lower(), name)
 
 
@@ -110,7 +113,12 @@ def _engine(document: Object) -> EngineInfo:
     said = document.get("engine", document.get("heard_by"))
     if not isinstance(said, dict):
         return UNKNOWN
-    return EngineInfo(*(str(said.get(key, "")) for key in ("engine", "version", "model", "model_sha256")))
+    keys = ("engine", "version", "model", "model_sha256")
+    return EngineInfo(*(_encodable(str(said.get(key, ""))) for key in keys))
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _word(word: HeardWord) -> Object:

@@ -65,6 +65,15 @@ def test_a_word_without_a_probability_is_unsure() -> None:
     assert word.confidence == UNSURE
 
 
+def test_lone_surrogates_become_replacements() -> None:
+    odd = "a\ud800b"
+    engine = {"engine": odd, "version": "", "model": "", "model_sha256": ""}
+    words = [{"word": odd, "start": 0, "end": 1}]
+    found = parse(json.dumps({"language": odd, "engine": engine, "words": words}))
+    assert (found.words[0].text, found.language, found.engine.engine) == ("a\ufffdb",) * 3
+    assert parse(serialize(found).encode().decode()) == found
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
