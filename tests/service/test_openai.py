@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 from typing import TypeVar
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from openai.types.audio import (
     Transcription,
@@ -244,6 +244,7 @@ NOTHING = build([])
 UNSURE = replace(sample(), tokens=tuple(replace(token, confidence=0.0) for token in sample().tokens))
 
 
+@settings(deadline=None)
 @given(transcripts())
 @example(NOTHING)
 @example(UNSURE)
@@ -258,6 +259,7 @@ def test_every_object_is_one_of_openais(transcript: Transcript) -> None:
     assert all(segment.start <= segment.end for segment in diarized.segments)
 
 
+@settings(deadline=None)
 @given(transcripts(), wishes)
 @example(NOTHING, Wish())
 @example(UNSURE, Wish(logprobs=True))
@@ -268,6 +270,7 @@ def test_every_event_is_one_of_openais(transcript: Transcript, wish: Wish) -> No
     assert "".join(deltas) == done.text == text_of(transcript)
 
 
+@settings(deadline=None)
 @given(transcripts())
 def test_no_segment_is_of_two_speakers_and_no_spoken_token_of_none(transcript: Transcript) -> None:
     names = compatible.speaker_labels(transcript)
@@ -285,6 +288,7 @@ def test_no_segment_is_of_two_speakers_and_no_spoken_token_of_none(transcript: T
     assert said_ == spoken
 
 
+@settings(deadline=None)
 @given(transcripts(), wishes)
 def test_every_answer_can_be_sent(transcript: Transcript, wish: Wish) -> None:
     body = compatible.serialize(transcript, wish)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types import AudioModel, AudioResponseFormat
 from openai.types.audio import transcription_create_params
@@ -172,6 +172,7 @@ def test_a_field_comes_once() -> None:
 names = st.sampled_from([*TranscriptionOptions.model_fields, *(f"{name}[]" for name in LISTS)]) | st.text()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(names, st.text())))
 def test_any_form_is_taken_or_refused_with_a_sentence(fields: list[tuple[str, str]]) -> None:
     try:
