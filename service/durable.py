@@ -5,9 +5,9 @@ step that was interrupted is. What goes into the engine's tables is ids and hash
 user wrote.
 
 Recovery is ours: every worker process has an id of its own and a lock (service/liveness.py), and what a
-dead one had begun goes back to its queue. `DBOS._recover_pending_workflows` does so under the condition
-that the workflow is pending and still the dead one's; the public `resume_workflow` has no condition, and
-revives what was cancelled.
+dead one had begun goes back to its queue, as the engine's own recovery puts it there: on the condition that
+it is pending and still the dead one's. The public `resume_workflow` has no condition, and revives what was
+cancelled.
 """
 
 from __future__ import annotations
@@ -76,13 +76,7 @@ class Queue:
 
     def __init__(self, engine: sa.Engine) -> None:
         _quiet()
-        self._client = DBOSClient(
-            system_database_engine=engine,
-            serializer=JsonSerializer(),
-            application_name=APPLICATION,
-            lazy=True,
-            retry_connection_errors=False,
-        )
+        self._client = _client(engine)
 
     def enqueue(
         self, connection: sa.Connection, kind: str, job: str, number: int = 0, delay: float = 0.0
@@ -114,6 +108,18 @@ class Queue:
         self._client.destroy()
 
 
+def _client(engine: sa.Engine) -> DBOSClient:
+    """A way to the engine's tables that raises where they are out of reach, and does not sleep for a minute
+    until it tries again."""
+    return DBOSClient(
+        system_database_engine=engine,
+        serializer=JsonSerializer(),
+        application_name=APPLICATION,
+        lazy=True,
+        retry_connection_errors=False,
+    )
+
+
 _bodies: dict[str, Body] = {}
 
 
@@ -133,6 +139,7 @@ class Workflows:
 
     def __init__(self, engine: sa.Engine, executor: str) -> None:
         self._executor = executor
+        self._client = _client(engine)
         self._config: DBOSConfig = {
             "name": APPLICATION,
             "system_database_engine": engine,
@@ -161,40 +168,32 @@ class Workflows:
     def stop(self) -> None:
         """Begins nothing more; what runs is left as it is, for whoever takes it over."""
         DBOS.destroy()
+        self._client.destroy()
 
     def pending(self) -> dict[str, str]:
         """Of every workflow that has begun and not ended: its id → its executor."""
-        begun = DBOS.list_workflows(
+        begun = self._client.list_workflows(
             status="PENDING", app_version=VERSION, load_input=False, load_output=False
         )
         return {status.workflow_id: status.executor_id or "" for status in begun}
 
     def broken(self) -> list[str]:
         """Jobs whose workflow ended by an error that its body should have caught."""
-        ended = DBOS.list_workflows(
+        ended = self._client.list_workflows(
             status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"], name=JOB, load_input=False, load_output=False
         )
         return [_job_of(status.workflow_id) for status in ended]
-
-    def take_over(self, executor: str) -> None:
-        """What a dead process had begun goes back to its queue."""
-        DBOS._recover_pending_workflows([executor])
 
     @property
     def current(self) -> str:
         """Id of the workflow that the caller is the body of."""
         return DBOS.workflow_id or ""
 
-    def requeue(self, workflow: str) -> None:
-        """What this process has begun and lost sight of, as after a full disk, goes back to its queue."""
-        instance = _instance()
-        instance._sys_db.reenqueue_for_recovery(workflow, [self._executor], QUEUES[_kind_of(workflow)])
-
-
-def _instance() -> DBOS:
-    from dbos._dbos import _get_dbos_instance  # noqa: PLC0415
-
-    return _get_dbos_instance()
+    def give_back(self, workflow: str, executor: str = "") -> None:
+        """Into its queue with what that process, or this one, has begun and will not end; nothing if somebody
+        else has it by now. An execution of it that is under way all the same ends at its next step."""
+        holders = [executor or self._executor]
+        self._client._sys_db.reenqueue_for_recovery(workflow, holders, QUEUES[_kind_of(workflow)])
 
 
 class Step:

@@ -5,7 +5,7 @@
        └──────────┴──────► cancelled
 
 A job that has ended never changes again. Every function takes a connection inside a transaction of the
-caller's.
+caller's, and changes the job before its stages: in one order, so that no two wait for each other.
 """
 
 from __future__ import annotations
@@ -203,6 +203,10 @@ def begin(connection: sa.Connection, id: str) -> bool:
         state=JobState.RUNNING,
         started=sa.func.coalesce(db.jobs.c.started, time.time()),
     )
+    return _is_running(connection, id)
+
+
+def _is_running(connection: sa.Connection, id: str) -> bool:
     state = connection.execute(sa.select(db.jobs.c.state).where(db.jobs.c.id == id)).scalar_one_or_none()
     return state == JobState.RUNNING
 
@@ -220,12 +224,16 @@ def end(
 
 
 def delete(connection: sa.Connection, id: str) -> None:
-    connection.execute(sa.delete(db.stages).where(db.stages.c.job == id))
     connection.execute(sa.delete(db.jobs).where(db.jobs.c.id == id))
 
 
 def begin_stage(connection: sa.Connection, id: str, stage: str) -> int:
-    """Counts an attempt at a stage and returns how many there were that neither ended nor were given back."""
+    """Counts an attempt at a stage and returns how many there were that neither ended nor were given back.
+
+    0 where the job has ended, or is gone.
+    """
+    if not _change(connection, id, db.jobs.c.state == JobState.RUNNING):
+        return 0
     row = _stage(id, stage)
     connection.execute(
         sa.update(db.stages)
@@ -236,15 +244,20 @@ def begin_stage(connection: sa.Connection, id: str, stage: str) -> int:
             started=sa.func.coalesce(db.stages.c.started, time.time()),
         )
     )
-    _change(connection, id)
-    return connection.execute(sa.select(db.stages.c.attempts).where(row)).scalar_one_or_none() or 0
+    attempts: int = connection.execute(sa.select(db.stages.c.attempts).where(row)).scalar_one()
+    return attempts
 
 
-def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: float) -> None:
-    """Never backwards: a stage that is begun again says nothing until it is further than before."""
-    row = sa.and_(_stage(id, stage), db.stages.c.fraction < fraction)
-    if connection.execute(sa.update(db.stages).where(row).values(fraction=fraction)).rowcount:
-        _change(connection, id)
+def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: float) -> bool:
+    """Never backwards: a stage that is begun again says nothing until it is further than before.
+
+    False where the job has ended, or is gone.
+    """
+    row = _stage(id, stage)
+    before = connection.execute(sa.select(db.stages.c.fraction).where(row)).scalar_one_or_none()
+    if before is not None and before < fraction and _change(connection, id, db.jobs.c.state.in_(ACTIVE)):
+        connection.execute(sa.update(db.stages).where(row).values(fraction=fraction))
+    return _is_running(connection, id)
 
 
 def release_stage(connection: sa.Connection, id: str, stage: str) -> None:
@@ -257,8 +270,8 @@ def end_stage(connection: sa.Connection, id: str, stage: str, state: StageState)
     values: dict[str, object] = {"state": state, "attempts": 0, "finished": time.time()}
     if state is StageState.SUCCEEDED:
         values["fraction"] = 1.0
-    connection.execute(sa.update(db.stages).where(_stage(id, stage)).values(values))
-    _change(connection, id)
+    if _change(connection, id, db.jobs.c.state.in_(ACTIVE)):
+        connection.execute(sa.update(db.stages).where(_stage(id, stage)).values(values))
 
 
 def _stage(id: str, stage: str) -> sa.ColumnElement[bool]:

@@ -1,9 +1,9 @@
 """Which worker processes live: each holds a lock under its own id for as long as it does.
 
 On one machine a file lock, which the kernel drops with the process; over several the advisory lock of a
-session of PostgreSQL, which the server drops with the connection. A restart of the server drops the locks
-of the living too: they take them again, and until everybody has had the time for that, nobody is called
-dead.
+session of PostgreSQL, which the server drops with the connection, and soon after a machine is gone that says
+nothing any more. A restart of the server drops the locks of the living too: they take them again, and until
+everybody has had the time for that, nobody is called dead.
 """
 
 from __future__ import annotations
@@ -66,6 +66,13 @@ class FileLiveness:
             self._file = None
 
 
+SERVER_KEEPALIVES = " ".join(
+    f"-c tcp_{name}"
+    for name in ("keepalives_idle=2", "keepalives_interval=1", "keepalives_count=3", "user_timeout=5000")
+)
+"""For the server's end of a session; by itself it would wait for hours on a machine that is gone."""
+
+
 class PostgresLiveness:
     """For PostgreSQL: one session a process, with an advisory lock."""
 
@@ -76,6 +83,7 @@ class PostgresLiveness:
         self._executor = executor
         self._clock = clock
         self._session: sa.Connection | None = None
+        self._holds = False
         self._free_since: dict[str, float] = {}
         self._engine = sa.create_engine(
             url,
@@ -87,19 +95,23 @@ class PostgresLiveness:
                 "keepalives_interval": 1,
                 "keepalives_count": 3,
                 "tcp_user_timeout": 5000,
+                "options": SERVER_KEEPALIVES,
                 "application_name": "turnwise liveness",
             },
         )
 
     def hold(self) -> None:
         try:
-            if self._session is not None:
+            if self._session is None:
+                self._session, self._holds = self._engine.connect(), False
+            if self._holds:
                 self._session.execute(sa.text("SELECT 1"))
-                return
+            else:  # a session of ours that broke may hold it for a while: so we do not count as dead anyway
+                lock = sa.select(sa.func.pg_try_advisory_lock(_number(self._executor)))
+                self._holds = self._session.execute(lock).scalar_one()
         except sa.exc.DBAPIError:
             self._drop()
-        self._session = self._engine.connect()
-        self._session.execute(sa.select(sa.func.pg_advisory_lock(_number(self._executor))))
+            raise
 
     def is_dead(self, executor: str) -> bool:
         if self._session is None or self._is_held(executor):

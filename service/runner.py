@@ -25,7 +25,7 @@ import structlog
 
 from pipelines.pipeline import Stage
 from service import jobs, stages
-from service.durable import WEBHOOK, Queue, Step
+from service.durable import WEBHOOK, Cancelled, Queue, Step
 from service.jobs import JobState, StageState
 from service.metrics import Metrics
 from service.processes import INTERNAL, Died, Done, Failed, Outcome, Processes, Program, TimedOut, program
@@ -54,7 +54,8 @@ FAILURES = {
 }
 
 
-DELETED = {"failed": "deleted"}
+OVER = "over"
+"""Code of a stage that was not done because its job was cancelled or deleted meanwhile."""
 
 
 class Runner:
@@ -79,13 +80,16 @@ class Runner:
         if not await self.transact(jobs.begin, job):
             return
         log.info("job begins", job=job)
-        failure = await self._stages(job)
         folder = self._storage.job(job)
-        if failure is not None:
+        try:
+            failure = await self._stages(job)
+        except Cancelled:
+            await asyncio.to_thread(folder.tidy)
+            raise
+        if failure is not None and failure.code != OVER:
             await self._on_disk(folder.write_failure, failure)
         ended = await self.transact(self._end, job, failure)
-        with suppress(OSError):
-            folder.tidy()
+        await asyncio.to_thread(folder.tidy)
         if ended:
             log.info("job ends", job=job, failure=failure.code if failure else "")
 
@@ -112,7 +116,12 @@ class Runner:
             if failure := await step(first):
                 return failure
         if self._together(job):
-            heard, diarized = await asyncio.gather(step(Stage.TRANSCRIBE), step(Stage.DIARIZE))
+            both = [asyncio.create_task(step(stage)) for stage in (Stage.TRANSCRIBE, Stage.DIARIZE)]
+            try:
+                heard, diarized = await asyncio.gather(*both)
+            finally:  # where one breaks off, as when the job is not ours any more, so does the other
+                for task in both:
+                    task.cancel()
         else:
             heard, diarized = await step(Stage.TRANSCRIBE), await step(Stage.DIARIZE)
         if heard or diarized:
@@ -134,6 +143,8 @@ class Runner:
         code = outcome.get("failed")
         if code is None:
             return None
+        if code == OVER:
+            return Failure(stage, code, "")
         try:
             message = (self._storage.job(job).path / f"{stage}.message").read_text("utf-8")
         except OSError:
@@ -152,41 +163,58 @@ class Runner:
 
     async def perform(self, job: str, stage: str) -> dict[str, str]:
         """Runs a stage until it is done or has failed: {"sha256": …} of what it left, or {"failed": code}."""
-        folder = self._storage.job(job)
         self._at_work.add((job, stage))
         try:
-            while not folder.stage(stage).is_dir():
-                if not folder.path.is_dir():
-                    return DELETED
-                attempts = await self.transact(jobs.begin_stage, job, stage)
-                if attempts > self._settings.stage_attempts:
-                    count = self._settings.stage_attempts
-                    return await self._fail(job, stage, "process_died", count=count)
-                outcome = await self._attempt(job, stage, folder)
-                if self._stopping:
-                    await asyncio.Event().wait()  # until this process ends: whoever takes over goes on
-                if not folder.path.is_dir():
-                    return DELETED
-                match outcome:
-                    case Failed(code=stages.DISK_FULL):
-                        await self.transact(jobs.release_stage, job, stage)
-                        await self._wait_for_space()
-                    case Failed(code=code, message=message):
-                        return await self._fail(job, stage, code, message)
-                    case TimedOut():
-                        seconds = self._settings.stage_timeout
-                        return await self._fail(job, stage, "stage_timeout", seconds=seconds)
-                    case Done() | Died():
-                        pass
-            await self.transact(jobs.end_stage, job, stage, StageState.SUCCEEDED)
-            return {"sha256": await asyncio.to_thread(_hash, folder.stage(stage))}
+            return await self._try(job, stage)
         finally:
-            self._at_work.discard((job, stage))
+            if not self._stopping:
+                self._at_work.discard((job, stage))
 
-    async def _attempt(self, job: str, stage: str, folder: JobFolder) -> Outcome:
-        """One process's try; what it leaves is accepted if it is done."""
+    async def _try(self, job: str, stage: str) -> dict[str, str]:
+        """As often as it takes its process down, and no setting forbids."""
+        folder = self._storage.job(job)
+        while not folder.stage(stage).is_dir():
+            if self._stopping:
+                await asyncio.Event().wait()  # until this process ends: whoever takes over goes on
+            attempts = await self.transact(jobs.begin_stage, job, stage)
+            if not attempts:
+                return {"failed": OVER}
+            if attempts > self._settings.stage_attempts:
+                count = self._settings.stage_attempts
+                return await self._fail(job, stage, "process_died", count=count)
+            log.info("stage begins", job=job, stage=stage, attempt=attempts)
+            outcome = await self._attempt(job, stage, folder)
+            if not self._stopping and (failed := await self._settle(job, stage, outcome)):
+                return failed
+        log.info("stage ends", job=job, stage=stage)
+        await self.transact(jobs.end_stage, job, stage, StageState.SUCCEEDED)
+        try:
+            return {"sha256": await asyncio.to_thread(_hash, folder.stage(stage))}
+        except FileNotFoundError:
+            return {"failed": OVER}
+
+    async def _settle(self, job: str, stage: str, outcome: Outcome | None) -> dict[str, str] | None:
+        """What a try means: that the stage has failed, or None where it is done or to be tried again."""
+        match outcome:
+            case None:
+                return {"failed": OVER}
+            case Failed(code=stages.DISK_FULL):
+                await self.transact(jobs.release_stage, job, stage)
+                await self._wait_for_space()
+            case Failed(code=code, message=message):
+                return await self._fail(job, stage, code, message)
+            case TimedOut():
+                return await self._fail(job, stage, "stage_timeout", seconds=self._settings.stage_timeout)
+            case Done() | Died():
+                pass
+        return None
+
+    async def _attempt(self, job: str, stage: str, folder: JobFolder) -> Outcome | None:
+        """One process's try; what it leaves is accepted if it is done. None where the job is over."""
         try:
             attempt = await asyncio.to_thread(folder.new_attempt)
+        except FileNotFoundError:
+            return None
         except OSError as error:
             return _disk(error)
         try:
@@ -194,34 +222,41 @@ class Runner:
             if isinstance(outcome, Done):
                 await asyncio.to_thread(folder.accept, attempt, folder.stage(stage))
         except OSError as error:
-            outcome = _disk(error)
+            outcome = _disk(error) if folder.path.is_dir() else None
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
         return outcome
 
-    async def _watched(self, job: str, stage: str, attempt: Path, folder: JobFolder) -> Outcome:
+    async def _watched(self, job: str, stage: str, attempt: Path, folder: JobFolder) -> Outcome | None:
+        """Runs the process for as long as the job is to go on; None where it is not."""
         fractions = [0.0]
-        writer = asyncio.create_task(self._write_progress(job, stage, fractions))
+        if stage == Stage.DECODE:
+            asked, request = self._decoding(attempt, folder)
+        else:
+            asked, request = self._computing(stage, attempt, folder)
+        run = self.processes.run(asked, request, fractions.append, self._settings.stage_timeout)
+        work = asyncio.create_task(run)
+        attendance = asyncio.create_task(self._attend(job, stage, fractions))
         try:
-            if stage == Stage.DECODE:
-                asked, request = self._decoding(attempt, folder)
-            else:
-                asked, request = self._computing(stage, attempt, folder)
-            return await self.processes.run(asked, request, fractions.append, self._settings.stage_timeout)
+            await asyncio.wait({work, attendance}, return_when=asyncio.FIRST_COMPLETED)
+            return work.result() if work.done() else None
         finally:
-            writer.cancel()
+            attendance.cancel()
+            work.cancel()
+            await asyncio.wait({work})  # until its process is gone
 
-    async def _write_progress(self, job: str, stage: str, fractions: list[float]) -> None:
-        """The newest fraction, now and then; a database that is away misses some."""
-        written = 0.0
-        while True:
+    async def _attend(self, job: str, stage: str, fractions: list[float]) -> None:
+        """Writes the newest fraction, now and then, and returns when the job is not to go on.
+
+        The engine's own word on that is lost where the API died before it said so, or the job was deleted.
+        """
+        goes_on = True
+        while goes_on:
             await asyncio.sleep(PROGRESS_INTERVAL)
             newest = min(1.0, max(fractions))
             del fractions[:-1]
-            if newest > written:
-                with suppress(sa.exc.SQLAlchemyError):
-                    await asyncio.to_thread(self._once, jobs.advance_stage, job, stage, newest)
-                written = newest
+            with suppress(sa.exc.SQLAlchemyError):  # one that is missed is made up for by the next
+                goes_on = await asyncio.to_thread(self._once, jobs.advance_stage, job, stage, newest)
 
     def _decoding(self, attempt: Path, folder: JobFolder) -> tuple[Program, dict[str, object]]:
         settings = self._settings
@@ -269,10 +304,14 @@ class Runner:
     async def transact(
         self, change: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
     ) -> Result:
-        """One transaction, tried again for as long as the database is away or its disk is full."""
+        """One transaction, in the end."""
+        return await self.persist(lambda: self._once(change, *args, **kwargs))
+
+    async def persist(self, work: Callable[[], Result]) -> Result:
+        """Does it in a thread, again and again for as long as the database is away or its disk is full."""
         while True:
             try:
-                return await asyncio.to_thread(lambda: self._once(change, *args, **kwargs))
+                return await asyncio.to_thread(work)
             except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
                 log.warning("database is away", reason=type(error).__name__)
                 await asyncio.sleep(RETRY_INTERVAL)
@@ -306,20 +345,23 @@ class Runner:
     # ------------------------------------------------------------------ the end
 
     def stop(self) -> None:
-        """Ends all processes and gives their attempts back; may come from any thread."""
+        """Ends all processes, and begins no more; may come from any thread."""
         self._stopping = True
-        at_work = tuple(self._at_work)
         self.processes.close()
+
+    def release(self) -> None:
+        """Gives back the attempts that `stop` has ended, once nothing runs any more: they are no fault of
+        the recording's."""
         with suppress(sa.exc.SQLAlchemyError), self._engine.begin() as connection:
-            for job, stage in at_work:
+            for job, stage in self._at_work:
                 jobs.release_stage(connection, job, stage)
 
 
 def _hash(folder: Path) -> str:
-    """SHA-256 of the file in which a stage leaves its result."""
+    """SHA-256 of the file in which a stage leaves its result. Raises FileNotFoundError where it is gone."""
     names = (stages.LEFT, stages.MEDIA, "result.json")
-    path = next(folder / name for name in names if (folder / name).exists())
-    with path.open("rb") as file:
+    found = [folder / name for name in names if (folder / name).exists()]
+    with (found[0] if found else folder / names[0]).open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
 
 
