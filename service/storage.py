@@ -102,9 +102,11 @@ class JobFolder:
         return self.stage(STORE) / f"result.{format}"
 
     def new_attempt(self) -> Path:
-        """An empty folder for what a stage writes."""
-        attempt = self.path / "attempts" / secrets.token_hex(8)
-        attempt.mkdir(parents=True)
+        """An empty folder for what a stage writes. Raises FileNotFoundError where the job was deleted."""
+        attempts = self.path / "attempts"
+        attempts.mkdir(exist_ok=True)
+        attempt = attempts / secrets.token_hex(8)
+        attempt.mkdir()
         return attempt
 
     def accept(self, attempt: Path, place: Path) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from secrets import token_hex
 
@@ -67,20 +67,21 @@ class Worker:
         """Ends what runs without an outcome: another worker, or the next start, goes on with it."""
         self._stopped.set()
         self.runner.stop()
-        self._workflows.stop()
         self._sweeper.join(timeout=2)
+        self._workflows.stop()
+        self.runner.release()
         self._liveness.release()
         log.info("worker stopped", executor=self._executor)
 
     # ------------------------------------------------------------------ workflows
 
     async def _job(self, job: str, number: int) -> None:
-        with self._seen():
+        async with self._seen():
             await self.runner.run(job)
 
     async def _webhook(self, job: str, number: int) -> None:
         """One try; where it is worth another one, that is a workflow of its own, later."""
-        with self._seen():
+        async with self._seen():
             wait = await Step("deliver").run(lambda: self._deliver(job, number))
             if wait >= 0 and number + 1 < self._settings.webhook_attempts:
                 await self.runner.transact(self._queue.enqueue, WEBHOOK, job, number + 1, wait)
@@ -99,12 +100,16 @@ class Worker:
         waits = webhooks.waits(self._settings.webhook_attempts, Random())
         return max(outcome.retry_after, waits[min(number, len(waits) - 1)] if waits else 0.0)
 
-    @contextmanager
-    def _seen(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _seen(self) -> AsyncIterator[None]:
         workflow = self._workflows.current
         self._running.add(workflow)
         try:
             yield
+        except sa.exc.DBAPIError as error:  # of the engine's: ours are tried again
+            reason = type(error).__name__
+            log.warning("step was not recorded, it goes on from there", workflow=workflow, reason=reason)
+            await self.runner.persist(lambda: self._workflows.give_back(workflow))
         except Exception:  # the engine keeps that it failed, and not how
             log.exception("workflow broke", workflow=workflow)
             raise
@@ -126,10 +131,13 @@ class Worker:
         """One look at everything."""
         self._liveness.hold()
         pending = self._workflows.pending()
-        for executor in set(pending.values()) - {self._executor, ""}:
-            if self._liveness.is_dead(executor):
-                log.warning("worker is dead, its jobs go on", executor=executor)
-                self._workflows.take_over(executor)
+        others = set(pending.values()) - {self._executor, ""}
+        dead = {executor for executor in others if self._liveness.is_dead(executor)}
+        for executor in dead:
+            log.warning("worker is dead, its jobs go on", executor=executor)
+        for workflow, executor in pending.items():
+            if executor in dead:
+                self._workflows.give_back(workflow, executor)
         self._find_lost({workflow for workflow, executor in pending.items() if executor == self._executor})
         if time.monotonic() - self._cleaned > CLEAN_INTERVAL:
             self._cleaned = time.monotonic()
@@ -141,7 +149,7 @@ class Worker:
         for workflow, sweeps in self._unseen.items():
             if sweeps >= LOST_SWEEPS and not self._stopped.is_set():
                 log.warning("workflow was lost, it goes on", workflow=workflow)
-                self._workflows.requeue(workflow)
+                self._workflows.give_back(workflow)
 
     def _clean(self) -> None:
         """What is broken fails; what is past its time goes."""
