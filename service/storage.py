@@ -9,7 +9,7 @@ checked.
     result/          result.json, result.vtt, …
     failure.json     why it failed
   trash/<id>/        deleted; emptied again and again until it is gone
-  uploads/<id>/      resumable uploads
+  uploads/<id>/      resumable uploads: data, info.json (service/uploads.py)
 """
 
 from __future__ import annotations
@@ -179,8 +179,9 @@ class Storage:
         return target
 
     def discard(self, id: str) -> None:
-        """Away with the files of a job, finished or not; what cannot be deleted now is deleted later."""
-        for name in ("jobs", "incoming"):
+        """Away with the files of a job, finished or not, or of an upload; what cannot be deleted now is
+        deleted later."""
+        for name in ("jobs", "incoming", "uploads"):
             with suppress(FileNotFoundError):
                 self._place(name, id).rename(self.root / "trash" / f"{id}.{secrets.token_hex(4)}")
         self.empty_trash()

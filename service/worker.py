@@ -17,7 +17,7 @@ from secrets import token_hex
 import sqlalchemy as sa
 import structlog
 
-from service import jobs, webhooks
+from service import jobs, uploads, webhooks
 from service.durable import JOB, WEBHOOK, Queue, Step, Workflows
 from service.jobs import JobState
 from service.liveness import FileLiveness, Liveness, PostgresLiveness
@@ -163,6 +163,7 @@ class Worker:
                 expired = jobs.expired(connection, before)
             for job in expired:
                 delete(job, self._engine, self._storage, self._queue, self._settings)
+        uploads.clean(self._storage, self._settings.upload_hours)
         self._storage.empty_trash()
         strays = set(self._storage.strays(time.time() - STRAY_AGE))
         with self._engine.begin() as connection:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 
-from service.api import errors, jobs, system, transcriptions
+from service.api import errors, jobs, system, transcriptions, uploads
 from service.api.access import RateLimit
 from service.api.context import Context
 from service.api.shapes import JobOptions
@@ -46,6 +46,7 @@ def create_app(context: Context) -> FastAPI:
     app.state.context = context
     app.state.rate_limit = RateLimit(context.settings.requests_per_minute)
     app.include_router(jobs.router)
+    app.include_router(uploads.router)
     app.include_router(transcriptions.router)
     app.include_router(system.router)
     errors.install(app)
@@ -55,8 +56,9 @@ def create_app(context: Context) -> FastAPI:
             allow_origins=context.settings.cors_origins,
             allow_methods=["GET", "POST", "PATCH", "DELETE", "HEAD"],
             allow_headers=["*"],
-            expose_headers=["Location", "X-Request-Id", "Retry-After", "Turnwise-Job"],
+            expose_headers=["Location", "X-Request-Id", "Retry-After", "Turnwise-Job", *uploads.SENT],
         )
+    app.add_middleware(uploads.Tus)
     app.add_middleware(Tracing, metrics=context.metrics, fault=errors.fault)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

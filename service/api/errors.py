@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from http import HTTPStatus
 
 import sqlalchemy as sa
@@ -68,7 +69,18 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     known = BY_STATUS.get(HTTPStatus(error.status_code))
     code, detail = known or (Code.BAD_REQUEST, "The request cannot be read: check how it was made.")
-    return answer(ProblemError(code, detail, error.headers or {}))
+    headers = dict(error.headers or {})
+    if code is Code.METHOD_NOT_ALLOWED:
+        headers |= _allowed(request)
+    return answer(ProblemError(code, detail, headers))
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """All methods of an address that has several routes, of which the framework names those of one."""
+    for template, operations in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), request.url.path):
+            return {"Allow": ", ".join(sorted(method.upper() for method in operations))}
+    return {}
 
 
 async def _database(request: Request, error: Exception) -> Response:

@@ -6,7 +6,7 @@ import json
 import mimetypes
 import re
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -21,10 +21,11 @@ from pipelines.formats import heard, rttm
 from pipelines.pipeline import Stage
 from pipelines.types import Heard
 from service import artifacts, jobs, webhooks
-from service.api.access import Owner, find_own, own_job
+from service.api.access import ACCESS, Owner, find_own, own_job
 from service.api.context import Context, Reach
 from service.api.shapes import JobOptions, JobView, Page, check_engines, parse_options
 from service.api.submission import Form, ReceivedFile, incoming, receive, submit
+from service.api.uploads import handed_over
 from service.durable import WEBHOOK
 from service.jobs import Job, JobState
 from service.problems import Code, ProblemError, responses
@@ -71,7 +72,6 @@ JobId = Annotated[
     str,
     InPath(description="Id of the job.", examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"], max_length=64),
 ]
-ACCESS = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE)
 OWN = (*ACCESS, Code.NOT_FOUND)
 
 FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -124,6 +124,8 @@ FORM = {
             Code.NOT_FOUND,
             Code.TIMEOUT,
             Code.KEY_REUSED,
+            Code.UPLOAD_CONFLICT,
+            Code.UPLOAD_GONE,
             Code.TOO_LARGE,
             Code.MEDIA_TYPE,
             Code.INVALID,
@@ -144,18 +146,19 @@ async def create(
 ) -> JobView:
     with incoming(context) as (id, folder):
         form = await receive(request, context, _places(folder, context.settings))
-        options = _options(form, context.settings)
-        sent = _sent(form, folder)
-        recording = form.files["audio"].name or "recording"
-        job = await submit(
-            context,
-            id,
-            folder,
-            options.request(recording, sent.pop("text name")),
-            sent,
-            owner,
-            idempotency_key,
-        )
+        options, upload = _options(form, context.settings)
+        async with _recording(upload, form, folder, context, owner, idempotency_key):
+            sent = _sent(form, folder)
+            recording = form.files["audio"].name or "recording"
+            job = await submit(
+                context,
+                id,
+                folder,
+                options.request(recording, sent.pop("text name")),
+                sent,
+                owner,
+                idempotency_key,
+            )
     response.headers["Location"] = f"/v1/jobs/{job.id}"
     return await view(job, context)
 
@@ -169,23 +172,43 @@ def _places(folder: JobFolder, settings: Settings) -> dict[str, tuple[Path, int]
     }
 
 
-def _options(form: Form, settings: Settings) -> JobOptions:
-    options = DEFAULT_OPTIONS
+def _options(form: Form, settings: Settings) -> tuple[JobOptions, str | None]:
+    """What the fields say: the options, and the id of an upload that is the recording."""
+    options, upload = DEFAULT_OPTIONS, None
     for name, value in form.fields:
-        if name != "options":
-            known = "audio, text, options, heard, diarization"
+        if name == "upload":
+            upload = value
+        elif name == "options":
+            options = parse_options(value)
+        else:
+            known = "audio, upload, text, options, heard, diarization"
             raise ProblemError(Code.INVALID, f"There is no part {name[:40]!r}: the parts are {known}.")
-        options = parse_options(value)
     check_engines(options, ours=settings.engines == Settings.model_fields["engines"].default)
     if options.webhook:
         webhooks.check_url(options.webhook, settings)
-    return options
+    return options, upload
+
+
+def _recording(
+    upload: str | None,
+    form: Form,
+    folder: JobFolder,
+    context: Context,
+    owner: str,
+    idempotency_key: str,
+) -> AbstractAsyncContextManager[None]:
+    """An upload as the form's part `audio`, where one is named."""
+    if upload is None:
+        return nullcontext()
+    return handed_over(upload, form, folder, context, owner, idempotency_key)
 
 
 def _sent(form: Form, folder: JobFolder) -> dict[str, str]:
     """The hashes of the files, and the name of the text; an empty text is none."""
     if "audio" not in form.files:
-        raise ProblemError(Code.INVALID, "There is no part audio: send the recording as a file.")
+        raise ProblemError(
+            Code.INVALID, "There is no part audio: send the recording as a file, or name an upload."
+        )
     files: dict[str, ReceivedFile] = dict(form.files)
     for name in ("text", "heard", "diarization"):
         if name in files and not files[name].size_bytes:

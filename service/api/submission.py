@@ -70,7 +70,7 @@ async def receive(request: HttpRequest, context: Context, places: Mapping[str, t
     multipart = _multipart(request, parser)
     _check_length(request, context)
     try:
-        async for block in _blocks(request, context.settings.upload_timeout):
+        async for block in blocks(request, context.settings.upload_timeout):
             check_space(context)
             await run_in_threadpool(multipart.write, block)
         await run_in_threadpool(multipart.finalize)
@@ -113,18 +113,24 @@ def check_space(context: Context) -> None:
         raise full()
 
 
-async def _blocks(request: HttpRequest, timeout: float) -> AsyncIterator[bytes]:
-    """The body in large pieces. Raises ProblemError where nothing comes for `timeout` seconds."""
+async def blocks(request: HttpRequest, timeout: float) -> AsyncIterator[bytes]:
+    """The body in large pieces, all that has arrived even where it breaks off.
+
+    Raises ProblemError where it does, or nothing comes for `timeout` seconds.
+    """
     gathered = bytearray()
     stream = request.stream()
+    problem: ProblemError | None = None
     while True:
         try:
             chunk = await asyncio.wait_for(anext(stream, None), timeout)
         except TimeoutError:
             detail = f"Nothing arrived for {timeout:.0f} s: send it again, or use a resumable upload."
-            raise ProblemError(Code.TIMEOUT, detail, {"Connection": "close"}) from None
+            problem = ProblemError(Code.TIMEOUT, detail, {"Connection": "close"})
+            break
         except ClientDisconnect:
-            raise _broken() from None
+            problem = _broken()
+            break
         if chunk is None:
             break
         gathered += chunk
@@ -133,6 +139,8 @@ async def _blocks(request: HttpRequest, timeout: float) -> AsyncIterator[bytes]:
             gathered.clear()
     if gathered:
         yield bytes(gathered)
+    if problem:
+        raise problem
 
 
 class _Parser:
@@ -285,10 +293,12 @@ async def submit(
     `sent` gives the hash of every file. Raises ProblemError: too many jobs, or the key with something else.
     """
     fingerprint = _digest({"files": dict(sent), "request": asdict(request)})
-    repeated = _digest({"owner": owner, "key": idempotency_key}) if idempotency_key else None
+    repeated = idempotency(owner, idempotency_key) if idempotency_key else None
     if repeated and (job := await context.transact(_earlier, repeated, fingerprint)):
         context.storage.discard(id)
         return job
+    if not folder.recording.exists():  # an upload that was used already, for a job that is gone by now
+        raise ProblemError(Code.NOT_FOUND, "There is no upload with this id any more: send it again.")
     await context.transact(_check_queue, owner, context.settings.queue_limit)
     await run_in_threadpool(folder.write_request, request)
     await run_in_threadpool(context.storage.admit, id)
@@ -307,6 +317,11 @@ async def submit(
             raise
         context.storage.discard(id)
         return job
+
+
+def idempotency(owner: str, key: str) -> str:
+    """The hash under which a job is found again by its Idempotency-Key."""
+    return _digest({"owner": owner, "key": key})
 
 
 def _earlier(connection: sa.Connection, repeated: str, fingerprint: str) -> Job | None:

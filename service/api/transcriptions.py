@@ -16,9 +16,9 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.errors import EngineMemoryError, EngineMissingError, InputError, ModelError
 from pipelines.types import Transcript
 from service import artifacts, jobs
-from service.api.access import Owner
+from service.api.access import ACCESS, Owner
 from service.api.context import Context, Reach
-from service.api.jobs import ACCESS, SAFE, stop
+from service.api.jobs import SAFE, stop
 from service.api.submission import Form, incoming, receive, submit
 from service.api.tracing import request_id
 from service.jobs import Job, JobState
