@@ -14,6 +14,7 @@ from typing import Any
 from service.decoding import MEDIA, SAMPLES, Request
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 300.0
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,13 @@ def request(recording: Path, folder: Path, **changes: Any) -> Request:
 
 
 def decode(
-    recording: Path, folder: Path, environment: Mapping[str, str] | None = None, **changes: Any
+    recording: Path,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
+    cwd: Path = ROOT,
+    **changes: Any,
 ) -> Ending:
-    """Decodes into a new folder; a process that does not end by itself is an error."""
+    """Decodes into a new folder; a process that does not end by itself raises TimeoutExpired."""
     folder.mkdir()
     process = subprocess.run(
         [sys.executable, "-P", "-m", "service.decoding"],
@@ -73,7 +78,8 @@ def decode(
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)} | dict(environment or {}),
-        timeout=300,
+        cwd=cwd,
+        timeout=PATIENCE,
         check=False,
     )
     answers = [json.loads(line) for line in process.stdout.splitlines()]

@@ -11,6 +11,7 @@ import gzip
 import io
 import itertools
 import math
+import random
 import struct
 import zipfile
 import zlib
@@ -22,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.types import SAMPLE_RATE, Samples
-from tests.media import noise, tone, write, write_video
+from tests.media import CODECS, noise, tone, write, write_video
 
 NOT_MEDIA = frozenset({"NotMediaError"})
 LIMIT = frozenset({"MediaLimitError"})
@@ -55,19 +56,17 @@ def corpus(neighbour: Path, address: str, folder: Path) -> list[Hostile]:
 
 
 def pointers(neighbour: Path, address: str, folder: Path) -> Iterator[Hostile]:
-    targets = {
-        "name": neighbour.name,
-        "path": str(neighbour),
-        "file": neighbour.as_uri(),
-        "http": f"http://{address}/a.wav",
-    }
-    for kind, target in targets.items():
+    followed = ("ffconcat", "m3u8")
+    for kind, target in {"path": str(neighbour), "http": f"http://{address}/a.wav"}.items():
         for language, text in _lists(target, address).items():
-            yield Hostile(f"{language}-{kind}", text.encode(), NOT_MEDIA)
-            if language in ("ffconcat", "m3u8"):
+            if language in followed or kind == "path":
+                yield Hostile(f"{language}-{kind}", text.encode(), NOT_MEDIA)
+            if language in followed:
                 yield Hostile(f"gab2-{language}-{kind}", avi_with_subtitle(text.encode()), DONE)
         yield Hostile(f"dref-{kind}", movie(b"", dref=_url(target)), EMPTY)
         yield Hostile(f"rmra-{kind}", movie_of_references(target), NOT_MEDIA)
+    for kind, target in {"name": neighbour.name, "file": neighbour.as_uri()}.items():
+        yield Hostile(f"ffconcat-{kind}", _lists(target, address)["ffconcat"].encode(), NOT_MEDIA)
     yield Hostile("dref-alias", movie(b"", dref=_alias(neighbour)), EMPTY)
     tagged = id3(b"APIC", b"\0-->\0\3\0" + f"http://{address}/a.png".encode())
     yield Hostile("id3-linked-picture", tagged + real(folder, ".mp3"), DONE)
@@ -203,7 +202,7 @@ def _lying_oggs(folder: Path) -> Iterator[Hostile]:
 
 def _lying_matroskas() -> Iterator[Hostile]:
     second = pcm(1.0)
-    numbers = {"infinite": math.inf, "no-number": math.nan, "negative": -1.0, "huge": 1e300}
+    numbers = {"infinite": math.inf, "no-number": math.nan, "negative": -1.0}
     for name, number in numbers.items():
         yield Hostile(f"matroska-of-{name}-duration", matroska(second, info=ebml_float(0x4489, number)), DONE)
         yield Hostile(f"matroska-of-{name}-rate", matroska(second, rate_hz=number), EITHER)
@@ -233,6 +232,62 @@ def bombs() -> Iterator[Hostile]:
     yield Hostile(
         "matroska-bomb", matroska(zlib.compress(bytes(2**21), 9), blocks=240, compressed=True), LIMIT
     )
+
+
+# --------------------------------------------------------------------------- they are damaged
+
+
+def mutation(number: int, folder: Path) -> bytes:
+    """A recording damaged as its number decides: bytes, blocks and integers changed, the end lost."""
+    choice = random.Random(number)
+    content = bytearray(choice.choice(_intact(folder)))
+    for _ in range(choice.choice((1, 1, 2, 4, 16, 64))):
+        place = int(choice.random() ** 3 * len(content))  # headers are worth more attempts
+        damage = choice.choice((_byte, _bit, _integer, _cut, _repeat, _end))
+        content = damage(content, place, choice) if content else content
+    return bytes(content)
+
+
+def _byte(content: bytearray, place: int, choice: random.Random) -> bytearray:
+    content[place] = choice.randrange(256)
+    return content
+
+
+def _bit(content: bytearray, place: int, choice: random.Random) -> bytearray:
+    content[place] ^= 1 << choice.randrange(8)
+    return content
+
+
+def _integer(content: bytearray, place: int, choice: random.Random) -> bytearray:
+    """One of those that computing with goes wrong."""
+    bits = choice.choice((16, 32, 64))
+    number = choice.choice((0, 1, 2 ** (bits - 1) - 1, 2 ** (bits - 1), 2**bits - 1, 2**bits - 2))
+    content[place : place + bits // 8] = number.to_bytes(bits // 8, choice.choice(("little", "big")))
+    return content
+
+
+def _cut(content: bytearray, place: int, choice: random.Random) -> bytearray:
+    del content[place : place + choice.randrange(1, 64)]
+    return content
+
+
+def _repeat(content: bytearray, place: int, choice: random.Random) -> bytearray:
+    block = content[place : place + choice.randrange(1, 4096)]
+    content[place:place] = block * choice.randrange(1, 8)
+    return content
+
+
+def _end(content: bytearray, place: int, choice: random.Random) -> bytearray:
+    return content[: len(content) - place] if choice.random() < 0.2 else content
+
+
+@cache
+def _intact(folder: Path) -> list[bytes]:
+    """One sound file of every container that is common, and of those that are built here."""
+    subtitled = matroska(pcm(1.0), tracks=subtitle_track())
+    video = write_video(folder / "sound.mp4", noise(2.0)).read_bytes()
+    built = [movie(pcm(1.0), chunks=3), subtitled, avi_with_subtitle(b"Hello"), video]
+    return [real(folder, Path(name).suffix) for name in CODECS] + built
 
 
 # --------------------------------------------------------------------------- builders
