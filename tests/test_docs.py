@@ -18,6 +18,8 @@ from pipelines.cli.arguments import parse
 from pipelines.engines import choice
 from pipelines.engines.base import Engines
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
+from service.cli import COMMANDS
+from service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "tests" / "data" / "demo"
@@ -97,7 +99,7 @@ def test_score_commands_run(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
 def test_commands_are_taken(arguments: list[str]) -> None:
-    assert parse(arguments).command == arguments[0]
+    assert parse(arguments, COMMANDS).command == arguments[0]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -112,3 +114,13 @@ def test_every_make_target_in_the_docs_exists() -> None:
     named = {name for page in PAGES for name in re.findall(r"`make (\w+)`", page.read_text(encoding="utf-8"))}
     assert named
     assert all(re.search(rf"^{name}:", makefile, re.MULTILINE) for name in named)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_in_the_docs_as_it_is(name: str) -> None:
+    """The row to be written is in the message."""
+    field = Settings.model_fields[name]
+    default = "" if field.default in ((), None, "") else f"`{field.default}`"
+    meaning = " ".join((field.description or "").split())
+    row = f"| `TURNWISE_{name.upper()}` | {default} | {meaning} |"
+    assert row in (ROOT / "docs" / "service.md").read_text(encoding="utf-8").splitlines()
