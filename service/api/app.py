@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from service.api import errors, jobs, system, transcriptions, uploads
 from service.api.access import RateLimit
@@ -36,7 +37,8 @@ TAGS = [
 
 def create_app(context: Context) -> FastAPI:
     """The application around a running service's parts."""
-    app = FastAPI(
+    app = FastAPIOffline(
+        redoc_url=None,
         title="Turnwise",
         version=version("turnwise"),
         description=DESCRIPTION,
