@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
 from service.api import errors, jobs, system, transcriptions, uploads
@@ -51,6 +52,7 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(uploads.router)
     app.include_router(transcriptions.router)
     app.include_router(system.router)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
     errors.install(app)
     if context.settings.cors_origins:
         app.add_middleware(
@@ -64,6 +66,10 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(Tracing, metrics=context.metrics, fault=errors.fault)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+async def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
