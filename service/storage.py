@@ -195,7 +195,7 @@ class Storage:
         for name in ("jobs", "incoming"):
             for path in (self.root / name).iterdir():
                 with suppress(FileNotFoundError):
-                    if path.stat().st_mtime < older_than:
+                    if is_id(path.name) and path.stat().st_mtime < older_than:
                         yield path.name
 
     def free_bytes(self) -> int:
@@ -208,11 +208,14 @@ class Storage:
 
 
 def write_through(path: Path, text: str) -> None:
-    """Writes beside, through to the disk, then renames."""
+    """Writes beside, through to the disk, then renames; where that fails, what was there stays alone."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    part.write_text(text, "utf-8")
-    flush(part)
-    part.rename(path)
+    try:
+        part.write_text(text, "utf-8")
+        flush(part)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
     flush(path.parent)
 
 

@@ -375,6 +375,7 @@ def process(folder: Path, module: str, *options: str) -> Iterator[Ask]:
         assert started.wait(60) == 0
 
 
+@pytest.mark.acceptance
 def test_a_process_answers_and_keeps_its_models(tmp_path: Path) -> None:
     slow = decoded(tmp_path / "slow", recording(2.0, "slow-0.5.wav"))
     other = decoded(tmp_path / "other", recording(4.0, "deaf.wav"))
@@ -401,6 +402,7 @@ def test_a_process_answers_and_keeps_its_models(tmp_path: Path) -> None:
     assert left[0].read_bytes() == left[1].read_bytes()
 
 
+@pytest.mark.acceptance
 def test_a_process_lives_within_its_memory(tmp_path: Path) -> None:
     folder = decoded(tmp_path / "job", recording(2.0))
     perform(folder, Stage.DETECT)
