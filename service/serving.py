@@ -18,8 +18,8 @@ import structlog
 import uvicorn
 from prometheus_client import start_http_server
 
-from pipelines.errors import OptionError, OutputError
-from service import addresses, database, durable, keys, logs, telemetry
+from pipelines.errors import OptionError, OutputError, TurnwiseError
+from service import addresses, database, durable, keys, logs, stages, telemetry
 from service.api.app import create_app
 from service.api.context import Context
 from service.settings import Settings
@@ -96,7 +96,21 @@ def work(settings: Settings) -> None:
 
 
 def _worker(context: Context) -> Worker:
+    threading.Thread(target=_tell_engines, args=(context.settings,), daemon=True).start()
     return Worker(context.settings, context.engine, context.storage, context.queue, context.metrics)
+
+
+def _tell_engines(settings: Settings) -> None:
+    """In the log, what jobs that name no engine will run with, or what is missing for them."""
+    try:
+        _, notices = stages.load_factory(settings.engines)(
+            settings.asr, settings.diarizer, settings.device, ""
+        )
+    except (TurnwiseError, ImportError, AttributeError) as error:
+        log.warning("engines are not ready", reason=str(error))
+    else:
+        for notice in notices:
+            log.info("engine", choice=notice.message)
 
 
 def check_host(context: Context) -> None:

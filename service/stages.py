@@ -20,7 +20,7 @@ import sys
 import time
 import traceback
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import import_module
@@ -266,13 +266,22 @@ def _playable(audio: Audio) -> str:
 # --------------------------------------------------------------------------- one request
 
 
+EngineFactory = Callable[[str, str, str, str], tuple[Engines, Sequence[Notice]]]
+"""Takes asr, diarizer, device and language, as `pipelines.engines.choice.choose` does."""
+
+
 @lru_cache(maxsize=1)
 def _choose(factory: str, asr: str, diarizer: str, device: str, language: str) -> Engines:
     """The engines, loaded once and kept for the next job that asks for the same."""
-    module, _, function = factory.partition(":")
-    engines, _ = getattr(import_module(module), function)(asr, diarizer, device, language)
-    assert isinstance(engines, Engines)
+    engines, _ = load_factory(factory)(asr, diarizer, device, language)
     return engines
+
+
+def load_factory(name: str) -> EngineFactory:
+    """The function that the setting `engines` names. Raises ImportError or AttributeError."""
+    module, _, function = name.partition(":")
+    factory: EngineFactory = getattr(import_module(module), function)
+    return factory
 
 
 def _engines(folder: JobFolder, request: dict[str, str]) -> Engines:
