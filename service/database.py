@@ -75,12 +75,12 @@ def connect(settings: Settings) -> sa.Engine:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     address = url(settings)
     if address.get_backend_name() == "sqlite":
-        engine = sa.create_engine(address, pool_size=20, max_overflow=20)
+        engine = sa.create_engine(address, pool_size=10, max_overflow=20)
         sa.event.listen(engine, "connect", _set_up_sqlite)
         return engine
     return sa.create_engine(
         address,
-        pool_size=20,
+        pool_size=10,
         max_overflow=20,
         pool_pre_ping=True,
         pool_timeout=10,
