@@ -63,7 +63,7 @@ def create_app(context: Context) -> FastAPI:
             expose_headers=["Location", "X-Request-Id", "Retry-After", "Turnwise-Job", *uploads.SENT],
         )
     app.add_middleware(uploads.Tus)
-    app.add_middleware(Tracing, metrics=context.metrics, fault=errors.fault)
+    app.add_middleware(Tracing, metrics=context.metrics, fault=errors.fault, stopping=errors.stopping)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 

@@ -52,6 +52,12 @@ def fault() -> JSONResponse:
     return answer(ProblemError(Code.INTERNAL, detail))
 
 
+def stopping() -> JSONResponse:
+    """For a request that the server does not wait for when it is stopped."""
+    detail = "The service is being stopped: send the request again in a moment."
+    return answer(ProblemError(Code.UNAVAILABLE, detail, {"Retry-After": "5", "Connection": "close"}))
+
+
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
     return answer(error)

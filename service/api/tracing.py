@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -31,10 +32,13 @@ def request_id() -> str:
 class Tracing:
     """ASGI middleware; the outermost one."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, fault: Callable[[], ASGIApp]) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: Metrics, fault: Callable[[], ASGIApp], stopping: Callable[[], ASGIApp]
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._fault = fault  # makes the answer where nothing else does
+        self._stopping = stopping  # and where the server stops before there is one
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,6 +58,9 @@ class Tracing:
 
         try:
             await self._app(scope, receive, send_with_id)
+        except asyncio.CancelledError:  # by the server, which is told to stop and waits no longer
+            if status == 0:
+                await self._stopping()(scope, receive, send_with_id)
         except Exception:
             log.exception("fault")
             if status == 0:
