@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -44,8 +44,11 @@ class FileLiveness:
 
     def hold(self) -> None:
         if self._file is None:
-            self._file = self._path.open("wb")
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with ExitStack() as opened:
+                file = opened.enter_context(self._path.open("wb"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                opened.pop_all()
+            self._file = file
 
     def is_dead(self, executor: str) -> bool:
         path = self._folder / f"{executor}.lock"
