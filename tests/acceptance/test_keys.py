@@ -25,22 +25,41 @@ pytestmark = pytest.mark.acceptance
 
 Operation = tuple[str, str]
 
-JOB: dict[Operation, dict[str, str]] = {
-    ("GET", "/v1/jobs/{id}"): {},
-    ("GET", "/v1/jobs/{id}/events"): {},
-    ("GET", "/v1/jobs/{id}/result"): {},
-    ("GET", "/v1/jobs/{id}/export/{format}"): {"format": "vtt"},
-    ("GET", "/v1/jobs/{id}/heard"): {},
-    ("GET", "/v1/jobs/{id}/diarization"): {},
-    ("GET", "/v1/jobs/{id}/audio"): {},
-    ("POST", "/v1/jobs/{id}/cancel"): {},
-    ("DELETE", "/v1/jobs/{id}"): {},  # the last: nothing is left for the others
+
+@dataclass(frozen=True)
+class Call:
+    """What an operation on something takes beside its id."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    content: bytes = b""
+
+
+TUS = {"Tus-Resumable": "1.0.0"}
+PIECE = {"Upload-Offset": "4", "Content-Type": "application/offset+octet-stream"}
+JOB: dict[Operation, Call] = {
+    ("GET", "/v1/jobs/{id}"): Call(),
+    ("GET", "/v1/jobs/{id}/events"): Call(),
+    ("GET", "/v1/jobs/{id}/result"): Call(),
+    ("GET", "/v1/jobs/{id}/export/{format}"): Call({"format": "vtt"}),
+    ("GET", "/v1/jobs/{id}/heard"): Call(),
+    ("GET", "/v1/jobs/{id}/diarization"): Call(),
+    ("GET", "/v1/jobs/{id}/audio"): Call(),
+    ("POST", "/v1/jobs/{id}/cancel"): Call(),
+    ("DELETE", "/v1/jobs/{id}"): Call(),
 }
-"""Operations on a job, with what their address takes beside its id."""
+UPLOAD: dict[Operation, Call] = {
+    ("HEAD", "/v1/uploads/{id}"): Call(headers=TUS),
+    ("PATCH", "/v1/uploads/{id}"): Call(headers=TUS | PIECE, content=b"more"),
+    ("DELETE", "/v1/uploads/{id}"): Call(headers=TUS),
+}
+"""In the order in which all of them work: deleting is the last."""
 SHARED: set[Operation] = {
     ("POST", "/v1/jobs"),
     ("GET", "/v1/jobs"),
     ("POST", "/v1/audio/transcriptions"),
+    ("OPTIONS", "/v1/uploads"),
+    ("POST", "/v1/uploads"),
     ("GET", "/v1/engines"),
 }
 """Operations that need a key and name nothing."""
@@ -58,6 +77,7 @@ class World:
     clients: dict[str, httpx.Client] = field(default_factory=dict)
     ended: dict[str, str] = field(default_factory=dict)  # job ids by key
     running: str = ""  # job of a
+    upload: str = ""  # of a, with 4 bytes of 8
 
     def forge(self, token: str) -> dict[str, str | None]:
         """Authorization headers that open nothing, by what is wrong with them."""
@@ -89,11 +109,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.running = submit(world.clients["a"], recording(folder), name="slow-600.wav")["id"]
         for name, client in world.clients.items():
             world.ended[name] = submit(client, recording(folder), name=f"of-{name}.wav", text=TEXT)["id"]
+        world.upload = _begin_upload(world.clients["a"])
         for name, client in world.clients.items():
             assert wait_for(client, world.ended[name])["state"] == "succeeded"
         yield world
         for client in world.clients.values():
             client.close()
+
+
+def _begin_upload(client: httpx.Client) -> str:
+    begun = client.post("/v1/uploads", headers=TUS | {"Upload-Length": "8"})
+    assert begun.status_code == 201, begun.text
+    sent = client.patch(
+        begun.headers["Location"], headers=TUS | PIECE | {"Upload-Offset": "0"}, content=b"RIFF"
+    )
+    assert sent.status_code == 204, sent.text
+    return begun.headers["Location"].rpartition("/")[2]
 
 
 def _without_keys(running: Service) -> dict[str, httpx.Response]:
@@ -129,17 +160,19 @@ def _operations(world: World) -> dict[Operation, dict[str, Any]]:
     }
 
 
-def _address(path: str, id: str, values: dict[str, str]) -> str:
-    return path.format(id=id, **values)
+def _call(client: httpx.Client, operation: Operation, id: str, call: Call) -> httpx.Response:
+    method, path = operation
+    address = path.format(id=id, **call.values)
+    return client.request(method, address, headers=call.headers, content=call.content or None)
 
 
 def _files(world: World) -> dict[str, str]:
-    """Every file of the jobs that have ended, with its hash."""
-    root = world.service.data / "jobs"
+    """Every file of the jobs that have ended, and of the upload, with its hash."""
+    folders = [world.service.data / "jobs" / job for job in world.ended.values()]
     return {
-        str(path.relative_to(root)): sha256(path.read_bytes()).hexdigest()
-        for job in world.ended.values()
-        for path in (root / job).rglob("*")
+        str(path.relative_to(world.service.data)): sha256(path.read_bytes()).hexdigest()
+        for folder in [*folders, world.service.data / "uploads" / world.upload]
+        for path in folder.rglob("*")
         if path.is_file()
     }
 
@@ -149,52 +182,57 @@ def _files(world: World) -> dict[str, str]:
 
 def test_every_operation_is_known_here(world: World) -> None:
     operations = _operations(world)
-    assert set(operations) == {*JOB, *SHARED, *OPEN}
-    named = {operation for operation in operations if "{" in operation[1]}
-    assert named == {*JOB}
+    assert set(operations) == {*JOB, *UPLOAD, *SHARED, *OPEN}
+    assert {operation for operation in operations if "{" in operation[1]} == {*JOB, *UPLOAD}
     assert {name for name, operation in operations.items() if "security" not in operation} == OPEN
 
 
-def test_no_operation_reaches_a_job_of_another_key(world: World) -> None:
-    files, view = _files(world), world.clients["a"].get(f"/v1/jobs/{world.ended['a']}").json()
-    for (method, path), values in JOB.items():
-        for job in (world.ended["a"], world.running):
-            others = world.clients["b"].request(method, _address(path, job, values))
-            nobodys = world.clients["b"].request(method, _address(path, new_id(), values))
-            assert others.status_code == 404, f"{method} {path}"
-            assert _but_id(others) == _but_id(nobodys)
+def test_no_operation_reaches_what_is_of_another_key(world: World) -> None:
+    owner, other = world.clients["a"], world.clients["b"]
+    files, view = _files(world), owner.get(f"/v1/jobs/{world.ended['a']}").json()
+    calls = [(*item, job) for item in JOB.items() for job in (world.ended["a"], world.running)]
+    calls += [(*item, world.upload) for item in UPLOAD.items()]
+    for operation, call, id in calls:
+        others, nobodys = (_call(other, operation, named, call) for named in (id, new_id()))
+        assert others.status_code == 404, operation
+        assert _but_id(others) == _but_id(nobodys)
+    used = other.post("/v1/jobs", files={"upload": (None, world.upload)})
+    assert used.status_code == 404, used.text
     assert _files(world) == files
-    assert world.clients["a"].get(f"/v1/jobs/{world.ended['a']}").json() == view
-    assert world.clients["a"].get(f"/v1/jobs/{world.running}").json()["state"] == "running"
+    assert owner.get(f"/v1/jobs/{world.ended['a']}").json() == view
+    assert owner.get(f"/v1/jobs/{world.running}").json()["state"] == "running"
 
 
 def _but_id(answer: httpx.Response) -> dict[str, Any]:
-    problem: dict[str, Any] = answer.json()
+    """The problem, which is the same whether something is another's or nobody's."""
+    problem: dict[str, Any] = answer.json() if answer.content else {}
     return problem | {"request_id": ""}
 
 
-def test_the_same_operations_reach_a_job_of_the_own_key(world: World, tmp_path: Path) -> None:
+def test_the_same_operations_reach_what_is_of_the_own_key(world: World, tmp_path: Path) -> None:
     """Without which the test above would show nothing."""
     client = world.clients["a"]
-    job = submit(client, recording(tmp_path), text=TEXT)["id"]
+    job, upload = submit(client, recording(tmp_path), text=TEXT)["id"], _begin_upload(client)
     assert wait_for(client, job)["state"] == "succeeded"
-    for (method, path), values in JOB.items():
-        answer = client.request(method, _address(path, job, values))
-        assert answer.is_success, f"{method} {path}: {answer.text}"
+    for id, calls in ((job, JOB), (upload, UPLOAD)):
+        for operation, call in calls.items():
+            answer = _call(client, operation, id, call)
+            assert answer.is_success, f"{operation}: {answer.text}"
     assert client.get(f"/v1/jobs/{job}").status_code == 404
+    assert client.head(f"/v1/uploads/{upload}", headers=TUS).status_code == 404
 
 
 def test_no_operation_works_without_a_good_key(world: World) -> None:
-    files = _files(world)
+    files, calls = _files(world), JOB | UPLOAD
     with world.service.client() as client:
-        for method, path in {*_operations(world)} - OPEN:
-            address = _address(path, world.ended["a"], JOB.get((method, path), {}))
+        for operation in {*_operations(world)} - OPEN:
+            id = world.upload if operation in UPLOAD else world.ended["a"]
             for what, header in world.forge(world.tokens["a"]).items():
-                sent = {} if header is None else {b"Authorization": header.encode()}
-                answer = client.request(method, address, headers=sent)
-                assert answer.status_code == 401, f"{method} {path} with {what}"
+                client.headers = httpx.Headers({} if header is None else {b"Authorization": header.encode()})
+                answer = _call(client, operation, id, calls.get(operation, Call()))
+                assert answer.status_code == 401, f"{operation} with {what}"
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-                assert answer.json()["code"] == "unauthorized"
+                assert not answer.content or answer.json()["code"] == "unauthorized"
         for method, path in OPEN:
             assert client.request(method, path).is_success
     assert _files(world) == files
