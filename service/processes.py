@@ -23,6 +23,7 @@ log = structlog.get_logger("turnwise.processes")
 
 LONGEST_LINE_BYTES = 2**20
 STDERR_TAIL_BYTES = 4000
+BURY_INTERVAL = 0.25
 INTERNAL = "InternalError"
 """Code of a stage that failed by a fault of ours: its traceback is in its standard error."""
 
@@ -79,7 +80,7 @@ class _Child:
         with suppress(BrokenPipeError, ConnectionResetError):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             await self.process.stdin.drain()
-        async for line in self.process.stdout:
+        while line := await _line(self.process.stdout):
             match _parse(line):
                 case {"progress": float() | int() as fraction}:
                     watch(float(fraction))
@@ -90,7 +91,7 @@ class _Child:
                 case _:
                     break
         self.kill()
-        return Died(await self.process.wait())
+        return Died(await self.ended())
 
     async def drain_errors(self) -> None:
         """Keeps the last of what it says on its standard error, for the log."""
@@ -99,15 +100,34 @@ class _Child:
             self.errors += block
             del self.errors[:-STDERR_TAIL_BYTES]
 
+    async def ended(self, interval: float = 0.01) -> int:
+        """Its status. `process.wait` would wait for everybody else, too, who holds its pipes open."""
+        while self.process.returncode is None:
+            await asyncio.sleep(interval)
+        return self.process.returncode
+
+    async def bury(self) -> None:
+        """Ends what is left of its group once it has ended, so that the pipes end."""
+        await self.ended(BURY_INTERVAL)
+        self.kill()
+
     def kill(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
+async def _line(answers: asyncio.StreamReader) -> bytes:
+    """The next one; what is far too long is none."""
+    try:
+        return await answers.readline()
+    except ValueError:
+        return b""
+
+
 def _parse(line: bytes) -> object:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -180,9 +200,10 @@ class Processes:
         self._all.add(child)
         if self._closed:
             child.kill()
-        watcher = asyncio.create_task(child.drain_errors())
-        self._watchers.add(watcher)
-        watcher.add_done_callback(self._watchers.discard)
+        for work in (child.drain_errors(), child.bury()):
+            watcher = asyncio.create_task(work)
+            self._watchers.add(watcher)
+            watcher.add_done_callback(self._watchers.discard)
         return child
 
     def _keep(self, child: _Child) -> None:
@@ -199,7 +220,7 @@ class Processes:
 
     async def _end(self, child: _Child) -> None:
         child.kill()
-        await child.process.wait()
+        await child.ended()
         self._all.discard(child)
 
 
