@@ -91,7 +91,10 @@ class Worker:
         found = await self.runner.transact(jobs.find, job)
         if found is None or found.finished is None:
             return -1.0
-        url = self._storage.job(job).request().webhook
+        try:
+            url = self._storage.job(job).request().webhook
+        except FileNotFoundError:  # deleted a moment ago
+            return -1.0
         body = webhooks.payload(job, found.state, found.finished)
         outcome = await webhooks.deliver(url, f"msg_{job}", time.time(), body, self._settings)
         log.info("webhook", job=job, attempt=number, outcome=outcome.verdict.value, reason=outcome.reason)
@@ -155,8 +158,7 @@ class Worker:
         """What is broken fails; what is past its time goes."""
         with self._engine.begin() as connection:
             for job in self._workflows.broken():
-                if jobs.end(connection, job, JobState.FAILED, failure="internal"):
-                    log.error("workflow broke", job=job)
+                self._fail(connection, job)
         if self._settings.retention_hours:
             before = time.time() - self._settings.retention_hours * 3600
             with self._engine.begin() as connection:
@@ -170,6 +172,15 @@ class Worker:
             strays -= jobs.known(connection, strays)
         for stray in strays:
             self._storage.discard(stray)
+
+    def _fail(self, connection: sa.Connection, job: str) -> None:
+        """Where it has not ended; whoever waits for its webhook is told, too."""
+        if not jobs.end(connection, job, JobState.FAILED, failure="internal"):
+            return
+        log.error("workflow broke", job=job)
+        found = jobs.find(connection, job)
+        if found is not None and found.notify:
+            self._queue.enqueue(connection, WEBHOOK, job)
 
 
 def delete(job: str, engine: sa.Engine, storage: Storage, queue: Queue, settings: Settings) -> None:
