@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -39,7 +39,9 @@ class Watcher:
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def changes(self, id: str, seen: int = 0, patience: float = 15.0) -> AsyncIterator[Job | None]:
+    async def changes(
+        self, id: str, seen: int = 0, patience: float = 15.0
+    ) -> AsyncGenerator[Job | None, None]:
         """The job each time it has changed since the revision `seen`, until it has ended or is gone.
 
         None where nothing happened for `patience` seconds.
@@ -50,11 +52,11 @@ class Watcher:
             self._looking = asyncio.create_task(self._look())
         try:
             while not self._closed and not topic.gone:
-                news = topic.news
-                if topic.job is not None and topic.job.revision > seen:
-                    seen = topic.job.revision
-                    yield topic.job
-                    if topic.job.state.ended and topic.job.revision == seen:
+                news, job = topic.news, topic.job
+                if job is not None and job.revision > seen:
+                    seen = job.revision
+                    yield job
+                    if job.state.ended:
                         return
                     continue
                 with suppress(TimeoutError):
@@ -87,5 +89,7 @@ class Watcher:
         with self._engine.connect() as connection:
             found = jobs.revisions(connection, list(known))
             changed = [id for id, revision in found.items() if revision > known[id]]
-            news: dict[str, Job | None] = {job.id: job for job in jobs.find_all(connection, changed)}
+            news: dict[str, Job | None] = {}
+            if changed:
+                news |= {job.id: job for job in jobs.find_all(connection, changed)}
         return news | {id: None for id in known if id not in found}
