@@ -10,7 +10,7 @@ by SIGXCPU where its processor time was up.
 The decoders are large and written in C, so a recording might take them over. All that it could do then is use
 up the processor time and the memory, read itself, and write to the two files that are here for the samples.
 They are open before its first byte is looked at; afterwards this process can open nothing, neither file nor
-connection, start no program, and send no signal.
+connection, start no program, and (Linux 6.12 on) send no signal.
 """
 
 from __future__ import annotations
