@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from http import HTTPStatus
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -74,7 +75,7 @@ class Tracing:
         method = scope["method"] if scope["method"] in METHODS else "other"
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.request_seconds.labels(method, route).observe(seconds)
-        if scope["path"] not in QUIET:
+        if scope["path"] not in QUIET or status >= HTTPStatus.BAD_REQUEST:
             log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4))
 
 
