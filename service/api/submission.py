@@ -19,7 +19,7 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 from fastapi import Request as HttpRequest
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
@@ -74,7 +74,7 @@ async def receive(request: HttpRequest, context: Context, places: Mapping[str, t
             check_space(context)
             await run_in_threadpool(multipart.write, block)
         await run_in_threadpool(multipart.finalize)
-    except MultipartParseError:
+    except FormParserError:
         raise _broken() from None
     finally:
         parser.close()
@@ -93,7 +93,7 @@ def _multipart(request: HttpRequest, parser: _Parser) -> MultipartParser:
         raise _broken()
     try:
         return MultipartParser(boundary, parser.callbacks())  # type: ignore[arg-type]
-    except MultipartParseError:
+    except FormParserError:
         raise _broken() from None
 
 
@@ -269,13 +269,17 @@ def _too_large(what: str, most_bytes: int) -> ProblemError:
 
 @contextmanager
 def incoming(context: Context) -> Iterator[tuple[str, JobFolder]]:
-    """A folder for what is being sent; whatever of it did not become a job is gone afterwards."""
+    """A folder for what is being sent; whatever of it did not become a job is gone afterwards.
+
+    Where that is unknown, since the database did not answer the last question, a worker sees to it later.
+    """
     id = new_id()
     folder = context.storage.incoming(id)
     try:
         yield id, folder
     except BaseException:
-        context.storage.discard(id)
+        if folder.path.is_dir():
+            context.storage.discard(id)
         raise
 
 
@@ -305,17 +309,21 @@ async def submit(
 
     def insert(connection: sa.Connection) -> Job:
         jobs.insert(connection, id, owner, fingerprint, repeated, notify=bool(request.webhook))
+        _check_queue(connection, owner, context.settings.queue_limit, inserted=1)
         context.queue.enqueue(connection, JOB, id)
         return _found(connection, id)
 
     try:
         return await context.transact(insert)
+    except ProblemError:
+        context.storage.discard(id)
+        raise
     except sa.exc.IntegrityError:  # the same key came twice at the same time
+        context.storage.discard(id)
         assert repeated is not None
         job = await context.transact(_earlier, repeated, fingerprint)
         if job is None:
             raise
-        context.storage.discard(id)
         return job
 
 
@@ -336,8 +344,12 @@ def _earlier(connection: sa.Connection, repeated: str, fingerprint: str) -> Job 
     return _found(connection, id)
 
 
-def _check_queue(connection: sa.Connection, owner: str, limit: int) -> None:
-    if jobs.count_active(connection, owner) >= limit:
+def _check_queue(connection: sa.Connection, owner: str, limit: int, inserted: int = 0) -> None:
+    """Raises ProblemError where there is no space for one more, or for those just inserted: one at a time, so
+    that many at once are not too many. SQLite has one writer at a time anyway."""
+    if inserted and connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"queue of {owner}"))))
+    if jobs.count_active(connection, owner) - inserted >= limit:
         detail = f"{limit} of your jobs wait or run, the limit: try again when some have ended."
         raise ProblemError(Code.QUEUE_FULL, detail, {"Retry-After": "30"})
 
