@@ -15,7 +15,9 @@ from service.storage import Failure, Request
 
 Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$", max_length=35)]
 Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-EngineName = Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+(:[A-Za-z0-9._-]+)?)?$", max_length=100)]
+EngineName = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9-]+(:[A-Za-z0-9_-][A-Za-z0-9._-]*)?)?$", max_length=100)
+]
 Count = Annotated[int, Field(ge=1, le=1000)]
 
 
