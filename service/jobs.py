@@ -227,11 +227,14 @@ def delete(connection: sa.Connection, id: str) -> None:
     connection.execute(sa.delete(db.jobs).where(db.jobs.c.id == id))
 
 
-def begin_stage(connection: sa.Connection, id: str, stage: str) -> int:
-    """Counts an attempt at a stage and returns how many there were that neither ended nor were given back.
+def count_attempts(connection: sa.Connection, id: str, stage: str) -> int:
+    """How many attempts at a stage there were that neither ended nor were given back."""
+    query = sa.select(db.stages.c.attempts).where(_stage(id, stage))
+    return connection.execute(query).scalar_one_or_none() or 0
 
-    0 where the job has ended, or is gone.
-    """
+
+def begin_stage(connection: sa.Connection, id: str, stage: str) -> int:
+    """Counts an attempt at a stage and returns `count_attempts`; 0 where the job has ended, or is gone."""
     if not _change(connection, id, db.jobs.c.state == JobState.RUNNING):
         return 0
     row = _stage(id, stage)

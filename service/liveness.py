@@ -104,17 +104,23 @@ class PostgresLiveness:
         )
 
     def hold(self) -> None:
+        if self._session is not None and not self._answers(self._session):
+            self._drop()
         try:
             if self._session is None:
-                self._session, self._holds = self._engine.connect(), False
-            if self._holds:
-                self._session.execute(sa.text("SELECT 1"))
-            else:  # a session of ours that broke may hold it for a while: so we do not count as dead anyway
+                self._session = self._engine.connect()
+            if not self._holds:  # a session of ours that broke may hold it for a while yet: that is as good
                 lock = sa.select(sa.func.pg_try_advisory_lock(_number(self._executor)))
                 self._holds = self._session.execute(lock).scalar_one()
-        except sa.exc.DBAPIError:
+        except sa.exc.SQLAlchemyError:
             self._drop()
             raise
+
+    def _answers(self, session: sa.Connection) -> bool:
+        try:
+            return bool(session.execute(sa.text("SELECT 1")).scalar_one())
+        except sa.exc.SQLAlchemyError:  # also what a session says after it has failed in `is_dead`
+            return False
 
     def is_dead(self, executor: str) -> bool:
         if self._session is None or self._is_held(executor):
@@ -140,9 +146,9 @@ class PostgresLiveness:
     def _drop(self) -> None:
         self._free_since.clear()
         if self._session is not None:
-            with suppress(sa.exc.DBAPIError):
+            with suppress(sa.exc.SQLAlchemyError):
                 self._session.close()
-            self._session = None
+            self._session, self._holds = None, False
 
 
 def _number(executor: str) -> int:

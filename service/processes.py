@@ -173,6 +173,11 @@ class Processes:
             child.kill()
 
     @property
+    def left(self) -> bool:
+        """Whether one is not known yet to have ended."""
+        return any(child.process.returncode is None for child in tuple(self._all))
+
+    @property
     def pids(self) -> set[int]:
         return {child.process.pid for child in self._all}
 

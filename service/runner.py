@@ -15,7 +15,7 @@ import errno
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from hashlib import file_digest
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -42,6 +42,9 @@ PROGRESS_INTERVAL = 1.0
 """Seconds between two writes of a stage's progress."""
 RETRY_INTERVAL = 1.0
 """Seconds between two tries to reach a database that is away, or a disk that is full."""
+
+CLOSING_SECONDS = 2.0
+"""How long the end waits for the processes to be gone."""
 
 KINDS = {Stage.TRANSCRIBE: "hear", Stage.DIARIZE: "tell apart"}
 """Stages with processes of their own, since they load models of their own; the others share one kind."""
@@ -70,6 +73,7 @@ class Runner:
         self._queue = queue
         self._metrics = metrics
         self._at_work: set[tuple[str, str]] = set()
+        self._last_tries = asyncio.Lock()
         self._stopping = False
         self.processes = Processes(settings.engine_idle_minutes * 60)
 
@@ -176,22 +180,32 @@ class Runner:
         while not folder.stage(stage).is_dir():
             if self._stopping:
                 await asyncio.Event().wait()  # until this process ends: whoever takes over goes on
-            attempts = await self.transact(jobs.begin_stage, job, stage)
-            if not attempts:
-                return {"failed": OVER}
-            if attempts > self._settings.stage_attempts:
-                count = self._settings.stage_attempts
-                return await self._fail(job, stage, "process_died", count=count)
-            log.info("stage begins", job=job, stage=stage, attempt=attempts)
-            outcome = await self._attempt(job, stage, folder)
-            if not self._stopping and (failed := await self._settle(job, stage, outcome)):
-                return failed
+            async with await self._room(job, stage):
+                attempts = await self.transact(jobs.begin_stage, job, stage)
+                if not attempts:
+                    return {"failed": OVER}
+                if attempts > self._settings.stage_attempts:
+                    count = self._settings.stage_attempts
+                    return await self._fail(job, stage, "process_died", count=count)
+                log.info("stage begins", job=job, stage=stage, attempt=attempts)
+                outcome = await self._attempt(job, stage, folder)
+                if not self._stopping and (failed := await self._settle(job, stage, outcome)):
+                    return failed
         log.info("stage ends", job=job, stage=stage)
         await self.transact(jobs.end_stage, job, stage, StageState.SUCCEEDED)
         try:
             return {"sha256": await asyncio.to_thread(_hash, folder.stage(stage))}
         except FileNotFoundError:
             return {"failed": OVER}
+
+    async def _room(self, job: str, stage: str) -> AbstractAsyncContextManager[None]:
+        """What a try needs to begin: nothing, or for the last one that nobody else's last one runs beside it.
+
+        What takes its whole worker down does so to everything in it, each time with an attempt of its own.
+        """
+        tried = await self.transact(jobs.count_attempts, job, stage)
+        last = tried == self._settings.stage_attempts - 1 > 0
+        return self._last_tries if last else nullcontext()
 
     async def _settle(self, job: str, stage: str, outcome: Outcome | None) -> dict[str, str] | None:
         """What a try means: that the stage has failed, or None where it is done or to be tried again."""
@@ -345,9 +359,12 @@ class Runner:
     # ------------------------------------------------------------------ the end
 
     def stop(self) -> None:
-        """Ends all processes, and begins no more; may come from any thread."""
+        """Ends all processes, and begins no more; comes from another thread than that of the event loop."""
         self._stopping = True
         self.processes.close()
+        give_up = time.monotonic() + CLOSING_SECONDS
+        while self.processes.left and time.monotonic() < give_up:
+            time.sleep(0.02)
 
     def release(self) -> None:
         """Gives back the attempts that `stop` has ended, once nothing runs any more: they are no fault of

@@ -6,6 +6,7 @@ and what runs is left for whoever takes it over.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import threading
@@ -30,6 +31,9 @@ log = structlog.get_logger("turnwise")
 
 GRACE = 3
 """Seconds that answers under way get when the server stops."""
+LAST_RESORT = 8.0
+"""Seconds after being told to stop in which a process ends in any case, as where a thread waits for a
+database that is away."""
 
 
 @contextmanager
@@ -92,7 +96,14 @@ def work(settings: Settings) -> None:
                 settings.worker_metrics_port, addr="127.0.0.1", registry=context.metrics.registry
             )
         stop.wait()
+        _end_in_any_case()
         worker.stop()
+
+
+def _end_in_any_case() -> None:
+    timer = threading.Timer(LAST_RESORT, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 def _worker(context: Context) -> Worker:
@@ -132,6 +143,7 @@ class _Server(uvicorn.Server):
         self._context = context
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        _end_in_any_case()
         self._context.watcher.close()
         super().handle_exit(sig, frame)
 

@@ -1,12 +1,14 @@
 """Engines for tests of the service: instant and deterministic, or slow or deadly where a recording says so.
 
-The setting `engines` names `choose` of this module. What is heard depends on the recording's samples only, so that
-every run of a recording gives the same bytes. What the tests want of a recording they say by its name:
+The setting `engines` names `choose` of this module. What is heard depends on the recording's samples only, so
+that every run of a recording gives the same bytes. What the tests want of a recording they say by its name:
 
-    slow-3.wav    the engine that hears takes three seconds
-    poison.wav    hearing it kills the process
-    deaf.wav      recognition fails
-    mixed.wav     diarization fails
+    slow-3.wav         the engine that hears takes three seconds
+    every-0.2-x.wav    every engine takes two tenths of a second
+    poison.wav         hearing it kills the process
+    murder.wav         hearing it kills the process that started the one that hears
+    deaf.wav           recognition fails
+    mixed.wav          diarization fails
 """
 
 from __future__ import annotations
@@ -15,18 +17,21 @@ import hashlib
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.engines.base import Engines, Progress, no_progress
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
 from pipelines.errors import EngineError
-from pipelines.types import Audio, Diarization, EngineInfo, Heard, Notice, Span, SpeakerCount
+from pipelines.types import Audio, Diarization, EngineInfo, Heard, HeardWord, Notice, Span, SpeakerCount
 
 WORDS = ["the", "talks", "went", "on", "all", "night", "and", "nobody", "would", "say", "how", "close"]
 VOICES = ("anna", "ben")
 LINE_SECONDS = 2.0
+pace = 1.0
+"""What the waits are multiplied with."""
 
 
 def script(audio: Audio) -> tuple[Line, ...]:
@@ -46,6 +51,8 @@ class Detector:
     info: EngineInfo = FakeDetector(()).info
 
     def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
+        with noted("detect", audio) as name:
+            wait(name, progress)
         return FakeDetector(script(audio)).detect(audio, progress)
 
 
@@ -61,13 +68,16 @@ class Transcriber:
         progress: Progress = no_progress,
         terms: Sequence[str] = (),
     ) -> Heard:
-        name = Path(audio.media.name).stem
-        mark_run(name)
-        if name == "deaf":
-            raise EngineError("The engine heard nothing: try another one.")
-        if name == "poison":
-            os.kill(os.getpid(), signal.SIGKILL)
-        wait(name, progress)
+        with noted("transcribe", audio) as name:
+            mark_run(name)
+            if name == "deaf":
+                raise EngineError("The engine heard nothing: try another one.")
+            if name == "poison":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if name == "murder":
+                os.kill(os.getppid(), signal.SIGKILL)
+                time.sleep(60.0)
+            wait(name, progress, hears=True)
         return FakeTranscriber(script(audio)).transcribe(audio, speech, language, progress, terms)
 
 
@@ -78,20 +88,53 @@ class Diarizer:
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
     ) -> Diarization:
-        if Path(audio.media.name).stem == "mixed":
-            raise EngineError("The voices are too much alike.")
+        with noted("diarize", audio) as name:
+            wait(name, progress)
+            if name == "mixed":
+                raise EngineError("The voices are too much alike.")
         return FakeDiarizer(script(audio)).diarize(audio, speech, count, progress)
 
 
-def wait(name: str, progress: Progress) -> None:
+@dataclass(frozen=True, slots=True)
+class Aligner:
+    """As the library's, in no hurry."""
+
+    info: EngineInfo = FakeAligner().info
+
+    def knows(self, language: str) -> bool:
+        return True
+
+    def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
+        with noted("align", audio) as name:
+            wait(name, no_progress)
+        return FakeAligner().place(audio, requests)
+
+
+def wait(name: str, progress: Progress, hears: bool = False) -> None:
     """As long as the name says, with progress."""
-    kind, _, seconds = name.partition("-")
-    if kind != "slow":
+    kind, _, rest = name.partition("-")
+    if kind != "every" and not (kind == "slow" and hears):
         return
-    begin, total = time.monotonic(), float(seconds)
+    begin, total = time.monotonic(), float(rest.partition("-")[0]) * pace
     while (passed := time.monotonic() - begin) < total:
         progress(passed / total)
         time.sleep(0.02)
+
+
+@contextmanager
+def noted(stage: str, audio: Audio) -> Iterator[str]:
+    """The recording's name without its ending; a line at the beginning and at the end of what is done to it,
+    for tests that measure."""
+    name, path = Path(audio.media.name).stem, os.environ.get("TURNWISE_TEST_STAGES")
+
+    def note(event: str) -> None:
+        if path:
+            with Path(path).open("a") as file:
+                file.write(f"{name} {stage} {event} {time.time()} {os.getppid()}\n")
+
+    note("begins")
+    yield name
+    note("ends")
 
 
 def mark_run(name: str) -> None:
@@ -103,4 +146,4 @@ def mark_run(name: str) -> None:
 
 def choose(asr: str, diarizer: str, device: str, language: str) -> tuple[Engines, list[Notice]]:
     """As `pipelines.engines.choice.choose`."""
-    return Engines(Detector(), Transcriber(), Diarizer(), FakeAligner()), []
+    return Engines(Detector(), Transcriber(), Diarizer(), Aligner()), []
