@@ -51,6 +51,42 @@ class Code(Enum):
         return self.value[1]
 
 
+EXAMPLES = {
+    Code.BAD_REQUEST: "The form breaks off or is no multipart: send it again, whole.",
+    Code.UNAUTHORIZED: "A valid key is needed: send it as Authorization: Bearer tw_…",
+    Code.FORBIDDEN: "Without keys this server takes nothing from other origins: set TURNWISE_CORS_ORIGINS to"
+    " yours.",
+    Code.NOT_FOUND: "There is no job with this id: check it, or list your jobs.",
+    Code.METHOD_NOT_ALLOWED: "This address does not take this method: see /docs for those it takes.",
+    Code.TIMEOUT: "Nothing arrived for 120 s: send it again, or use a resumable upload.",
+    Code.KEY_REUSED: "This Idempotency-Key was used for something else: use a new one.",
+    Code.NOT_FINISHED: "The job has not ended: wait for it, or watch its events.",
+    Code.JOB_FAILED: "The job has failed: there is no result.",
+    Code.UPLOAD_CONFLICT: "1000 bytes are here, and the piece begins at 0: send from there.",
+    Code.UPLOAD_GONE: "The upload has expired, was given up or is used: begin a new one.",
+    Code.VERSION: "This is tus 1.0.0: send the header Tus-Resumable: 1.0.0.",
+    Code.TOO_LARGE: "The part audio is larger than 4096 MiB, the limit: send less.",
+    Code.MEDIA_TYPE: "Send the recording and what belongs to it as multipart/form-data.",
+    Code.RANGE: "The recording has 192044 bytes: ask for a part of them.",
+    Code.INVALID: "There is no part audio: send the recording as a file, or name an upload.",
+    Code.TOO_MANY_REQUESTS: "More than 600 requests in a minute: try again in 12 s.",
+    Code.QUEUE_FULL: "1000 of your jobs wait or run, the limit: try again when some have ended.",
+    Code.INTERNAL: "A fault of ours: please report it with the request_id.",
+    Code.UNAVAILABLE: "The database cannot be reached: try again in a moment.",
+    Code.DISK_FULL: "The disk of the service is nearly full: try again later, or tell whoever runs it.",
+}
+"""One sentence under each code, for the documentation."""
+HEADERS = {
+    HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "Content-Range",
+    HTTPStatus.PRECONDITION_FAILED: "Tus-Version",
+    HTTPStatus.TOO_MANY_REQUESTS: "Retry-After",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After",
+    HTTPStatus.INSUFFICIENT_STORAGE: "Retry-After",
+}
+"""What else such an answer says."""
+
+
 @dataclass(eq=False)
 class ProblemError(Exception):
     """Raised anywhere below a request; `detail` is one sentence that says what to do."""
@@ -121,13 +157,22 @@ def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
 
     Problems of one status share an entry that names all their codes.
     """
-    grouped: dict[int, list[Code]] = {}
+    grouped: dict[HTTPStatus, list[Code]] = {}
     for code in codes:
-        grouped.setdefault(int(code.status), []).append(code)
-    return {
-        status: {
-            "description": f"{HTTPStatus(status).phrase}: {', '.join(code.text for code in group)}",
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        grouped.setdefault(code.status, []).append(code)
+    return {int(status): _describe(status, group) for status, group in grouped.items()}
+
+
+def _describe(status: HTTPStatus, codes: list[Code]) -> dict[str, Any]:
+    examples = {
+        code.text: {
+            "value": Problem.of(code, EXAMPLES[code], "0192f7c66f1e7e4b9d5c0b8e3f6a1d27").model_dump()
         }
-        for status, group in grouped.items()
+        for code in codes
+    }
+    headers = ["X-Request-Id", *([HEADERS[status]] if status in HEADERS else [])]
+    return {
+        "description": f"{status.phrase}: {', '.join(code.text for code in codes)}",
+        "headers": {name: {"schema": {"type": "string"}} for name in headers},
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples}},
     }

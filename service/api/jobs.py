@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import mimetypes
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -23,7 +22,17 @@ from pipelines.types import Heard
 from service import artifacts, jobs, webhooks
 from service.api.access import ACCESS, Owner, find_own, own_job
 from service.api.context import Context, Reach
-from service.api.shapes import JobOptions, JobView, Page, check_engines, parse_options
+from service.api.descriptions import AUDIO, DIARIZATION, EVENTS, EXPORTS, FORM, HEARD, RESULT
+from service.api.shapes import (
+    EXAMPLE_ID,
+    ID_PATTERN,
+    JobOptions,
+    JobView,
+    Page,
+    Progress,
+    check_engines,
+    parse_options,
+)
 from service.api.submission import Form, ReceivedFile, incoming, receive, submit
 from service.api.uploads import handed_over
 from service.durable import WEBHOOK
@@ -70,41 +79,9 @@ DEFAULT_OPTIONS = JobOptions()
 
 JobId = Annotated[
     str,
-    InPath(description="Id of the job.", examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"], max_length=64),
+    InPath(description="Id of the job.", examples=[EXAMPLE_ID], json_schema_extra={"pattern": ID_PATTERN}),
 ]
 OWN = (*ACCESS, Code.NOT_FOUND)
-
-FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
-FORM = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {
-                    "audio": FILE | {"description": "The recording: any audio or video file."},
-                    "upload": {
-                        "type": "string",
-                        "description": "In place of audio: id of a finished resumable upload.",
-                    },
-                    "text": {
-                        "type": "string",
-                        "description": "Its text, as a field or a file: txt, srt, vtt or json.",
-                    },
-                    "options": {
-                        "type": "string",
-                        "contentMediaType": "application/json",
-                        "contentSchema": {"$ref": "#/components/schemas/JobOptions"},
-                        "description": "JSON, see JobOptions.",
-                        "examples": ['{"speakers": 3}'],
-                    },
-                    "heard": FILE | {"description": "Words heard already: heard.json, or Whisper's JSON."},
-                    "diarization": FILE | {"description": "Speakers known already: an RTTM."},
-                },
-            },
-        }
-    },
-}
 
 
 @router.post(
@@ -306,20 +283,6 @@ async def stop(job: Job, context: Context) -> None:
 
 # --------------------------------------------------------------------------- watching
 
-EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "One event for every change, with the revision as its id, until the job has ended.",
-        "content": {
-            "text/event-stream": {
-                "schema": {"type": "string"},
-                "example": 'id: 7\nevent: progress\ndata: {"state": "running", "stage": "transcribe",'
-                ' "fraction": 0.42, "stages": {"decode": 1.0, "transcribe": 0.5}}\n\n',
-            }
-        },
-    },
-    204: {"description": "The job has ended, and nothing has changed since Last-Event-ID."},
-}
-
 
 @router.get(
     "/{id}/events",
@@ -332,15 +295,16 @@ async def events(
     context: Reach,
     owner: Owner,
     last_event_id: Annotated[
-        int | None, Header(description="Revision seen last: what has changed since comes.", ge=0, le=2**53)
-    ] = None,
+        int, Header(description="Revision seen last: what has changed since comes.", ge=0, le=2**53)
+    ] = 0,
 ) -> Response:
     job = await own_job(id, context, owner)
-    seen = last_event_id or 0
-    if job.state.ended and job.revision <= seen:
+    if job.state.ended and job.revision <= last_event_id:
         return Response(status_code=204)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(_events(job.id, seen, context), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        _events(job.id, last_event_id, context), media_type="text/event-stream", headers=headers
+    )
 
 
 async def _events(id: str, seen: int, context: Context) -> AsyncIterator[str]:
@@ -350,15 +314,14 @@ async def _events(id: str, seen: int, context: Context) -> AsyncIterator[str]:
 
 
 def _event(job: Job) -> str:
-    data = {
-        "state": job.state,
-        "stage": job.stage,
-        "fraction": round(job.fraction, 4),
-        "stages": {progress.stage: round(progress.fraction, 4) for progress in job.stages},
-    }
-    return (
-        f"id: {job.revision}\nevent: {'end' if job.state.ended else 'progress'}\ndata: {json.dumps(data)}\n\n"
+    data = Progress(
+        state=job.state,
+        stage=job.stage,
+        fraction=round(job.fraction, 4),
+        stages={progress.stage: round(progress.fraction, 4) for progress in job.stages},
     )
+    kind = "end" if job.state.ended else "progress"
+    return f"id: {job.revision}\nevent: {kind}\ndata: {data.model_dump_json()}\n\n"
 
 
 # --------------------------------------------------------------------------- results
@@ -366,19 +329,12 @@ def _event(job: Job) -> str:
 ENDED = (*OWN, Code.NOT_FINISHED, Code.JOB_FAILED)
 
 
-def _file(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"description": description, "content": {media_type: {"schema": {"type": "string"}}}}}
-
-
 @router.get(
     "/{id}/result",
     response_class=Response,
     summary="The result, as result.json of the command",
     responses={
-        200: {
-            "description": "See the schema in pipelines/formats/result.schema.json.",
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        },
+        **RESULT,
         **responses(*ENDED),
     },
 )
@@ -392,10 +348,9 @@ async def result(id: JobId, context: Reach, owner: Owner) -> Response:
     summary="The result in a format",
     responses={
         200: {
-            "description": "The file, as the command writes it.",
-            "content": {
-                media_type.partition(";")[0]: {"schema": {}} for media_type in [*MEDIA_TYPES.values(), PLAIN]
-            },
+            "description": "The file, as the command writes it: json and seglst as JSON, vtt, srt, ttml and"
+            " html as themselves, txt, rttm, stm and ctm as plain text.",
+            "content": EXPORTS,
         },
         **responses(*ENDED, Code.INVALID),
     },
@@ -421,7 +376,7 @@ def check_succeeded(job: Job) -> None:
     "/{id}/heard",
     response_class=Response,
     summary="The words heard, as soon as they are there; can be sent with another job",
-    responses={**_file("application/json", "heard.json"), **responses(*OWN, Code.NOT_FINISHED)},
+    responses={**HEARD, **responses(*OWN, Code.NOT_FINISHED)},
 )
 async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
     folder = context.storage.job((await own_job(id, context, owner)).id)
@@ -433,7 +388,7 @@ async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
     "/{id}/diarization",
     response_class=Response,
     summary="Who speaks when, as soon as it is known; can be sent with another job",
-    responses={**_file("text/plain", "RTTM"), **responses(*OWN, Code.NOT_FINISHED)},
+    responses={**DIARIZATION, **responses(*OWN, Code.NOT_FINISHED)},
 )
 async def show_diarization(id: JobId, context: Reach, owner: Owner) -> Response:
     folder = context.storage.job((await own_job(id, context, owner)).id)
@@ -456,11 +411,7 @@ async def _left(folder: JobFolder, stage: Stage, type: type[Value]) -> Value:
     response_class=Response,
     summary="The recording as it was sent, or a range of it",
     responses={
-        **_file("application/octet-stream", "The recording."),
-        206: {
-            "description": "The range asked for.",
-            "content": {"application/octet-stream": {"schema": {"type": "string"}}},
-        },
+        **AUDIO,
         **responses(*OWN, Code.RANGE),
     },
 )

@@ -20,6 +20,9 @@ EngineName = Annotated[
 ]
 Count = Annotated[int, Field(ge=1, le=1000)]
 
+EXAMPLE_ID = "0192f7c66f1e7e4b9d5c0b8e3f6a1d27"
+ID_PATTERN = "^[0-9a-f]{32}$"
+
 
 class Shape(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
@@ -106,8 +109,8 @@ class StageView(Shape):
     state: StageState
     fraction: float = Field(ge=0, le=1, examples=[0.42])
     """How far it is; never falls."""
-    started: datetime | None
-    finished: datetime | None
+    started: datetime | None = Field(examples=["2026-11-25T20:15:03Z"])
+    finished: datetime | None = Field(examples=[None])
 
 
 class FailureView(Shape):
@@ -123,7 +126,7 @@ class FailureView(Shape):
 class JobView(Shape):
     """A job."""
 
-    id: str = Field(examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"])
+    id: str = Field(examples=[EXAMPLE_ID])
     state: JobState
     recording: str = Field(examples=["interview.mp3"])
     """The recording's name, as it was sent."""
@@ -134,10 +137,10 @@ class JobView(Shape):
     fraction: float = Field(ge=0, le=1, examples=[0.42])
     """How far all of it is; never falls."""
     stages: tuple[StageView, ...]
-    created: datetime
-    started: datetime | None
-    finished: datetime | None
-    failure: FailureView | None
+    created: datetime = Field(examples=["2026-11-25T20:15:00Z"])
+    started: datetime | None = Field(examples=["2026-11-25T20:15:01Z"])
+    finished: datetime | None = Field(examples=[None])
+    failure: FailureView | None = Field(examples=[None])
     """Where the job failed; what its finished stages found is under /heard and /diarization."""
 
     @classmethod
@@ -170,8 +173,27 @@ class Page(Shape):
     """Some of the jobs, newest first."""
 
     jobs: tuple[JobView, ...]
-    cursor: str = Field(examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"])
+    cursor: str = Field(examples=[EXAMPLE_ID])
     """To be sent as `cursor` for the jobs after these; "" where there are none."""
+
+
+class Progress(Shape):
+    """What an event says: how far a job is."""
+
+    state: JobState
+    stage: str = Field(examples=["transcribe"])
+    """The stage at work, "" where none is."""
+    fraction: float = Field(ge=0, le=1, examples=[0.42])
+    """How far all of it is; never falls."""
+    stages: dict[str, float] = Field(examples=[{"decode": 1.0, "detect": 1.0, "transcribe": 0.5}])
+    """How far each stage is."""
+
+
+class UploadView(Shape):
+    """A resumable upload."""
+
+    id: str = Field(examples=[EXAMPLE_ID])
+    """To be sent as `upload` with POST /v1/jobs when all of it is there."""
 
 
 class ModelView(Shape):
@@ -184,7 +206,7 @@ class EngineView(Shape):
     """An engine."""
 
     name: str = Field(examples=["faster-whisper"])
-    summary: str
+    summary: str = Field(examples=["Whisper in CTranslate2: as good as whisper, several times faster"])
     """How good it honestly is."""
     ready: bool
     """Whether it and a model of it are here."""

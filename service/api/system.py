@@ -85,7 +85,12 @@ def _ask(connection: sa.Connection) -> None:
     responses={
         200: {
             "description": "Text in Prometheus' format.",
-            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "content": {
+                "text/plain": {
+                    "schema": {"type": "string"},
+                    "example": 'turnwise_jobs{state="queued"} 0.0\n',
+                }
+            },
         },
         **responses(Code.UNAVAILABLE),
     },

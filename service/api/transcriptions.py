@@ -44,22 +44,29 @@ router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
 FINAL = {"X-Should-Retry": "false"}  # which OpenAI's libraries heed: the same again would fail again
 STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
-EXAMPLE_EVENTS = (
-    'data: {"type":"transcript.text.delta","delta":"Good evening."}\n\n'
-    'data: {"type":"transcript.text.done","text":"Good evening."}\n\n'
-)
+TEXT = {"type": "string"}
+EXAMPLES = {
+    "text/plain": "Good evening.\n",
+    "application/x-subrip": "1\n00:00:00,000 --> 00:00:01,200\nGood evening.\n",
+    "text/vtt": "WEBVTT\n\n00:00.000 --> 00:01.200\nGood evening.\n",
+}
+STREAMED = {
+    "schema": {
+        "type": "object",
+        "description": "One event.",
+        "properties": {"data": TEXT | {"contentMediaType": "application/json"}},
+    },
+    "example": {"data": '{"type":"transcript.text.delta","delta":"Good evening."}'},
+}
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Transcription | VerboseTranscription | DiarizedTranscription,
         "description": "The transcript in the format asked for. The job stays, as one of POST /v1/jobs.",
         "headers": {"Turnwise-Job": {"description": "Id of the job.", "schema": {"type": "string"}}},
         "content": {
-            **{
-                media_type.partition(";")[0]: {"schema": {"type": "string"}}
-                for media_type in MEDIA_TYPES.values()
-                if media_type != "application/json"
-            },
-            "text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE_EVENTS},
+            "application/json": {"example": {"text": "Good evening."}},
+            **{media_type: {"schema": TEXT, "example": text} for media_type, text in EXAMPLES.items()},
+            "text/event-stream": STREAMED,
         },
     },
     **responses(
@@ -87,7 +94,16 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"multipart/form-data": {"schema": TranscriptionForm.model_json_schema()}},
+            "content": {
+                "multipart/form-data": {
+                    "schema": TranscriptionForm.model_json_schema(),
+                    "example": {
+                        "file": "(the file's bytes)",
+                        "model": "whisper-1",
+                        "response_format": "json",
+                    },
+                }
+            },
         }
     },
 )

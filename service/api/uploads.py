@@ -26,6 +26,7 @@ from service import jobs, uploads
 from service.api.access import ACCESS, Owner
 from service.api.context import Context, Reach
 from service.api.errors import full
+from service.api.shapes import EXAMPLE_ID, ID_PATTERN, UploadView
 from service.api.submission import Form, ReceivedFile, blocks, check_space, clean_name, idempotency
 from service.problems import Code, ProblemError, responses
 from service.settings import MEBIBYTE, Settings
@@ -65,7 +66,7 @@ def _digits(value: object) -> object:
 Bytes = Annotated[int, BeforeValidator(_digits), Field(ge=0, le=2**53)]
 UploadId = Annotated[
     str,
-    InPath(description="Id of the upload.", examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"], max_length=64),
+    InPath(description="Id of the upload.", examples=[EXAMPLE_ID], json_schema_extra={"pattern": ID_PATTERN}),
 ]
 TUS_RESUMABLE = {
     "name": "Tus-Resumable",
@@ -129,7 +130,7 @@ async def show_options(context: Reach) -> Response:
 @router.post(
     "",
     status_code=201,
-    response_class=Response,
+    response_model=UploadView,
     summary="Begin a resumable upload",
     openapi_extra=EXTRA,
     responses={
@@ -138,6 +139,7 @@ async def show_options(context: Reach) -> Response:
     },
 )
 async def create(
+    response: Response,
     context: Reach,
     owner: Owner,
     upload_length: Annotated[Bytes, Header(description="How large the recording is.", examples=[52_428_800])],
@@ -151,7 +153,7 @@ async def create(
             examples=["filename aW50ZXJ2aWV3LndhdgA="],
         ),
     ] = "",
-) -> Response:
+) -> UploadView:
     """Then send the recording with PATCH, piece by piece or all at once; ask with HEAD how much has arrived
     whenever a connection broke; and name the upload as `upload` in POST /v1/jobs when all of it is there."""
     _check_size(upload_length, context)
@@ -159,7 +161,8 @@ async def create(
     info = Info(owner, upload_length, upload_metadata, name, sha256, time.time())
     upload = await run_in_threadpool(uploads.create, context.storage, info)
     headers = {"Location": f"{PREFIX}/{upload.id}", "Upload-Offset": "0", **_expires(upload, context)}
-    return Response(status_code=201, headers=headers)
+    response.headers.update(headers)
+    return UploadView(id=upload.id)
 
 
 @router.head(
@@ -205,7 +208,10 @@ async def show(id: UploadId, context: Reach, owner: Owner) -> Response:
         "requestBody": {
             "required": True,
             "content": {
-                BODY_TYPE: {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}
+                BODY_TYPE: {
+                    "schema": {"type": "string", "contentMediaType": "application/octet-stream"},
+                    "example": "(so many of the file's bytes, or all that are left)",
+                }
             },
         }
     },

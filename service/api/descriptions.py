@@ -1,0 +1,214 @@
+"""What a signature cannot say of the operations on jobs: their forms, files and streams, with examples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from service.api.shapes import EXAMPLE_ID, ID_PATTERN
+
+FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+PARTS = {
+    "audio": FILE | {"description": "The recording: any audio or video file."},
+    "upload": {
+        "type": "string",
+        "pattern": ID_PATTERN,
+        "description": "In place of audio: id of a finished resumable upload.",
+    },
+    "text": {"type": "string", "description": "Its text, as a field or a file: txt, srt, vtt or json."},
+    "options": {"$ref": "#/components/schemas/JobOptions"},
+    "heard": FILE | {"description": "Words heard already: heard.json, or Whisper's JSON."},
+    "diarization": FILE | {"description": "Speakers known already: an RTTM."},
+}
+FORM = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": PARTS,
+                "additionalProperties": False,
+                "oneOf": [{"required": ["audio"]}, {"required": ["upload"]}],
+            },
+            "encoding": {"options": {"contentType": "application/json"}},
+            "examples": {
+                "recording": {
+                    "summary": "A recording with its text",
+                    "value": {
+                        "audio": "(the file's bytes)",
+                        "text": "Good evening. Joining me is Ana Ruiz …",
+                        "options": {"speakers": 2},
+                    },
+                },
+                "upload": {
+                    "summary": "A recording that was uploaded before",
+                    "value": {"upload": EXAMPLE_ID, "options": {"language": "en"}},
+                },
+            },
+        }
+    },
+}
+
+EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "One event for every change until the job has ended; its id is the job's revision."
+        " Comments keep the connection alive.",
+        "content": {
+            "text/event-stream": {
+                "schema": {
+                    "type": "object",
+                    "description": "One event.",
+                    "properties": {
+                        "id": {"type": "string"},
+                        "event": {"enum": ["progress", "end"]},
+                        "retry": {"type": "integer"},
+                        "data": {
+                            "type": "string",
+                            "contentMediaType": "application/json",
+                            "contentSchema": {"$ref": "#/components/schemas/Progress"},
+                        },
+                    },
+                },
+                "example": {
+                    "id": "7",
+                    "event": "progress",
+                    "data": '{"state": "running", "stage": "transcribe", "fraction": 0.42,'
+                    ' "stages": {"decode": 1.0, "transcribe": 0.5}}',
+                },
+            }
+        },
+    },
+    204: {"description": "The job has ended, and nothing has changed since Last-Event-ID."},
+}
+
+TEXT = {"type": "string"}
+
+
+EXPORTS: dict[str, dict[str, Any]] = {
+    "application/json": {
+        "schema": {},
+        "example": [{"start_time": 0.0, "end_time": 1.2, "words": "Good evening."}],
+    },
+    "text/vtt": {"schema": TEXT, "example": "WEBVTT\n\n00:00.000 --> 00:01.200\n<v Ana Ruiz>Good evening.\n"},
+    "application/x-subrip": {"schema": TEXT, "example": "1\n00:00:00,000 --> 00:00:01,200\nGood evening.\n"},
+    "application/ttml+xml": {"schema": TEXT, "example": '<tt xmlns="http://www.w3.org/ns/ttml"/>'},
+    "text/html": {"schema": TEXT, "example": "<!doctype html>"},
+    "text/plain": {"schema": TEXT, "example": "Ana Ruiz: Good evening.\n"},
+}
+"""Of every media type of an export, what it looks like."""
+
+ENGINE = {"engine": "faster-whisper", "version": "1.2.1", "model": "small", "model_sha256": ""}
+WORDS = [
+    {"text": "Good", "start": 0.1, "end": 0.5, "confidence": 0.98},
+    {"text": "evening", "start": 0.5, "end": 1.2, "confidence": 0.97},
+]
+HEARD: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "heard.json",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "required": ["schema", "language", "engine", "words"]},
+                "example": {"schema": "turnwise-heard/1", "language": "en", "engine": ENGINE, "words": WORDS},
+            }
+        },
+    }
+}
+DIARIZATION: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "RTTM",
+        "content": {
+            "text/plain": {
+                "schema": TEXT,
+                "example": "SPEAKER interview 1 0.100 1.100 <NA> <NA> S1 <NA> <NA>\n",
+            }
+        },
+    }
+}
+RESULT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Text, speakers, turns, times and findings.",
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Result"},
+                "example": {
+                    "schema": "turnwise/1",
+                    "media": {
+                        "name": "interview.wav",
+                        "sha256": "4b69f0b58a3a51bee9f15b3d1b65e19befc4313763891b1d3a23aad27b9dd1d2",
+                        "size_bytes": 64044,
+                        "container": "wav",
+                        "codec": "pcm_s16le",
+                        "sample_rate_hz": 16000,
+                        "channels": 1,
+                        "duration": 2.0,
+                    },
+                    "language": "en",
+                    "engines": {"transcribe": ENGINE},
+                    "supplied": {"format": "srt", "encoding": "utf-8"},
+                    "readings": {
+                        "supplied": "Good evening.",
+                        "heard": "Good evening",
+                        "corrected": "Good evening.",
+                    },
+                    "speakers": [
+                        {
+                            "id": "S1",
+                            "role": "unknown",
+                            "role_confidence": 0.55,
+                            "name": "",
+                            "name_confidence": 0.0,
+                            "affiliation": "",
+                            "evidence": [],
+                            "talk_time": 1.1,
+                            "turn_count": 1,
+                        }
+                    ],
+                    "turns": [
+                        {
+                            "speaker": "S1",
+                            "start": 0.1,
+                            "end": 1.2,
+                            "token_start": 0,
+                            "token_end": 2,
+                            "text": "Good evening.",
+                            "corrected": "Good evening.",
+                        }
+                    ],
+                    "tokens": [
+                        {
+                            "text": "Good",
+                            "char_start": 0,
+                            "char_end": 4,
+                            "kind": "word",
+                            "line": 0,
+                            "cue": 0,
+                            "match": "matched",
+                            "start": 0.1,
+                            "end": 0.5,
+                            "speaker": "S1",
+                            "speaker_confidence": 1.0,
+                            "heard": "Good",
+                            "heard_start": 0,
+                            "heard_end": 1,
+                            "confidence": 0.98,
+                        }
+                    ],
+                    "heard": WORDS,
+                    "heard_by": {"language": "en", **ENGINE},
+                    "findings": [],
+                    "corrections": [],
+                    "warnings": [],
+                },
+            }
+        },
+    }
+}
+BYTES = {"schema": TEXT | {"contentMediaType": "application/octet-stream"}, "example": "(the bytes)"}
+RECORDING = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), BYTES)
+AUDIO: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The recording, under the media type that its name suggests.", "content": RECORDING},
+    206: {
+        "description": "The range asked for.",
+        "headers": {"Content-Range": {"schema": TEXT}},
+        "content": RECORDING,
+    },
+}

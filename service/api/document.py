@@ -1,0 +1,122 @@
+"""The OpenAPI document: what the framework makes of the routes, and what it cannot know."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from service.api.shapes import JobOptions, Progress
+from service.problems import Code, OpenAIError, Problem, responses
+from service.settings import Settings
+
+DESCRIPTION = """\
+A recording and its messy text in; the same text with speaker turns, times, roles and names out.
+
+Send a recording with **POST /v1/jobs**, watch the job, fetch its result in any format. Programs written for
+OpenAI's transcription API can call **POST /v1/audio/transcriptions** as they are. Large recordings over bad
+connections are sent with **/v1/uploads**, which can be resumed.
+
+Everything that goes wrong is answered as `application/problem+json` with a stable `code`, a sentence that
+says what to do, and a `request_id` that is in the log too. A method that an address does not take is answered
+405 (`method_not_allowed`) with the header Allow.
+"""
+TAGS = [
+    {"name": "jobs", "description": "Jobs: send, watch, fetch."},
+    {"name": "transcriptions", "description": "OpenAI's transcription API."},
+    {"name": "uploads", "description": "Resumable uploads of large files (tus 1.0)."},
+    {"name": "engines", "description": "Engines and models."},
+    {"name": "health", "description": "For whoever runs it; needs no key."},
+]
+ID = "$response.body#/id"
+LINKS: dict[str, dict[str, dict[str, Any]]] = {
+    "jobs_create": {
+        "show": {"operationId": "jobs_show", "parameters": {"id": ID}},
+        "events": {"operationId": "jobs_events", "parameters": {"id": ID}},
+        "cancel": {"operationId": "jobs_cancel", "parameters": {"id": ID}},
+        "result": {"operationId": "jobs_result", "parameters": {"id": ID}},
+        "export": {"operationId": "jobs_export", "parameters": {"id": ID}},
+        "heard": {"operationId": "jobs_show_heard", "parameters": {"id": ID}},
+        "diarization": {"operationId": "jobs_show_diarization", "parameters": {"id": ID}},
+        "audio": {"operationId": "jobs_audio", "parameters": {"id": ID}},
+        "delete": {"operationId": "jobs_remove", "parameters": {"id": ID}},
+    },
+    "uploads_create": {
+        "show": {"operationId": "uploads_show", "parameters": {"id": ID}},
+        "send": {"operationId": "uploads_append", "parameters": {"id": ID, "Upload-Offset": "0"}},
+        "give up": {"operationId": "uploads_remove", "parameters": {"id": ID}},
+        "make a job": {"operationId": "jobs_create", "requestBody": {"upload": ID}},
+    },
+}
+"""What can be done with what an operation has made."""
+
+
+def name_operation(route: APIRoute) -> str:
+    """Its operationId."""
+    return "_".join([*map(str, route.tags[:1]), route.name])
+
+
+def describe(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    """The document of this application with these settings."""
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION,
+        routes=app.routes,
+        tags=TAGS,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    _add_shapes(document["components"]["schemas"])
+    for operation in _operations(document):
+        _say_problems(operation)
+        _link(operation)
+        _limit(operation, settings)
+    return document
+
+
+def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in document["paths"].values():
+        yield from methods.values()
+
+
+def _add_shapes(schemas: dict[str, Any]) -> None:
+    """Those that no route's signature names, and none that no answer of ours has."""
+    for shape in (Problem, OpenAIError, JobOptions, Progress):
+        schemas[shape.__name__] = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas[shape.__name__].pop("$defs", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas["Result"] = _result_shape()
+
+
+def _result_shape() -> dict[str, Any]:
+    """The schema of result.json, its references made to fit where it stands here."""
+    text = files("pipelines.formats").joinpath("result.schema.json").read_text("utf-8")
+    shape: dict[str, Any] = json.loads(text.replace("#/$defs/", "#/components/schemas/Result/$defs/"))
+    return {name: value for name, value in shape.items() if name not in {"$schema", "$id"}}
+
+
+def _say_problems(operation: dict[str, Any]) -> None:
+    """A fault of ours is possible everywhere, and the framework's own error nowhere."""
+    answers = operation["responses"]
+    if "HTTPValidationError" in str(answers.get("422")):
+        del answers["422"]
+    for status, answer in responses(Code.INTERNAL).items():
+        answers.setdefault(str(status), answer)
+
+
+def _link(operation: dict[str, Any]) -> None:
+    if links := LINKS.get(operation["operationId"]):
+        success = next(status for status in operation["responses"] if status.startswith("2"))
+        operation["responses"][success]["links"] = links
+
+
+def _limit(operation: dict[str, Any], settings: Settings) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"].lower() == "upload-length":
+            parameter["schema"]["maximum"] = settings.max_upload_bytes
