@@ -185,9 +185,8 @@ def confine(request: Request) -> None:
         libc = ctypes.CDLL(None)
         libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
         _lock_files(libc)
-        libc.capset(
-            (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0), (ctypes.c_uint32 * 6)()
-        )  # root's, all of them
+        nothing = (ctypes.c_uint32 * 6)()
+        libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0), nothing)  # where we are root
     processor_time = math.ceil(request.processor_time)
     for kind, most in (
         (resource.RLIMIT_AS, request.memory_bytes),
