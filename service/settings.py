@@ -15,7 +15,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PositiveInt = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MEBIBYTE = 2**20
 
 
@@ -23,7 +23,11 @@ class Settings(BaseSettings):
     """The settings of the API and of the workers."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TURNWISE_", use_attribute_docstrings=True, extra="ignore", frozen=True
+        env_prefix="TURNWISE_",
+        use_attribute_docstrings=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # which may be a secret
     )
 
     # ---------------------------------------------------------------- where
@@ -32,7 +36,7 @@ class Settings(BaseSettings):
     """Folder that holds everything the service writes: recordings, results, and the database if it is
     SQLite."""
 
-    database_url: str = ""
+    database_url: Annotated[str, Field(repr=False)] = ""
     """PostgreSQL to use instead of SQLite in the data folder: postgresql://user:password@host/name."""
 
     host: str = "127.0.0.1"
@@ -117,7 +121,7 @@ class Settings(BaseSettings):
 
     # ---------------------------------------------------------------- afterwards
 
-    retention_hours: float = Field(default=0.0, ge=0)
+    retention_hours: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Hours after which an ended job is deleted with all its files; 0 keeps it until somebody deletes it."""
 
     webhook_secret: SecretStr | None = None
@@ -153,10 +157,19 @@ class Settings(BaseSettings):
                 raise ValueError("it must be whsec_ and at least 24 bytes in base64")
         return secret
 
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, url: str) -> str:
+        """The driver is ours; any other database would be taken for PostgreSQL."""
+        if url and _scheme_and_host(url)[0].partition("+")[0] not in {"postgresql", "postgres"}:
+            raise ValueError("it must be postgresql://user:password@host/name")
+        return url
+
     @field_validator("public_url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        if url and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+        scheme, host = _scheme_and_host(url)
+        if url and (scheme not in {"http", "https"} or not host):
             raise ValueError("it must begin with http:// or https:// and name a host")
         return url
 
@@ -178,3 +191,12 @@ class Settings(BaseSettings):
     @property
     def max_text_bytes(self) -> int:
         return self.max_text_mb * MEBIBYTE
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    """Both empty where it is no URL."""
+    try:
+        parts = urlsplit(url)
+        return (parts.scheme, parts.hostname or "") if parts.port != 0 else ("", "")
+    except ValueError:  # a port that is no number, half of a pair of brackets
+        return "", ""
