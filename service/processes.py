@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -24,17 +25,28 @@ log = structlog.get_logger("turnwise.processes")
 LONGEST_LINE_BYTES = 2**20
 STDERR_TAIL_BYTES = 4000
 BURY_INTERVAL = 0.25
+SECRETS = {"TURNWISE_DATABASE_URL", "TURNWISE_WEBHOOK_SECRET"}
+NEEDED = re.compile("PATH|HOME|LANG|LC_.*|TZ|TMPDIR|PYTHON.*|LD_LIBRARY_PATH|OPENBLAS_.*")
 INTERNAL = "InternalError"
 """Code of a stage that failed by a fault of ours: its traceback is in its standard error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to start for a kind of work; `kept` says whether it takes further requests."""
+    """What to start for a kind of work; `kept` says whether it takes further requests.
+
+    `trusted`: whether it may know our environment, less its secrets, or only what Python needs to start.
+    """
 
     kind: str
     command: tuple[str, ...]
     kept: bool = True
+    trusted: bool = True
+
+    def environment(self) -> dict[str, str]:
+        if self.trusted:
+            return {name: value for name, value in os.environ.items() if name not in SECRETS}
+        return {name: value for name, value in os.environ.items() if NEEDED.fullmatch(name)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +210,7 @@ class Processes:
             stdin=PIPE,
             stdout=PIPE,
             stderr=PIPE,
+            env=program.environment(),
             limit=LONGEST_LINE_BYTES,
             start_new_session=True,
         )
@@ -229,9 +242,9 @@ class Processes:
         self._all.discard(child)
 
 
-def program(kind: str, module: str, *arguments: str, kept: bool = True) -> Program:
+def program(kind: str, module: str, *arguments: str, kept: bool = True, trusted: bool = True) -> Program:
     """A module of ours, run by this Python; the working folder is not searched for modules."""
-    return Program(kind, (sys.executable, "-P", "-m", module, *arguments), kept)
+    return Program(kind, (sys.executable, "-P", "-m", module, *arguments), kept, trusted)
 
 
 def arguments(niceness: int, memory_bytes: int) -> Sequence[str]:

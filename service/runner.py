@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
@@ -28,7 +29,18 @@ from service import jobs, stages
 from service.durable import WEBHOOK, Cancelled, Queue, Step
 from service.jobs import JobState, StageState
 from service.metrics import Metrics
-from service.processes import INTERNAL, Died, Done, Failed, Outcome, Processes, Program, TimedOut, program
+from service.processes import (
+    INTERNAL,
+    Died,
+    Done,
+    Failed,
+    Outcome,
+    Processes,
+    Program,
+    TimedOut,
+    arguments,
+    program,
+)
 from service.settings import MEBIBYTE, Settings
 from service.storage import STAGES, STORE, Failure, JobFolder, Storage, load_json
 from service.telemetry import tracer
@@ -219,6 +231,8 @@ class Runner:
                 return await self._fail(job, stage, code, message)
             case TimedOut():
                 return await self._fail(job, stage, "stage_timeout", seconds=self._settings.stage_timeout)
+            case Died(status=status) if status == -signal.SIGXCPU:  # its limit, which it would reach again
+                return await self._fail(job, stage, "stage_timeout", seconds=self._settings.decode_timeout)
             case Done() | Died():
                 pass
         return None
@@ -284,7 +298,7 @@ class Runner:
             "processor_time": settings.decode_timeout,
             "output_bytes": settings.decode_memory_mb * MEBIBYTE,
         }
-        return program("decode", "service.decoding", kept=False), request
+        return program("decode", "service.decoding", kept=False, trusted=False), request
 
     def _computing(self, stage: str, attempt: Path, folder: JobFolder) -> tuple[Program, dict[str, object]]:
         settings, request = self._settings, folder.request()
@@ -297,10 +311,7 @@ class Runner:
             "diarizer": request.diarizer or settings.diarizer,
             "device": settings.device,
         }
-        limits = (
-            f"--niceness={settings.niceness}",
-            f"--memory-bytes={settings.stage_memory_mb * MEBIBYTE}",
-        )
+        limits = arguments(settings.niceness, settings.stage_memory_mb * MEBIBYTE)
         kind = KINDS.get(Stage(stage), "other") if stage != STORE else "other"
         return program(kind, "service.stages", *limits), asked
 

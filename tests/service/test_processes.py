@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -365,3 +366,30 @@ def test_programs_of_ours_do_not_search_the_working_folder() -> None:
     assert made.command[0] == sys.executable
     assert made.command[1:] == ("-P", "-m", "service.stages", "--niceness=5", f"--memory-bytes={2**30}")
     assert (made.kind, made.kept) == ("hear", False)
+
+
+def test_no_process_knows_our_secrets_and_an_untrusted_one_next_to_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("TURNWISE_DATABASE_URL", "TURNWISE_WEBHOOK_SECRET", "TURNWISE_MODELS", "AWS_SECRET"):
+        monkeypatch.setenv(name, "private")
+    monkeypatch.setenv("PYTHONPATH", "somewhere")
+    trusted = program("hear", "service.stages").environment()
+    untrusted = program("decode", "service.decoding", trusted=False).environment()
+    assert {"TURNWISE_MODELS", "PYTHONPATH"} <= trusted.keys()
+    assert not {"TURNWISE_DATABASE_URL", "TURNWISE_WEBHOOK_SECRET"} & trusted.keys()
+    assert untrusted["PYTHONPATH"] == "somewhere"
+    assert "private" not in untrusted.values()
+
+
+def test_a_process_is_started_with_its_own_environment(
+    child: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNWISE_MODELS", "here")
+    seen = do("import os, sys; sys.exit(0 if 'TURNWISE_MODELS' in os.environ else 3)", done=False)
+
+    async def body(processes: Processes) -> None:
+        assert await processes.run(child, seen) == Died(0)
+        assert await processes.run(replace(child, kind="stranger", trusted=False), seen) == Died(3)
+
+    running(body)
