@@ -27,24 +27,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(request: Namespace) -> int:
+    asked = _settings(host=request.host, port=request.port)
     from service import serving  # noqa: PLC0415
 
-    serving.serve(_settings(host=request.host, port=request.port), with_worker=not request.no_worker)
+    serving.serve(asked, with_worker=not request.no_worker)
     return 0
 
 
 def worker(request: Namespace) -> int:
+    asked = _settings()
     from service import serving  # noqa: PLC0415
 
-    serving.work(_settings())
+    serving.work(asked)
     return 0
 
 
 def keys(request: Namespace) -> int:
+    asked = _settings()
     from service import keys as registry  # noqa: PLC0415
     from service.serving import opened  # noqa: PLC0415
 
-    with opened(_settings()) as context, context.engine.begin() as connection:
+    with opened(asked) as context, context.engine.begin() as connection:
         if request.action == "create":
             print(registry.create(connection, request.name))
         elif request.action == "revoke":
@@ -76,7 +79,10 @@ def _shown(current: Settings, name: str) -> str:
 
 
 def _settings(**overrides: object) -> Settings:
-    """From the environment, and from options that were given. Raises OptionError."""
+    """From the environment, and from options that were given.
+
+    Raises OptionError, also where the service is not installed: before anything of it is imported.
+    """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise OptionError("The service is not installed: run pip install 'turnwise[service]'.")
@@ -89,7 +95,8 @@ def _settings(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = f"TURNWISE_{str(first['loc'][0]).upper()}"
-        raise OptionError(f"{name} cannot be used ({first['msg']}): see turnwise settings.") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise OptionError(f"{name} cannot be used ({reason}): see turnwise settings.") from None
 
 
 def _add_serve(parser: ArgumentParser) -> None:

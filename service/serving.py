@@ -166,8 +166,9 @@ def _run(context: Context, listener: socket.socket) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     """Bound here, so that a port that is taken is told before anything begins."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         where = f"{settings.host} port {settings.port}"

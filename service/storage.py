@@ -149,8 +149,10 @@ class Storage:
     root: Path
 
     def prepare(self) -> None:
+        """Makes the folders that are not there yet, for nobody else to look into."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("incoming", "jobs", "trash", "uploads", "executors"):
-            (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+            (self.root / name).mkdir(exist_ok=True, mode=0o700)
 
     def job(self, id: str) -> JobFolder:
         return JobFolder(self._place("jobs", id))
