@@ -153,17 +153,16 @@ class Workflows:
     def start(self, bodies: dict[str, Body], concurrency: int) -> None:
         """Begins to take workflows from the queues. `bodies` runs each kind, given the job's id."""
         _bodies.update(bodies)
-        DBOS(config=self._config)
+        registry = DBOS(config=self._config)._registry
         _quiet()
-        DBOS.launch()
         limits = {JOB: concurrency, WEBHOOK: WEBHOOKS_AT_ONCE}
         for kind, name in QUEUES.items():
-            DBOS.register_queue(
-                name,
-                worker_concurrency=limits[kind],
-                polling_interval_sec=POLLING_INTERVAL,
-                on_conflict="always_update",
+            # Not DBOS.register_queue: its queues have one limit for all workers, that of the last to start.
+            registry.internal_queue_map.pop(name, None)
+            registry._register_internal_queue(
+                name, worker_concurrency=limits[kind], polling_interval_sec=POLLING_INTERVAL
             )
+        DBOS.launch()
 
     def stop(self) -> None:
         """Begins nothing more; what runs is left as it is, for whoever takes it over."""

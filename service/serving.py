@@ -21,7 +21,6 @@ from prometheus_client import start_http_server
 
 from pipelines.errors import OptionError, OutputError, TurnwiseError
 from service import addresses, database, durable, keys, logs, stages, telemetry
-from service.api.app import create_app
 from service.api.context import Context
 from service.settings import Settings
 from service.storage import Storage
@@ -149,6 +148,8 @@ class _Server(uvicorn.Server):
 
 
 def _run(context: Context, listener: socket.socket) -> None:
+    from service.api.app import create_app  # noqa: PLC0415 (a worker starts faster without it)
+
     config = uvicorn.Config(
         create_app(context),
         log_config=None,

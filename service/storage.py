@@ -196,8 +196,8 @@ class Storage:
         """Ids of folders of jobs, and of uploads to them, that were last changed before that time."""
         for name in ("jobs", "incoming"):
             for path in (self.root / name).iterdir():
-                with suppress(FileNotFoundError):
-                    if is_id(path.name) and path.stat().st_mtime < older_than:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    if is_id(path.name) and _changed(path) < older_than:
                         yield path.name
 
     def free_bytes(self) -> int:
@@ -207,6 +207,11 @@ class Storage:
         if not is_id(id):
             raise ValueError(f"{id!r} is no id")
         return self.root / name / id
+
+
+def _changed(folder: Path) -> float:
+    """When the folder, or a file in it, was last changed: a file that is being uploaded grows for hours."""
+    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
 
 
 def write_through(path: Path, text: str) -> None:

@@ -51,7 +51,7 @@ class Worker:
         self._liveness = _liveness(self._executor, engine, storage)
         self._workflows = Workflows(engine, self._executor)
         self.runner = Runner(settings, engine, storage, queue, metrics)
-        self._running: set[str] = set()
+        self._running: Counter[str] = Counter()  # one that was given back may be here twice for a moment
         self._unseen: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
@@ -106,7 +106,7 @@ class Worker:
     @asynccontextmanager
     async def _seen(self) -> AsyncIterator[None]:
         workflow = self._workflows.current
-        self._running.add(workflow)
+        self._running[workflow] += 1
         try:
             yield
         except sa.exc.DBAPIError as error:  # of the engine's: ours are tried again
@@ -117,7 +117,7 @@ class Worker:
             log.exception("workflow broke", workflow=workflow)
             raise
         finally:
-            self._running.discard(workflow)
+            self._running -= Counter([workflow])
 
     # ------------------------------------------------------------------ sweeping
 
@@ -147,7 +147,7 @@ class Worker:
             self._clean()
 
     def _find_lost(self, ours: set[str]) -> None:
-        lost = ours - self._running
+        lost = {workflow for workflow in ours if not self._running[workflow]}
         self._unseen = Counter({workflow: self._unseen[workflow] + 1 for workflow in lost})
         for workflow, sweeps in self._unseen.items():
             if sweeps >= LOST_SWEEPS and not self._stopped.is_set():

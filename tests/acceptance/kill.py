@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -109,18 +110,17 @@ class Trial:
     # ------------------------------------------------------------------ attacks
 
     def attack(self, number: int) -> None:
-        """One kill of a worker, or of both; sometimes of something else too."""
+        """On one worker, now and then on both, and sometimes on something else too."""
         victims = self.aim(STAGES[number // 2 % len(STAGES)] if number % 2 else "")
-        if self.chance.random() < 0.15:
+        if number % 6 == 3:
             victims = list(self.workers)
         self.check_alive()
         for program in victims:
             self.kill(program)
-        dice = self.chance.random()
-        if dice < 0.15:
+        if number % 5 == 1:
             self.kill_api()
-        elif dice < 0.4 and self.server is not None:
-            self.hurt_server(self.server)
+        if number % 4 == 2 and self.server is not None:
+            self.hurt_server(self.server, number // 4)
         time.sleep(self.chance.uniform(0.0, 1.0))
         for _ in victims:
             self.start_worker()
@@ -162,14 +162,14 @@ class Trial:
         self.start_api()
         self.submit(name)
 
-    def hurt_server(self, server: Server) -> None:
-        if self.chance.random() < 0.5:
+    def hurt_server(self, server: Server, turn: int) -> None:
+        if turn % 2 == 0:
             server.kill()
             self.server_kills += 1
             time.sleep(self.chance.uniform(0.0, 2.0))
             server.start()
         else:
-            server.restart("fast" if self.chance.random() < 0.5 else "immediate")
+            server.restart(self.chance.choice(("fast", "immediate")))
             self.server_restarts += 1
         self.disturbances.append(time.time())
 
@@ -464,8 +464,10 @@ def trial(folder: Path, database: str, kills: int, seed: int, under_way: int) ->
         submitter = threading.Thread(target=here.submit_until_stopped)
         submitter.start()
         try:
-            while len(here.kills) < kills:
-                here.attack(len(here.kills))
+            for number in count():
+                if len(here.kills) >= kills:
+                    break
+                here.attack(number)
         finally:
             here.stopped.set()
             submitter.join()

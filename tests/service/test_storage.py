@@ -236,7 +236,9 @@ def test_strays_are_old_folders_with_an_id(storage: Storage) -> None:
     old, young, upload = job(storage), job(storage), storage.incoming(new_id())
     foreign = storage.root / "jobs" / "lost+found"
     foreign.mkdir()
-    for path in (old.path, upload.path, foreign):
+    growing = storage.incoming(new_id())
+    growing.recording.write_bytes(b"RIFF")
+    for path in (*old.path.iterdir(), old.path, upload.path, growing.path, foreign):
         os.utime(path, (1000, 1000))
     assert set(storage.strays(2000)) == {old.path.name, upload.path.name}
     assert young.path.name in set(storage.strays(9e9))
