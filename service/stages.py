@@ -327,9 +327,18 @@ def answer(request: dict[str, str], progress: Callable[[float], None]) -> dict[s
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _failed(DISK_FULL, "The disk is full: free some space.")
-        traceback.print_exc()
+        _trace(error)
         return _failed(INTERNAL, f"A fault of ours in the stage {request['stage']}: please report it.")
     return {"done": {}}
+
+
+def _trace(error: BaseException | None) -> None:
+    """Where it happened, for the log, which is kept when the job is deleted: without the messages, which may
+    quote what a user wrote."""
+    while error is not None:
+        traceback.print_tb(error.__traceback__)
+        print(type(error).__name__, file=sys.stderr)
+        error = error.__cause__ or error.__context__
 
 
 def snake(name: str) -> str:

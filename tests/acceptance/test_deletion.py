@@ -138,7 +138,7 @@ def _key(running: Service) -> str:
 
 
 def _send(client: httpx.Client, wanted: str) -> tuple[str, Canaries]:
-    """A job that succeeds, fails, or goes on for ever ("slow"): its id, and what it is made of."""
+    """A job that succeeds, fails, breaks an engine, or is "slow" for ever: its id, and what it is made of."""
     canaries = Canaries()
     canaries.name = canaries.word("name")
     recording = _record(canaries)
@@ -146,6 +146,8 @@ def _send(client: httpx.Client, wanted: str) -> tuple[str, Canaries]:
     if wanted == "slow":  # as the engines read the name, and the digits make no difference
         canaries.name = f"{secrets.randbelow(10**12):012}"
         name = f"slow-600.{canaries.name}.wav"
+    if wanted == "broken":
+        name = f"broken-{name}"
     if wanted == "failed":
         canaries.sound = canaries.samples = secrets.token_bytes(40)
         recording = b"no sound" + canaries.sound
@@ -157,7 +159,7 @@ def _send(client: httpx.Client, wanted: str) -> tuple[str, Canaries]:
             f"SPEAKER x 1 0.1 5.0 <NA> <NA> {canaries.word('voice')} <NA> <NA>\n".encode(),
         ),
     }
-    if wanted != "slow":  # which nothing would be if words were brought along
+    if wanted not in {"slow", "broken"}:  # which nothing would be if words were brought along
         canaries.words += ("heard",)
         files["heard"] = ("heard.json", _heard(canaries.word("heard")))
     headers = {"Idempotency-Key": canaries.word("repetition")}
@@ -205,7 +207,8 @@ def _make(place: Place, client: httpx.Client) -> dict[str, list[str]]:
     for name, wanted in (
         ("cancelled", "slow"),
         ("running", "slow"),
-        *[("succeeded", ""), ("failed", "failed")] * 2,
+        *[("succeeded", "")] * 2,
+        *[("failed", "failed"), ("failed", "broken")],
     ):
         job, canaries = _send(client, wanted)
         place.jobs[job] = canaries
@@ -233,6 +236,7 @@ def test_what_is_deleted_is_gone(place: Place) -> None:
     with place.client() as client:
         made = _make(place, client)
         _check_kept(place)
+        assert "ValueError" in place.service.programs[-1].log.read_text()  # of the engine that broke
         left = [made["succeeded"].pop(), made["failed"].pop()]
         deleted = [job for jobs in made.values() for job in jobs]
         for job in deleted:

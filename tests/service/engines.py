@@ -8,6 +8,7 @@ that every run of a recording gives the same bytes. What the tests want of a rec
     poison.wav         hearing it kills the process
     murder.wav         hearing it kills the process that started the one that hears
     deaf.wav           recognition fails
+    broken-x.wav       recognition has a fault, whose message quotes the name
     mixed.wav          diarization fails
 """
 
@@ -72,6 +73,8 @@ class Transcriber:
             mark_run(name)
             if name == "deaf":
                 raise EngineError("The engine heard nothing: try another one.")
+            if name.startswith("broken-"):
+                raise ValueError(name)
             if name == "poison":
                 os.kill(os.getpid(), signal.SIGKILL)
             if name == "murder":

@@ -280,10 +280,18 @@ def test_what_was_brought_along_and_is_no_text(name: str, tmp_path: Path) -> Non
     ],
 )
 def test_faults_are_answered_without_their_words(
-    error: Exception, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    error: Exception,
+    code: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """Nor are they in the log, which says where a fault of ours was all the same."""
+
+    cause = KeyError("the words of another user")
+
     def fail(path: Path, value: object) -> None:
-        raise error
+        raise error from cause
 
     request = asked(decoded(tmp_path / "job", recording(2.0)), Stage.DETECT)
     monkeypatch.setattr(artifacts, "dump", fail)
@@ -292,6 +300,13 @@ def test_faults_are_answered_without_their_words(
     assert "secret" not in message
     assert "words" not in message
     assert message.endswith(".")
+    said = capsys.readouterr().err
+    assert "secret" not in said
+    assert "words" not in said
+    if code == INTERNAL:
+        assert "in fail" in said
+        assert type(error).__name__ in said
+        assert "KeyError" in said
 
 
 # --------------------------------------------------------------------------- progress
