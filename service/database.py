@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -62,6 +63,11 @@ keys = sa.Table(
 VERSIONS = "turnwise_version"
 """Name of Alembic's table; the workflows' tables lie beside ours and have a version of their own."""
 
+MIGRATIONS = 0x7475726E77697365
+"""Number of the lock that keeps migrations apart on PostgreSQL."""
+WAIT = 0.1
+"""Seconds between two tries to get it."""
+
 
 def url(settings: Settings) -> sa.URL:
     """Where the database is; the driver of PostgreSQL is always psycopg."""
@@ -110,11 +116,14 @@ def one_at_a_time(engine: sa.Engine, settings: Settings) -> Iterator[None]:
             yield
     else:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(sa.text("SELECT pg_advisory_lock(hashtext('turnwise migrations'))"))
+            # In one question, pg_advisory_lock, the waiting would be a transaction; and who has the lock
+            # waits for the end of those, where it makes an index concurrently.
+            while not connection.execute(sa.select(sa.func.pg_try_advisory_lock(MIGRATIONS))).scalar_one():
+                time.sleep(WAIT)
             try:
                 yield
             finally:
-                connection.execute(sa.text("SELECT pg_advisory_unlock(hashtext('turnwise migrations'))"))
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(MIGRATIONS)))
 
 
 def migrate(engine: sa.Engine) -> None:
