@@ -11,6 +11,7 @@ import random
 import secrets
 import time
 import wave
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.acceptance
 
 LETTERS = "ghjkmnpqrstvwxyz"
 """None of the hexadecimal digits, of which ids and hashes are full."""
+TUS = {"Tus-Resumable": "1.0.0"}
 SECRET = "whsec_" + "c2VjcmV0" * 4
 
 
@@ -57,7 +59,8 @@ class Canaries:
         return {*(self.word(what).encode() for what in self.words), self.name.encode(), self.sound}
 
     def all(self) -> set[bytes]:
-        return {self.mark.encode(), self.name.encode(), self.sound, self.samples}
+        named = set() if self.name.startswith(self.mark) else {self.name.encode()}
+        return named | {self.mark.encode(), self.sound, self.samples}
 
 
 @dataclass
@@ -69,6 +72,7 @@ class Place:
     server: Server | None
     token: str
     jobs: dict[str, Canaries] = field(default_factory=dict)
+    uploads: dict[str, Canaries] = field(default_factory=dict)  # that no job uses
 
     def client(self) -> httpx.Client:
         return self.service.client(self.token)
@@ -97,13 +101,20 @@ class Place:
             Found(canary, "log") for canary in canaries if canary in said
         }
 
+    def folders(self) -> list[Path]:
+        """Of jobs and uploads, deleted or not."""
+        return [
+            path for name in ("jobs", "uploads", "trash") for path in (self.service.data / name).iterdir()
+        ]
+
     def rows(self, ids: Iterable[str]) -> set[Found]:
         """In the rows alone: of what was deleted there, ids may stay in the files for a while."""
         found = self.search(id.encode() for id in ids)
         return {entry for entry in found if entry.place.startswith(("the rows of", "table "))}
 
-    def canaries(self, jobs: Iterable[str]) -> set[bytes]:
-        return {canary for job in jobs for canary in self.jobs[job].all()}
+    def canaries(self, ids: Iterable[str]) -> set[bytes]:
+        known = self.jobs | self.uploads
+        return {canary for id in ids for canary in known[id].all()}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -137,7 +148,7 @@ def _key(running: Service) -> str:
 # --------------------------------------------------------------------------- jobs made of canaries
 
 
-def _send(client: httpx.Client, wanted: str) -> tuple[str, Canaries]:
+def _send(client: httpx.Client, wanted: str, resumable: bool = False) -> tuple[str, Canaries]:
     """A job that succeeds, fails, breaks an engine, or is "slow" for ever: its id, and what it is made of."""
     canaries = Canaries()
     canaries.name = canaries.word("name")
@@ -151,26 +162,54 @@ def _send(client: httpx.Client, wanted: str) -> tuple[str, Canaries]:
     if wanted == "failed":
         canaries.sound = canaries.samples = secrets.token_bytes(40)
         recording = b"no sound" + canaries.sound
-    files = {
-        "audio": (name, recording),
+    files: dict[str, tuple[str | None, bytes]] = {
         "text": (f"{canaries.word('title')}.txt", f"The {canaries.word('text')} went on all night.".encode()),
         "diarization": (
             "x.rttm",
-            f"SPEAKER x 1 0.1 5.0 <NA> <NA> {canaries.word('voice')} <NA> <NA>\n".encode(),
+            f"SPEAKER x 1 0.1 3.5 <NA> <NA> {canaries.word('voice')} <NA> <NA>\n".encode(),
         ),
     }
     if wanted not in {"slow", "broken"}:  # which nothing would be if words were brought along
         canaries.words += ("heard",)
         files["heard"] = ("heard.json", _heard(canaries.word("heard")))
+    if resumable:
+        files["upload"] = (None, _begin_upload(client, name, recording, len(recording)).encode())
+    else:
+        files["audio"] = (name, recording)
     headers = {"Idempotency-Key": canaries.word("repetition")}
     answer = client.post("/v1/jobs", files=files, data={"options": _options(canaries)}, headers=headers)
     assert answer.status_code == 202, answer.text
     return answer.json()["id"], canaries
 
 
+def _begin_upload(client: httpx.Client, name: str, recording: bytes, length_bytes: int) -> str:
+    """A resumable upload, with this much of it there."""
+    begun = client.post(
+        "/v1/uploads",
+        headers=TUS
+        | {
+            "Upload-Length": f"{length_bytes}",
+            "Upload-Metadata": f"filename {b64encode(name.encode()).decode()}",
+        },
+    )
+    assert begun.status_code == 201, begun.text
+    headers = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    sent = client.patch(begun.headers["Location"], headers=headers, content=recording)
+    assert sent.status_code == 204, sent.text
+    return begun.headers["Location"].rpartition("/")[2]
+
+
+def _give_up_upload(client: httpx.Client) -> tuple[str, Canaries]:
+    canaries = Canaries(words=())
+    canaries.name = canaries.word("name")
+    recording = _record(canaries)
+    canaries.samples = canaries.sound
+    return _begin_upload(client, canaries.name, recording, len(recording) + 1), canaries
+
+
 def _record(canaries: Canaries) -> bytes:
-    """Six seconds of noise, which repeats nowhere."""
-    noise = np.random.default_rng().normal(0, 0.1, 6 * SAMPLE_RATE).clip(-1, 1)
+    """Four seconds of noise, which repeats nowhere."""
+    noise = np.random.default_rng().normal(0, 0.1, 4 * SAMPLE_RATE).clip(-1, 1)
     pcm = (noise * 32767).astype("<i2")
     canaries.sound = pcm[20_000:20_020].tobytes()
     canaries.samples = (pcm[20_000:20_020] / 32768).astype("<f4").tobytes()
@@ -204,13 +243,15 @@ def _options(canaries: Canaries) -> str:
 def _make(place: Place, client: httpx.Client) -> dict[str, list[str]]:
     """Ids of six jobs, by what became of them: five have ended, one is at work."""
     made: dict[str, list[str]] = {"cancelled": [], "running": [], "succeeded": [], "failed": []}
-    for name, wanted in (
-        ("cancelled", "slow"),
-        ("running", "slow"),
-        *[("succeeded", "")] * 2,
-        *[("failed", "failed"), ("failed", "broken")],
+    for name, wanted, resumable in (
+        ("cancelled", "slow", True),
+        ("running", "slow", False),
+        ("succeeded", "", False),
+        ("succeeded", "", True),
+        ("failed", "failed", False),
+        ("failed", "broken", True),
     ):
-        job, canaries = _send(client, wanted)
+        job, canaries = _send(client, wanted, resumable)
         place.jobs[job] = canaries
         made[name].append(job)
     for job in made["cancelled"] + made["running"]:
@@ -235,35 +276,39 @@ def test_what_is_deleted_is_gone(place: Place) -> None:
     """By DELETE, ended or at work, and when its time is up; in any case no database ever knew of it."""
     with place.client() as client:
         made = _make(place, client)
+        place.uploads = dict(_give_up_upload(client) for _ in range(2))
         _check_kept(place)
         assert "ValueError" in place.service.programs[-1].log.read_text()  # of the engine that broke
         left = [made["succeeded"].pop(), made["failed"].pop()]
         deleted = [job for jobs in made.values() for job in jobs]
         for job in deleted:
             assert client.delete(f"/v1/jobs/{job}").status_code == 204
-        assert place.search(place.canaries(deleted)) == set()
+        upload, expiring = place.uploads
+        assert client.delete(f"/v1/uploads/{upload}", headers=TUS).status_code == 204
+        assert place.search(place.canaries([*deleted, upload])) == set()
         assert {job["id"] for job in client.get("/v1/jobs").json()["jobs"]} == {*left}
     assert place.service.programs[-1].stop() == 0
-    place.service.environment["TURNWISE_RETENTION_HOURS"] = "0.0001"
+    assert place.search(place.canaries([expiring])) != set()
+    place.service.environment |= {"TURNWISE_RETENTION_HOURS": "0.0001", "TURNWISE_UPLOAD_HOURS": "0.0001"}
     place.service.serve()
     deadline = time.monotonic() + PATIENCE
-    while any((place.service.data / "jobs").iterdir()) or place.rows(place.jobs):
+    while place.folders() or place.rows(place.jobs):
         assert time.monotonic() < deadline, place.rows(place.jobs)
         time.sleep(0.2)
     with place.client() as client:
         assert client.get("/v1/jobs").json()["jobs"] == []
-    secret = place.token[20:].encode()
-    assert place.search({*place.canaries(place.jobs), secret}) == set()
-    assert place.search_server({*place.canaries(place.jobs), secret}) == set()
+    canaries = {*place.canaries([*place.jobs, *place.uploads]), place.token[20:].encode()}
+    assert place.search(canaries) == set()
+    assert place.search_server(canaries) == set()
 
 
 def _check_kept(place: Place) -> None:
-    """Every canary is in the folder of its job, and in no other place, least of all in a database."""
-    found = place.search(place.canaries(place.jobs))
-    for job, canaries in place.jobs.items():
-        folder = f"data/jobs/{job}/"
-        inside = {entry for entry in found if entry.place.removeprefix("the name ").startswith(folder)}
-        words = {entry.canary for entry in search_folder(place.folder / folder, canaries.kept())}
-        assert words == canaries.kept()
-        found -= inside
+    """Every canary is in the folder of its job or upload, and in no other place, least of all a database."""
+    folders = {f"data/jobs/{id}/": canaries for id, canaries in place.jobs.items()}
+    folders |= {f"data/uploads/{id}/": canaries for id, canaries in place.uploads.items()}
+    found = place.search(place.canaries([*place.jobs, *place.uploads]))
+    for folder, canaries in folders.items():
+        inside = {entry.canary for entry in search_folder(place.folder / folder, canaries.kept())}
+        assert inside == canaries.kept()
+        found = {entry for entry in found if not entry.place.removeprefix("the name ").startswith(folder)}
     assert found == set()
