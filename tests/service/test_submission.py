@@ -372,6 +372,21 @@ def test_too_many_jobs_at_once(tables: sa.Engine, whole: Context) -> None:
     asyncio.run(run())
 
 
+def test_many_at_once_are_not_too_many(tables: sa.Engine, whole: Context) -> None:
+    async def run() -> None:
+        settings = whole.settings.model_copy(update={"queue_limit": 3})
+        few = Context(settings, tables, whole.storage, whole.queue)
+        sent = [send(few, bytes([number])) for number in range(10)]
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        made = {outcome.id for outcome in outcomes if isinstance(outcome, jobs.Job)}
+        refused = [outcome for outcome in outcomes if isinstance(outcome, ProblemError)]
+        assert (len(made), len(refused)) == (3, 7), outcomes
+        assert {problem.code for problem in refused} == {Code.QUEUE_FULL}
+        assert folders(few) == made
+
+    asyncio.run(run())
+
+
 def test_what_did_not_become_a_job_is_gone(whole: Context) -> None:
     def give_up(error: BaseException) -> None:
         with incoming(whole) as (_, folder):
