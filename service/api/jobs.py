@@ -202,7 +202,9 @@ async def list_jobs(
     owner: Owner,
     state: JobState | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str, Query(max_length=64, description="As the page before gave it.")] = "",
+    cursor: Annotated[
+        str, Query(pattern="^([0-9a-f]{32})?$", description="As the page before gave it.")
+    ] = "",
 ) -> Page:
     found = await context.transact(jobs.page, owner, state, limit + 1, cursor)
     views = await run_in_threadpool(_views, found[:limit], context.storage)

@@ -335,7 +335,8 @@ def test_a_form_that_is_wrong(
         (422, "invalid", "GET", "/v1/jobs?limit=0"),
         (422, "invalid", "GET", "/v1/jobs?limit=many"),
         (422, "invalid", "GET", "/v1/jobs?state=lost"),
-        (422, "invalid", "GET", f"/v1/jobs?cursor={'a' * 65}"),
+        (422, "invalid", "GET", f"/v1/jobs?cursor={'a' * 33}"),
+        (422, "invalid", "GET", "/v1/jobs?cursor=%00"),
         (422, "invalid", "GET", f"/v1/jobs/{new_id()}/export/exe"),
     ],
 )

@@ -143,3 +143,22 @@ def test_who_has_no_key_is_counted_by_address(tmp_path: Path) -> None:
 def test_no_header_is_a_fault(application: TestClient, header: str) -> None:
     answer = application.get("/v1/jobs", headers={b"Authorization": header.encode("latin-1")})
     assert answer.status_code in {200, 429}  # it is a server without keys
+
+
+ODD = (
+    "/v1/jobs?cursor=%00",
+    "/v1/jobs?cursor=%FF",
+    "/v1/jobs?state=%00",
+    "/v1/jobs/%00",
+    f"/v1/jobs/{'0' * 31}%00",
+    "/v1/jobs/%00/events",
+    "/v1/jobs/%00/export/vtt",
+)
+
+
+def test_no_address_is_a_fault(storage_settings: Settings) -> None:
+    """Not on PostgreSQL either, which takes no NUL in a text."""
+    with opened(storage_settings) as context, TestClient(create_app(context), "http://localhost") as client:
+        for address in ODD:
+            for headers in ({}, {"Authorization": "Bearer tw_\0"}, {"Last-Event-ID": "\0"}):
+                assert client.get(address, headers=headers).status_code in {404, 422}, address
