@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ ENGINE_LIBRARIES = {
     "whisper",
 }
 WEB_LIBRARIES = {"aiohttp", "django", "fastapi", "flask", "starlette", "uvicorn"}
+WEB = {"service.api", "service.serving"}
 LAYERS = ("types", "errors", "engines.base")  # what every other module may import
 TOP = ("cli", "pipeline")  # what no stage, format or engine may import
 
@@ -53,13 +55,14 @@ def imported(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own(module: str) -> set[str]:
+@cache
+def own(module: str) -> frozenset[str]:
     """The modules of this project that `module` imports, at its top or inside a function.
 
     `from package import module` needs the module, not what else the package's __init__ offers.
     """
     names = {name for name in imported(SOURCES[module]) if name in SOURCES and name != module}
-    return {name for name in names if not any(other.startswith(f"{name}.") for other in names)}
+    return frozenset(name for name in names if not any(other.startswith(f"{name}.") for other in names))
 
 
 def within(name: str, packages: set[str]) -> bool:
@@ -124,19 +127,50 @@ def test_stages_formats_and_engines_know_nothing_of_the_pipeline(module: str) ->
     assert not {name for name in own(module) if within(name, ABOVE_STAGES)}
 
 
+SERVICE = sorted(name for name in SOURCES if within(name, {"service"}))
+
+
+@pytest.mark.parametrize("module", [name for name in SERVICE if name != "service.durable"])
+def test_one_file_knows_of_the_engine_of_the_workflows(module: str) -> None:
+    assert not {name for name in imported(SOURCES[module]) if within(name, {"dbos"})}
+
+
+@pytest.mark.parametrize("module", [name for name in SERVICE if not within(name, WEB)])
+def test_the_work_knows_nothing_of_the_web(module: str) -> None:
+    web = WEB_LIBRARIES | {"python_multipart", "service.api"}
+    assert not {name for name in imported(SOURCES[module]) if within(name, web)}
+
+
+def test_the_service_is_walked_too() -> None:
+    assert {"service.durable", "service.serving", "service.api.app", "service.stages"} <= set(SERVICE)
+    assert within("dbos._error", set(imported(SOURCES["service.durable"])))
+    assert within("fastapi", set(imported(SOURCES["service.api.app"])))
+
+
 def test_the_walk_finds_imports_and_circles() -> None:
     tree = ast.parse("import a.b\ndef f():\n    from c import d, e\n")
     assert set(imported(tree)) == {"a.b", "c", "c.d", "c.e"}
     assert "pipelines.types" in own("pipelines.engines.base")
 
 
-def test_importing_the_library_loads_nothing_heavy() -> None:
-    heavy = sorted(
-        {name.partition(".")[0] for name in ENGINE_LIBRARIES - {"pyannote.audio"}}
-        | {"scipy", "pandas", "rich"}
-    )
-    code = f"import pipelines, sys; print([name for name in {heavy} if name in sys.modules])"
+def loaded(module: str, of: set[str]) -> str:
+    """Which of these a fresh process has loaded after that import."""
+    code = f"import {module}, sys; print([name for name in {sorted(of)} if name in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert result.stdout.strip() == "[]"
+    return result.stdout.strip()
+
+
+HEAVY = {name.partition(".")[0] for name in ENGINE_LIBRARIES - {"pyannote.audio"}} | {"scipy", "pandas"}
+
+
+def test_importing_the_library_loads_nothing_heavy() -> None:
+    assert loaded("pipelines", HEAVY | {"rich"}) == "[]"
+
+
+@pytest.mark.parametrize("module", ["service.cli", "service.stages", "service.decoding"])
+def test_what_starts_often_loads_nothing_of_the_service_around_it(module: str) -> None:
+    """Every command, and every process of a stage."""
+    around = WEB_LIBRARIES | {"alembic", "dbos", "httpx", "psycopg", "pydantic", "sqlalchemy"}
+    assert loaded(module, HEAVY | around) == "[]"
