@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from service import jobs
 from service.api import watching
 from service.api.watching import Watcher
 from service.jobs import Job, JobState
+from service.settings import Settings
 from service.storage import new_id
 
 FOREVER = 600.0
@@ -23,6 +25,12 @@ FOREVER = 600.0
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "INTERVAL", 0.01)
+
+
+@pytest.fixture
+def storage_settings(tmp_path: Path) -> Settings:
+    """On SQLite alone: what is asked of the database is tried on both in test_jobs.py."""
+    return Settings(data_dir=tmp_path)
 
 
 @pytest.fixture
