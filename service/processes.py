@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -245,3 +245,8 @@ class Processes:
 def program(kind: str, module: str, *arguments: str, kept: bool = True, trusted: bool = True) -> Program:
     """A module of ours, run by this Python; the working folder is not searched for modules."""
     return Program(kind, (sys.executable, "-P", "-m", module, *arguments), kept, trusted)
+
+
+def arguments(niceness: int, memory_bytes: int) -> Sequence[str]:
+    """What `service.stages` is started with."""
+    return (f"--niceness={niceness}", f"--memory-bytes={memory_bytes}")

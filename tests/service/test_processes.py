@@ -26,6 +26,7 @@ from service.processes import (
     Processes,
     Program,
     TimedOut,
+    arguments,
     program,
 )
 
@@ -361,8 +362,9 @@ def test_each_process_leads_a_group_of_its_own(child: Program) -> None:
 
 
 def test_programs_of_ours_do_not_search_the_working_folder() -> None:
-    made = program("hear", "service.stages", "--niceness=5", kept=False)
-    assert made.command == (sys.executable, "-P", "-m", "service.stages", "--niceness=5")
+    made = program("hear", "service.stages", *arguments(5, 2**30), kept=False)
+    assert made.command[0] == sys.executable
+    assert made.command[1:] == ("-P", "-m", "service.stages", "--niceness=5", f"--memory-bytes={2**30}")
     assert (made.kind, made.kept) == ("hear", False)
 
 
