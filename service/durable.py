@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -69,6 +70,24 @@ def _quiet() -> None:
     logger.setLevel(logging.WARNING)
     logger.handlers.clear()
     logger.propagate = True
+    logger.filters[:] = [_Seldom()]
+
+
+class _Seldom(logging.Filter):
+    """Lets every kind of message through once in a while: without a database there are twenty a second."""
+
+    INTERVAL = 30.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind, now = record.getMessage().partition(":")[0][:60], time.monotonic()
+        if now - self._said.get(kind, -self.INTERVAL) < self.INTERVAL:
+            return False
+        self._said[kind] = now
+        return True
 
 
 class Queue:

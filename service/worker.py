@@ -59,6 +59,7 @@ class Worker:
 
     def start(self) -> None:
         self._liveness.hold()
+        self._take_over(self._workflows.pending())  # before younger jobs take the places
         self._workflows.start({JOB: self._job, WEBHOOK: self._webhook}, self._settings.concurrency)
         self._sweeper.start()
         log.info("worker started", executor=self._executor, concurrency=self._settings.concurrency)
@@ -134,6 +135,14 @@ class Worker:
         """One look at everything."""
         self._liveness.hold()
         pending = self._workflows.pending()
+        self._take_over(pending)
+        self._find_lost({workflow for workflow, executor in pending.items() if executor == self._executor})
+        if time.monotonic() - self._cleaned > CLEAN_INTERVAL:
+            self._cleaned = time.monotonic()
+            self._clean()
+
+    def _take_over(self, pending: dict[str, str]) -> None:
+        """What the dead had begun goes back to its queue."""
         others = set(pending.values()) - {self._executor, ""}
         dead = {executor for executor in others if self._liveness.is_dead(executor)}
         for executor in dead:
@@ -141,10 +150,6 @@ class Worker:
         for workflow, executor in pending.items():
             if executor in dead:
                 self._workflows.give_back(workflow, executor)
-        self._find_lost({workflow for workflow, executor in pending.items() if executor == self._executor})
-        if time.monotonic() - self._cleaned > CLEAN_INTERVAL:
-            self._cleaned = time.monotonic()
-            self._clean()
 
     def _find_lost(self, ours: set[str]) -> None:
         lost = {workflow for workflow in ours if not self._running[workflow]}
