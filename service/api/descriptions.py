@@ -180,7 +180,7 @@ RESULT: dict[int | str, dict[str, Any]] = {
                             "char_end": 4,
                             "kind": "word",
                             "line": 0,
-                            "cue": 0,
+                            "cue": {"start": 0.0, "end": 1.5},
                             "match": "matched",
                             "start": 0.1,
                             "end": 0.5,

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from pipelines import models
 from pipelines.engines.choice import AUTO, DIARIZERS, TRANSCRIBERS
@@ -18,7 +26,16 @@ Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 EngineName = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9-]+(:[A-Za-z0-9_-][A-Za-z0-9._-]*)?)?$", max_length=100)
 ]
-Count = Annotated[int, Field(ge=1, le=1000)]
+
+
+def _number(value: object) -> object:
+    """JSON's numbers only: neither true nor "3"."""
+    if isinstance(value, bool | str):
+        raise ValueError("it must be a number")
+    return value
+
+
+Count = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_number)]
 
 EXAMPLE_ID = "0192f7c66f1e7e4b9d5c0b8e3f6a1d27"
 ID_PATTERN = "^[0-9a-f]{32}$"

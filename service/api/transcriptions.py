@@ -64,7 +64,9 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "The transcript in the format asked for. The job stays, as one of POST /v1/jobs.",
         "headers": {"Turnwise-Job": {"description": "Id of the job.", "schema": {"type": "string"}}},
         "content": {
-            "application/json": {"example": {"text": "Good evening."}},
+            "application/json": {
+                "example": {"text": "Good evening.", "usage": {"type": "duration", "seconds": 60.0}}
+            },
             **{media_type: {"schema": TEXT, "example": text} for media_type, text in EXAMPLES.items()},
             "text/event-stream": STREAMED,
         },

@@ -63,7 +63,7 @@ def _digits(value: object) -> object:
     return value
 
 
-Bytes = Annotated[int, BeforeValidator(_digits), Field(ge=0, le=2**53)]
+Bytes = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_digits)]
 UploadId = Annotated[
     str,
     InPath(description="Id of the upload.", examples=[EXAMPLE_ID], json_schema_extra={"pattern": ID_PATTERN}),
@@ -142,10 +142,16 @@ async def create(
     response: Response,
     context: Reach,
     owner: Owner,
-    upload_length: Annotated[Bytes, Header(description="How large the recording is.", examples=[52_428_800])],
+    upload_length: Annotated[
+        Bytes,
+        Header(
+            alias="Upload-Length", description="How large the recording is, in bytes.", examples=[52_428_800]
+        ),
+    ],
     upload_metadata: Annotated[
         str,
         Header(
+            alias="Upload-Metadata",
             description="Pairs of a name and a value in Base64, separated by commas. `filename` is the"
             " recording's name, `sha256` (64 hexadecimal digits) is checked when a job is made of it.",
             pattern=METADATA,
@@ -235,7 +241,11 @@ async def append(
     owner: Owner,
     upload_offset: Annotated[
         Bytes,
-        Header(description="Where this piece begins: how much is here before, as HEAD says.", examples=[0]),
+        Header(
+            alias="Upload-Offset",
+            description="Where this piece begins: how much is here before, as HEAD says.",
+            examples=[0],
+        ),
     ],
 ) -> Response:
     """Whatever arrives is kept, even where the connection breaks."""
