@@ -1,0 +1,100 @@
+"""A worker that loses sight of its workflows, or cannot write down what they did."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from service import database, durable, jobs
+from service.durable import JOB, Queue
+from service.metrics import Metrics
+from service.settings import Settings
+from service.storage import Storage, new_id
+from service.worker import LOST_SWEEPS, Worker
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Iterator[Worker]:
+    """One that has not been started."""
+    settings = Settings(data_dir=tmp_path / "data")
+    storage = Storage(settings.data_dir)
+    storage.prepare()
+    engine = database.connect(settings)
+    with database.one_at_a_time(engine, settings):
+        database.migrate(engine)
+        durable.prepare(engine)
+    queue = Queue(engine)
+    yield Worker(settings, engine, storage, queue, Metrics())
+    queue.close()
+    engine.dispose()
+
+
+def until(what: Callable[[], object]) -> None:
+    give_up = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
+
+
+def test_a_step_that_could_not_be_recorded_goes_on_from_there(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a full disk, of which the engine makes an error in the workflow."""
+    runs: list[str] = []
+
+    async def run(job: str) -> None:
+        runs.append(job)
+        if len(runs) == 1:
+            raise sa.exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(worker.runner, "run", run)
+    id = new_id()
+    with worker._engine.begin() as connection:
+        jobs.insert(connection, id, "", "")
+        worker._queue.enqueue(connection, JOB, id)
+    worker.start()
+    try:
+        until(lambda: len(runs) == 2 and not worker._workflows.pending())
+        assert runs == [id, id]
+        assert worker._workflows.broken() == []
+    finally:
+        worker.stop()
+
+
+def test_what_is_lost_is_given_back_once_and_not_while_it_runs(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[str] = []
+    monkeypatch.setattr(worker._workflows, "give_back", given.append)
+    worker._running = Counter(twice=2, once=1)
+    worker._running -= Counter(["twice"])  # the first of its two executions has ended
+    for _ in range(LOST_SWEEPS - 1):
+        worker._find_lost({"twice", "once", "lost"})
+    assert given == []
+    worker._find_lost({"twice", "once"})  # it ended after all
+    for _ in range(LOST_SWEEPS):
+        worker._find_lost({"twice", "once", "lost"})
+    assert given == ["lost"]
+
+
+def test_the_engine_says_every_kind_of_thing_once_in_a_while(
+    worker: Worker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("service.durable.time.monotonic", lambda: now)
+    logger = logging.getLogger("dbos")
+    for _ in range(3):
+        for queue in ("jobs", "webhooks"):
+            logger.warning(f"Exception in the thread for {queue}: no connection, at {_}")
+    assert len(caplog.records) == 2
+    now += 60
+    logger.warning("Exception in the thread for jobs: no connection")
+    assert len(caplog.records) == 3
