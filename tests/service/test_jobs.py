@@ -178,6 +178,10 @@ class Machine(RuleBasedStateMachine):
     def rows_and_model_agree(self) -> None:
         with self.engine.connect() as connection:
             found = {job.id: job for job in jobs.find_all(connection, self.model)}
+            for model in self.model.values():
+                attempts_at_last = jobs.count_attempts(connection, model.id, STAGES[-1])
+                assert attempts_at_last == model.stages[STAGES[-1]].attempts
+            assert jobs.count_attempts(connection, "gone", STAGES[-1]) == 0
             columns = (database.stages.c.job, database.stages.c.stage, database.stages.c.attempts)
             attempts = {(job, stage): count for job, stage, count in connection.execute(sa.select(*columns))}
         assert found.keys() == self.model.keys()
