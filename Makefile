@@ -1,6 +1,7 @@
 # make demo    sets up .venv, fetches the models and runs the demo segment into demo-out/
 # make serve   sets up .venv with the service, fetches the models and serves the API on this machine
 # make test    sets up .venv with the test tools, then lint, format, types and tests
+# make fuzz-api   what the OpenAPI document allows, and much more, asked of a live service for MINUTES=10
 # make bench   the measurements behind the figures in docs/ (long)
 # make clean   removes what the above made
 #
@@ -11,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := demo
-.PHONY: demo serve test bench clean models
+.PHONY: demo serve test fuzz-api bench clean models
 
 CANDIDATES := python3 python3.14 python3.13 python3.12 python3.11
 RECENT := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
@@ -33,6 +34,10 @@ test: models .venv/tested
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+MINUTES := 10
+fuzz-api: models .venv/tested
+	$(BIN)/python -m tests.schemathesis_run --minutes $(MINUTES)
 
 BENCHMARK := $(BIN)/python -m tests.benchmarks
 SEGMENT := tests/data/demo

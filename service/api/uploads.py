@@ -155,7 +155,6 @@ async def create(
             description="Pairs of a name and a value in Base64, separated by commas. `filename` is the"
             " recording's name, `sha256` (64 hexadecimal digits) is checked when a job is made of it.",
             pattern=METADATA,
-            max_length=LONGEST_METADATA,
             examples=["filename aW50ZXJ2aWV3LndhdgA="],
         ),
     ] = "",
@@ -355,6 +354,8 @@ def _expires(upload: Upload, context: Context) -> dict[str, str]:
 
 def _described(metadata: str) -> tuple[str, str]:
     """Name and SHA-256 that Upload-Metadata tells, "" where it does not. Raises ProblemError."""
+    if len(metadata) > LONGEST_METADATA:
+        raise ProblemError(Code.INVALID, f"Upload-Metadata may have {LONGEST_METADATA} characters: say less.")
     values: dict[str, bytes] = {}
     for pair in metadata.split(",") if metadata else ():
         name, _, value = pair.partition(" ")

@@ -33,6 +33,7 @@ from service.uploads import BusyError, GoneError, Info, Tail, Used
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
 SETTINGS = Settings(upload_hours=2.0, max_upload_mb=1, min_free_mb=0)
+LONG = "a" * 5000
 CONTENT = bytes(range(256)) * 8
 
 
@@ -396,6 +397,10 @@ def test_an_upload_expires(call: Caller) -> None:
         (422, lambda url: ("PATCH", url, PIECE | {"Upload-Offset": "-1"})),
         (422, lambda url: ("PATCH", url, PIECE | {"Upload-Offset": "1_0"})),
         (422, lambda url: ("POST", "/v1/uploads", TUS | {"Upload-Length": "1", "Upload-Metadata": "a %"})),
+        (
+            422,
+            lambda url: ("POST", "/v1/uploads", TUS | {"Upload-Length": "1", "Upload-Metadata": "a" * 5000}),
+        ),
         (404, lambda url: ("HEAD", "/v1/uploads/nothing", TUS)),
         (405, lambda url: ("PUT", url, TUS)),
     ],
