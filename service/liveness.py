@@ -79,8 +79,10 @@ SERVER_KEEPALIVES = " ".join(
 class PostgresLiveness:
     """For PostgreSQL: one session a process, with an advisory lock."""
 
-    GRACE = 4.0
+    GRACE = 2.5
     """Seconds for which a lock must have been free, over one session, before its owner is called dead."""
+    RESTART = 5.0
+    """Seconds after the start of the server in which free locks say nothing."""
 
     def __init__(self, executor: str, url: sa.URL, clock: Callable[[], float] = time.monotonic) -> None:
         self._executor = executor
@@ -137,11 +139,13 @@ class PostgresLiveness:
         assert self._session is not None
         high, low = divmod(_number(executor) % 2**64, 2**32)
         query = sa.text(
-            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) < :restart OR EXISTS"
+            " (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
             " AND classid::bigint = :high AND objid::bigint = :low"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
         )
-        return bool(self._session.execute(query, {"high": high, "low": low}).scalar_one())
+        values = {"high": high, "low": low, "restart": self.RESTART}
+        return bool(self._session.execute(query, values).scalar_one())
 
     def _drop(self) -> None:
         self._free_since.clear()

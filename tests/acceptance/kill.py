@@ -7,6 +7,9 @@ of them aimed at a stage so that each gets its share; now and then both at once,
 upload, and PostgreSQL, which is also restarted. The exit status is 1 where anything was lost, done twice,
 left behind, late or different. How often a stage may be tried is not limited here: the kills are no job's
 fault.
+
+A takeover is the time from the kill until the job is begun again; where the database was away meanwhile, or
+no worker was left, from when it was back, or new ones were started. It may have to wait for a free place.
 """
 
 from __future__ import annotations
@@ -83,6 +86,7 @@ class Trial:
     retried: int = 0
     left_behind: list[int] = field(default_factory=list)
     died: list[str] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=count)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     # ------------------------------------------------------------------ programs
@@ -117,8 +121,6 @@ class Trial:
         self.check_alive()
         for program in victims:
             self.kill(program)
-        if number % 5 == 1:
-            self.kill_api()
         if number % 4 == 2 and self.server is not None:
             self.hurt_server(self.server, number // 4)
         time.sleep(self.chance.uniform(0.0, 1.0))
@@ -126,6 +128,8 @@ class Trial:
             self.start_worker()
         if len(victims) == WORKERS:
             self.disturbances.append(time.time())
+        if number % 5 == 1:
+            self.kill_api()
 
     def aim(self, stage: str) -> list[Program]:
         """A worker at a random moment, or as soon as it is in that stage."""
@@ -176,9 +180,7 @@ class Trial:
     # ------------------------------------------------------------------ jobs
 
     def new_name(self) -> str:
-        with LOCK:
-            NAMES[0] += 1
-            return f"every-{self.chance.choice((0.1, 0.2, 0.4))}-{NAMES[0]:04d}.wav"
+        return f"every-{self.chance.choice((0.1, 0.2, 0.4))}-{next(self.numbers):04d}.wav"
 
     def submit_until_stopped(self) -> None:
         """Keeps so many jobs waiting or running."""
@@ -273,8 +275,6 @@ class Trial:
 
 
 ENDED = {"succeeded", "failed", "cancelled"}
-LOCK = threading.Lock()
-NAMES = [0]
 
 
 def sound_of(name: str) -> int:
@@ -555,7 +555,7 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--kills", type=int, default=50, help="how many workers are killed")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--jobs", type=int, default=6, help="how many wait or run at any time")
+    parser.add_argument("--jobs", type=int, default=4, help="how many wait or run at any time")
     parser.add_argument("--takeover", type=float, default=10.0, help="most seconds that a takeover may take")
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
     options = parser.parse_args()

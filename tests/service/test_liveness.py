@@ -148,6 +148,7 @@ class Locks:
 
     def held_by(self, executor: str) -> PostgresLiveness:
         liveness = PostgresLiveness(executor, self.url, self.clock)
+        liveness.RESTART = 0.0  # the server of the tests may be seconds old
         self._made.append(liveness)
         liveness.hold()
         return liveness
@@ -239,6 +240,15 @@ def test_a_session_that_breaks_in_a_look_at_others_is_made_anew(locks: Locks) ->
         liveness.hold()
     assert locks.count() == 2
     assert not is_dead_after_grace(observer, "worker", locks.clock)
+
+
+@pytest.mark.acceptance
+def test_nobody_is_dead_before_everybody_had_time_after_a_restart(locks: Locks) -> None:
+    observer = locks.held_by("observer")
+    observer.RESTART = 1e9
+    assert not is_dead_after_grace(observer, "worker", locks.clock)
+    observer.RESTART = 0.0
+    assert is_dead_after_grace(observer, "worker", locks.clock)
 
 
 @pytest.mark.acceptance
