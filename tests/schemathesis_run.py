@@ -36,6 +36,9 @@ LIMITS: dict[str, Any] = {
     "min_free_mb": 1,
 }
 
+LOUD = {"dbos", "turnwise.processes"}
+"""Loggers to which it is an error when a job is cancelled or deleted while it is at work."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -78,7 +81,7 @@ def ask(folder: Path, with_key: bool, *options: str) -> Outcome:
 
 
 def _log(running: Service) -> tuple[Counter[int], tuple[str, ...]]:
-    """Of the server's log: the answers by status, and whatever is no request and no information."""
+    """Of the server's log: the answers by status, and whatever is a fault."""
     answers: Counter[int] = Counter()
     faults = []
     for line in running.programs[-1].log.read_text("utf-8").splitlines():
@@ -89,9 +92,7 @@ def _log(running: Service) -> tuple[Counter[int], tuple[str, ...]]:
             continue
         if entry.get("event") == "request":
             answers[entry["status"]] += 1
-        elif (
-            entry.get("level") == "error" and entry.get("logger") != "dbos"
-        ):  # which calls a cancelled job one
+        elif entry.get("level") == "error" and entry.get("logger") not in LOUD:
             faults.append(line)
     return answers, tuple(faults)
 
