@@ -81,8 +81,8 @@ class PostgresLiveness:
 
     GRACE = 2.5
     """Seconds for which a lock must have been free, over one session, before its owner is called dead."""
-    RESTART = 5.0
-    """Seconds after the start of the server in which free locks say nothing."""
+    RESTART = 4.0
+    """Seconds after the start of the server in which nobody is called dead."""
 
     def __init__(self, executor: str, url: sa.URL, clock: Callable[[], float] = time.monotonic) -> None:
         self._executor = executor
@@ -125,27 +125,30 @@ class PostgresLiveness:
             return False
 
     def is_dead(self, executor: str) -> bool:
-        if self._session is None or self._is_held(executor):
+        if self._session is None:
+            return False
+        held, server_seconds = self._look(self._session, executor)
+        if held:
             self._free_since.pop(executor, None)
             return False
         since = self._free_since.setdefault(executor, self._clock())
-        return self._clock() - since >= self.GRACE
+        return server_seconds >= self.RESTART and self._clock() - since >= self.GRACE
 
     def release(self) -> None:
         self._drop()
         self._engine.dispose()
 
-    def _is_held(self, executor: str) -> bool:
-        assert self._session is not None
+    def _look(self, session: sa.Connection, executor: str) -> tuple[bool, float]:
+        """Whether somebody holds the lock, and for how long the server has been running."""
         high, low = divmod(_number(executor) % 2**64, 2**32)
         query = sa.text(
-            "SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time()) < :restart OR EXISTS"
-            " (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
             " AND classid::bigint = :high AND objid::bigint = :low"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),"
+            " extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"
         )
-        values = {"high": high, "low": low, "restart": self.RESTART}
-        return bool(self._session.execute(query, values).scalar_one())
+        held, server_seconds = session.execute(query, {"high": high, "low": low}).one()
+        return bool(held), float(server_seconds)
 
     def _drop(self) -> None:
         self._free_since.clear()

@@ -1,6 +1,6 @@
 """A worker process: runs jobs and webhooks from the queues, and looks after what others left.
 
-Every second: is our own lock held, has another worker died (its jobs go back to the queue), has one of our
+Twice a second: is our own lock held, has another worker died (its jobs go back to the queue), has one of our
 own workflows been lost sight of (a full disk can do that). Now and then: what is past its time is deleted.
 """
 
@@ -29,9 +29,9 @@ from service.webhooks import Verdict
 
 log = structlog.get_logger("turnwise.worker")
 
-SWEEP_INTERVAL = 1.0
+SWEEP_INTERVAL = 0.5
 CLEAN_INTERVAL = 30.0
-LOST_SWEEPS = 10
+LOST_SWEEPS = 20
 """Sweeps after which a workflow of ours that is pending and not running counts as lost."""
 STRAY_AGE = 3600.0
 """Seconds after which a folder that no job refers to is no upload under way any more."""
