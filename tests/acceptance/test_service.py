@@ -36,7 +36,7 @@ def test_a_job_from_beginning_to_end(client: httpx.Client, tmp_path: Path) -> No
     assert ended["fraction"] == 1.0
     assert all(stage["state"] == "succeeded" for stage in ended["stages"])
     result = client.get(f"/v1/jobs/{job['id']}/result").json()
-    assert [token["text"] for token in result["tokens"]] == "The talks went on all night.".split()
+    assert [token["text"] for token in result["tokens"]] == ["The", "talks", "went", "on", "all", "night."]
     for name in formats.FORMATS:
         assert client.get(f"/v1/jobs/{job['id']}/export/{name}").content
 
