@@ -16,7 +16,7 @@ OPERATIONS = 20
 @pytest.mark.parametrize(
     ("with_key", "options"),
     [
-        (True, ("--phases", "examples,fuzzing,stateful", "--max-examples", "4", "--max-time", "20")),
+        (True, ("--phases", "examples,fuzzing,stateful", "--max-examples", "4", "--max-time", "15")),
         (False, ("--phases", "coverage", "--exclude-tag", "transcriptions", "--max-time", "20")),
     ],
     ids=["by chance, in the order of links, with a key", "at the limits, without keys"],

@@ -51,7 +51,7 @@ def test_speakers_are_counted_as_the_command_does(
 
 
 @pytest.mark.parametrize("name", ["speakers", "min_speakers", "max_speakers"])
-@pytest.mark.parametrize("value", [0, -1, 1001, 1.5, "many", [], 10**30])
+@pytest.mark.parametrize("value", [0, -1, 1001, 1.5, "many", "3", True, [], 10**30])
 def test_numbers_that_are_none_of_speakers(name: str, value: object) -> None:
     assert refused(**{name: value}).startswith(f"options.{name}: ")
 
