@@ -86,7 +86,7 @@ def test_every_stage_is_tried() -> None:
 def test_what_is_left_comes_back(kind: type, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("stage") / "left.json"
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(values(kind))
     def check(value: object) -> None:
         artifacts.dump(path, value)

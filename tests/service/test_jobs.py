@@ -248,7 +248,7 @@ def test_rows_do_what_the_model_does(tables: sa.Engine) -> None:
     run_state_machine_as_test(
         Bound,
         settings=settings(
-            max_examples=12 if tables.dialect.name == "sqlite" else 3,
+            max_examples=8 if tables.dialect.name == "sqlite" else 2,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -141,7 +141,7 @@ def damaged(draw: st.DrawFn, words: tuple[str, ...]) -> str:
 def test_damaged_texts_too(tmp_path_factory: pytest.TempPathFactory) -> None:
     audio = recording(6.0)
 
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=12, deadline=None)
     @given(
         damaged(words_of(audio)),
         st.sampled_from(["", "en", "de"]),
