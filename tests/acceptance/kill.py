@@ -77,6 +77,7 @@ class Trial:
     under_way: int
     workers: list[Program] = field(default_factory=list)
     api: Program | None = None
+    spawned: dict[Path, float] = field(default_factory=dict)  # by log
     kills: list[Kill] = field(default_factory=list)
     api_kills: int = 0
     server_kills: int = 0
@@ -95,7 +96,10 @@ class Trial:
         self.api = self.running.serve("--no-worker")
 
     def start_worker(self) -> None:
-        self.workers.append(self.running.work())
+        moment = time.time()
+        program = self.running.work()
+        self.spawned[program.log] = moment
+        self.workers.append(program)
 
     def wait_until_ready(self) -> None:
         """Until every worker takes jobs: otherwise their start is all that is ever killed."""
@@ -292,6 +296,7 @@ class Line:
     event: str
     job: str
     stage: str
+    executor: str
 
 
 def seen(program: Program, event: str = "", stage: str = "") -> Iterator[Line]:
@@ -303,6 +308,7 @@ def seen(program: Program, event: str = "", stage: str = "") -> Iterator[Line]:
                 entry["event"],
                 entry.get("job", ""),
                 entry.get("stage", ""),
+                entry.get("executor", ""),
             )
             if event in ("", line.event) and stage in ("", line.stage):
                 yield line
@@ -317,6 +323,8 @@ class Findings:
     twice: int = 0
     repeated: int = 0
     interrupted: int = 0
+    starts: list[float] = field(default_factory=list)
+    noticed: list[float] = field(default_factory=list)
     takeovers: list[float] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
     never_begun: list[str] = field(default_factory=list)
@@ -332,11 +340,13 @@ def workers_of(trial: Trial) -> list[Program]:
 
 def look_at_takeovers(trial: Trial, jobs: dict[str, dict[str, Any]], findings: Findings) -> None:
     """From each kill to the moment in which each of the jobs that it interrupted was begun again."""
+    lines = [line for program in workers_of(trial) for line in seen(program)]
     begun: dict[str, list[float]] = defaultdict(list)
-    for program in workers_of(trial):
-        for line in seen(program, "job begins"):
+    for line in lines:
+        if line.event == "job begins":
             begun[line.job].append(line.time)
     finished = {job["id"]: moment(job["finished"]) for job in jobs.values() if job.get("finished")}
+    look_at_deaths(trial, lines, findings)
     for kill in trial.kills:
         ended = {line.job for line in seen(kill.program, "job ends")}
         interrupted = {line.job for line in seen(kill.program, "job begins")} - ended
@@ -344,15 +354,32 @@ def look_at_takeovers(trial: Trial, jobs: dict[str, dict[str, Any]], findings: F
             if finished.get(job, float("inf")) <= kill.time + 0.1:
                 continue
             again = [time for time in begun[job] if time > kill.time]
-            if not again:
+            if again:
+                findings.takeovers.append(min(again) - since(trial, kill, min(again)))
+            else:
                 findings.never_begun.append(job)
-                continue
-            # While there was no database, or no worker at all, nobody could take over.
-            since = max([kill.time, *(back for back in trial.disturbances if kill.time < back < min(again))])
-            findings.takeovers.append(min(again) - since)
         begins = Counter((line.job, line.stage) for line in seen(kill.program, "stage begins"))
         begins -= Counter((line.job, line.stage) for line in seen(kill.program, "stage ends"))
         findings.stages_hit.update(stage for _, stage in begins)
+
+
+def look_at_deaths(trial: Trial, lines: list[Line], findings: Findings) -> None:
+    """How soon workers were ready, and their deaths were noticed where there was something to take over."""
+    dead: dict[str, float] = {}
+    for line in lines:
+        if line.event.startswith("worker is dead"):
+            dead[line.executor] = min(line.time, dead.get(line.executor, line.time))
+    for program in workers_of(trial):
+        ready = next(seen(program, "worker started"))
+        findings.starts.append(ready.time - trial.spawned[program.log])
+        for kill in trial.kills:
+            if kill.program is program and (noticed := dead.get(ready.executor)) is not None:
+                findings.noticed.append(noticed - since(trial, kill, noticed))
+
+
+def since(trial: Trial, kill: Kill, until: float) -> float:
+    """From when on somebody could take over: not while there was no database, or no worker at all."""
+    return max([kill.time, *(back for back in trial.disturbances if kill.time < back < until)])
 
 
 def moment(text: str) -> float:
@@ -505,11 +532,15 @@ def address(running: Service) -> str:
     return url.replace("postgresql:", "postgresql+psycopg:") or f"sqlite:///{running.data / 'turnwise.db'}"
 
 
+def spread(seconds: list[float]) -> str:
+    if not seconds:
+        return "0"
+    return f"{len(seconds)}: median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s"
+
+
 def report(here: Trial, findings: Findings, most_seconds: float, say: Callable[[str], None] = print) -> bool:
     """Prints what was counted; whether all of it is as it should be."""
-    takeovers = findings.takeovers
-    worst = max(takeovers, default=0.0)
-    median = statistics.median(takeovers) if takeovers else 0.0
+    worst = max(findings.takeovers, default=0.0)
     say(
         f"kills of workers        {len(here.kills)}, of the API in an upload {here.api_kills},"
         f" of PostgreSQL {here.server_kills} and restarts of it {here.server_restarts}"
@@ -522,10 +553,9 @@ def report(here: Trial, findings: Findings, most_seconds: float, say: Callable[[
     say(f"made twice              {findings.twice}")
     say(f"interrupted stages      {findings.interrupted} begun again")
     say(f"finished stages         {findings.repeated} begun again")
-    never = len(findings.never_begun)
-    say(
-        f"takeovers               {len(takeovers)}: median {median:.1f} s, worst {worst:.1f} s; never {never}"
-    )
+    say(f"workers ready           {spread(findings.starts)} after they were started")
+    say(f"deaths noticed          {spread(findings.noticed)} after them")
+    say(f"takeovers               {spread(findings.takeovers)}; never {len(findings.never_begun)}")
     say(f"jobs at once            {findings.most_at_once} of a limit of {CONCURRENCY} a worker")
     say(f"processes left behind   {len(here.left_behind)}")
     say(f"ended by themselves     {len(here.died)}")
