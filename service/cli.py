@@ -36,16 +36,16 @@ def serve(request: Namespace) -> int:
 
 def worker(request: Namespace) -> int:
     asked = _settings()
-    from service import serving  # noqa: PLC0415
+    from service import working  # noqa: PLC0415
 
-    serving.work(asked)
+    working.work(asked)
     return 0
 
 
 def keys(request: Namespace) -> int:
     asked = _settings()
     from service import keys as registry  # noqa: PLC0415
-    from service.serving import opened  # noqa: PLC0415
+    from service.parts import opened  # noqa: PLC0415
 
     with opened(asked) as context, context.engine.begin() as connection:
         if request.action == "create":

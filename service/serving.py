@@ -1,64 +1,35 @@
-"""The processes that people start: the API, with a worker inside or without, and a worker alone.
+"""The API as a process, with a worker inside or without, until SIGTERM or SIGINT.
 
-SIGTERM and SIGINT end both within seconds: nothing more is taken in, answers under way get three seconds,
-and what runs is left for whoever takes it over.
+Then it ends within seconds: nothing more is taken in, answers under way get three, and what runs is left for
+whoever takes it over.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import sqlalchemy as sa
-import structlog
 import uvicorn
-from prometheus_client import start_http_server
 
-from pipelines.errors import OptionError, OutputError, TurnwiseError
-from service import addresses, database, durable, keys, logs, stages, telemetry
+from pipelines.errors import OptionError
+from service import addresses, keys, logs, parts, telemetry
+from service.api.app import create_app
 from service.api.context import Context
 from service.settings import Settings
-from service.storage import Storage
-from service.worker import Worker
-
-log = structlog.get_logger("turnwise")
+from service.working import end_in_any_case, started
 
 GRACE = 3
 """Seconds that answers under way get when the server stops."""
-LAST_RESORT = 8.0
-"""Seconds after being told to stop in which a process ends in any case, as where a thread waits for a
-database that is away."""
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Context]:
-    """Data folder and database, ready to work with. Raises OutputError where they cannot be reached."""
-    storage = Storage(settings.data_dir.resolve())
-    try:
-        storage.prepare()
-        engine = database.connect(settings)
-        with database.one_at_a_time(engine, settings):
-            database.migrate(engine)
-            durable.prepare(engine)
-    except OSError as error:
-        raise OutputError(
-            f"The data folder {settings.data_dir} cannot be used ({error.strerror}): set TURNWISE_DATA_DIR."
-        ) from None
-    except sa.exc.OperationalError:
-        raise OutputError(
-            "The database cannot be reached: check TURNWISE_DATABASE_URL and that it runs."
-        ) from None
-    queue = durable.Queue(engine)
-    try:
-        yield Context(settings, engine, storage, queue)
-    finally:
-        queue.close()
-        engine.dispose()
+    """The parts of the service with what the API adds. Raises OutputError as `parts.opened` does."""
+    with parts.opened(settings) as shared:
+        yield Context(shared.settings, shared.engine, shared.storage, shared.queue, shared.metrics)
 
 
 def serve(settings: Settings, with_worker: bool) -> None:
@@ -68,9 +39,7 @@ def serve(settings: Settings, with_worker: bool) -> None:
     with opened(settings) as context:
         check_host(context)
         listener = _listen(settings)
-        worker = _worker(context) if with_worker else None
-        if worker:
-            worker.start()
+        worker = started(context) if with_worker else None
         for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn sends itself those again that it has minded
             signal.signal(number, lambda *_: None)
         try:
@@ -78,49 +47,6 @@ def serve(settings: Settings, with_worker: bool) -> None:
         finally:
             if worker:
                 worker.stop()
-
-
-def work(settings: Settings) -> None:
-    """A worker alone, until it is told to stop."""
-    logs.set_up(settings.log_level)
-    telemetry.set_up(settings.otlp_endpoint)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with opened(settings) as context:
-        worker = _worker(context)
-        worker.start()
-        if settings.worker_metrics_port:
-            start_http_server(
-                settings.worker_metrics_port, addr="127.0.0.1", registry=context.metrics.registry
-            )
-        stop.wait()
-        _end_in_any_case()
-        worker.stop()
-
-
-def _end_in_any_case() -> None:
-    timer = threading.Timer(LAST_RESORT, os._exit, (0,))
-    timer.daemon = True
-    timer.start()
-
-
-def _worker(context: Context) -> Worker:
-    threading.Thread(target=_tell_engines, args=(context.settings,), daemon=True).start()
-    return Worker(context.settings, context.engine, context.storage, context.queue, context.metrics)
-
-
-def _tell_engines(settings: Settings) -> None:
-    """In the log, what jobs that name no engine will run with, or what is missing for them."""
-    try:
-        _, notices = stages.load_factory(settings.engines)(
-            settings.asr, settings.diarizer, settings.device, ""
-        )
-    except (TurnwiseError, ImportError, AttributeError) as error:
-        log.warning("engines are not ready", reason=str(error))
-    else:
-        for notice in notices:
-            log.info("engine", choice=notice.message)
 
 
 def check_host(context: Context) -> None:
@@ -142,14 +68,12 @@ class _Server(uvicorn.Server):
         self._context = context
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        _end_in_any_case()
+        end_in_any_case()
         self._context.watcher.close()
         super().handle_exit(sig, frame)
 
 
 def _run(context: Context, listener: socket.socket) -> None:
-    from service.api.app import create_app  # noqa: PLC0415 (a worker starts faster without it)
-
     config = uvicorn.Config(
         create_app(context),
         log_config=None,

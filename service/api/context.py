@@ -11,24 +11,16 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
 from service.api.watching import Watcher
-from service.durable import Queue
-from service.metrics import Metrics
-from service.settings import Settings
-from service.storage import Storage
+from service.parts import Parts
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
 
 
 @dataclass(eq=False)
-class Context:
-    """The parts of a running service."""
+class Context(Parts):
+    """The parts of a running service, and one look at the database for all who watch jobs."""
 
-    settings: Settings
-    engine: sa.Engine
-    storage: Storage
-    queue: Queue
-    metrics: Metrics = field(default_factory=Metrics)
     watcher: Watcher = field(init=False)
 
     def __post_init__(self) -> None:

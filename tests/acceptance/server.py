@@ -117,6 +117,7 @@ def service(data: Path, fake: bool = True, **settings: object) -> Iterator[Servi
     }
     environment |= {"TURNWISE_DATA_DIR": str(data), "TURNWISE_REQUESTS_PER_MINUTE": "1000000"}
     environment |= {"PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process would compile our sources again
     if fake:
         environment["TURNWISE_ENGINES"] = FAKE
     environment |= {f"TURNWISE_{name.upper()}": str(value) for name, value in settings.items()}
