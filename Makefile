@@ -54,6 +54,9 @@ bench: models .venv/tested
 	$(BENCHMARK).pyannote speed --seconds 60 --threads 2
 	$(BENCHMARK).performance --recording $(SEGMENT)/segment.opus --text $(SEGMENT)/supplied.txt
 	$(BENCHMARK).performance --words 2000 20000 200000
+	$(BENCHMARK).service latency --jobs 4 --requests 2000
+	$(BENCHMARK).service events --readers 200
+	$(BENCHMARK).service upload --gigabytes 2
 
 clean:
 	rm -rf .venv .cache demo-out turnwise-data build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

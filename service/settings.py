@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     engine_idle_minutes: Seconds = 15.0
     """How long a process keeps its loaded models while there is no work for it."""
 
-    niceness: Annotated[int, Field(ge=0, le=19)] = 10
+    niceness: Annotated[int, Field(ge=0, le=19)] = 19
     """How far the processes that compute stand back behind the API for processor time."""
 
     # ---------------------------------------------------------------- afterwards
