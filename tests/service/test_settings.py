@@ -39,7 +39,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "decode_timeout": ("30", 30.0),
     "decode_memory_mb": ("2048", 2048),
     "engine_idle_minutes": ("0.1", 0.1),
-    "niceness": ("19", 19),
+    "niceness": ("7", 7),
     "retention_hours": ("24", 24.0),
     "webhook_secret": (SECRET, SecretStr(SECRET)),
     "webhook_private_addresses": ("true", True),
