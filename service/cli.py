@@ -1,4 +1,4 @@
-"""The command `turnwise` with those of the service: serve, worker, keys and settings.
+"""The command `turnwise` with those of the service: serve, worker, keys, health and settings.
 
 The library's command knows nothing of the service; this one hands it what to add. The service's own
 libraries are an extra of the installation, and a command that lacks them says so.
@@ -61,6 +61,15 @@ def keys(request: Namespace) -> int:
     return 0
 
 
+def health(request: Namespace) -> int:
+    asked = _settings(port=request.port)
+    from service import health as checks  # noqa: PLC0415
+
+    said = checks.check_worker(asked.data_dir / "executors") if request.worker else checks.check_api(asked)
+    print(said)
+    return 0
+
+
 def settings(request: Namespace) -> int:
     """Every setting with its value and what it means; what is secret is not shown."""
     current = _settings()
@@ -114,6 +123,13 @@ def _add_keys(parser: ArgumentParser) -> None:
     revoke.add_argument("name", metavar="ID", help="as the list shows it")
 
 
+def _add_health(parser: ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, help="port of the API (default: TURNWISE_PORT, or 8000)")
+    parser.add_argument(
+        "--worker", action="store_true", help="look at the worker on this data folder instead"
+    )
+
+
 def _add_nothing(parser: ArgumentParser) -> None:
     pass
 
@@ -122,5 +138,6 @@ COMMANDS = {
     "serve": Command("serve the REST API, with a worker inside", _add_serve, serve),
     "worker": Command("run jobs of an API that is served elsewhere", _add_nothing, worker),
     "keys": Command("make, list and revoke keys of the API", _add_keys, keys),
+    "health": Command("whether the API, or the worker, is alive", _add_health, health),
     "settings": Command("list the settings of the service", _add_nothing, settings),
 }

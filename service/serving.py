@@ -53,9 +53,10 @@ def check_host(context: Context) -> None:
     """Raises OptionError where the API would be open to a network without a key."""
     with context.engine.connect() as connection:
         guarded = keys.any_exist(connection)
-    if not guarded and not addresses.is_loopback(context.settings.host):
+    settings = context.settings
+    if settings.keys_required and not guarded and not addresses.is_loopback(settings.host):
         raise OptionError(
-            f"Without keys the server listens on a loopback address only, not on {context.settings.host}: "
+            f"Without keys the server listens on a loopback address only, not on {settings.host}: "
             "make a key first (turnwise keys create NAME)."
         )
 

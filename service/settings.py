@@ -39,6 +39,14 @@ class Settings(BaseSettings):
     database_url: Annotated[str, Field(repr=False)] = ""
     """PostgreSQL to use instead of SQLite in the data folder: postgresql://user:password@host/name."""
 
+    storage_url: Annotated[str, Field(repr=False)] = ""
+    """Where the files of jobs lie if API and workers share no disk: s3://bucket/folder, or file:///folder.
+    The data folder then holds only what a process is at work on."""
+
+    storage_endpoint: str = ""
+    """Address of an S3-compatible server: https://s3.example.org; empty for Amazon's. Credentials and region
+    come from the environment as usual (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION)."""
+
     host: str = "127.0.0.1"
     """Address to listen on; any but a loopback address needs at least one key (turnwise keys create)."""
 
@@ -50,6 +58,10 @@ class Settings(BaseSettings):
     https://turnwise.example.org."""
 
     # ---------------------------------------------------------------- who
+
+    keys_required: bool = True
+    """Whether listening on more than a loopback address needs a key; false only where something else keeps
+    others out, as for a container whose port is published to this machine alone."""
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of web pages that may call the API from a browser, separated by commas; none if empty."""
@@ -165,7 +177,17 @@ class Settings(BaseSettings):
             raise ValueError("it must be postgresql://user:password@host/name")
         return url
 
-    @field_validator("public_url")
+    @field_validator("storage_url")
+    @classmethod
+    def _check_storage(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and not (
+            (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and parts.path.strip("/"))
+        ):
+            raise ValueError("it must be s3://bucket/folder or file:///folder")
+        return url
+
+    @field_validator("public_url", "storage_endpoint")
     @classmethod
     def _check_url(cls, url: str) -> str:
         scheme, host = _scheme_and_host(url)

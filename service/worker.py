@@ -17,7 +17,7 @@ from secrets import token_hex
 import sqlalchemy as sa
 import structlog
 
-from service import jobs, uploads, webhooks
+from service import health, jobs, uploads, webhooks
 from service.durable import JOB, WEBHOOK, Queue, Step, Workflows
 from service.jobs import JobState
 from service.liveness import FileLiveness, Liveness, PostgresLiveness
@@ -72,6 +72,7 @@ class Worker:
         self._workflows.stop()
         self.runner.release()
         self._liveness.release()
+        health.forget_worker(self._storage.executors, self._executor)
         log.info("worker stopped", executor=self._executor)
 
     # ------------------------------------------------------------------ workflows
@@ -124,6 +125,8 @@ class Worker:
 
     def _sweep_until_stopped(self) -> None:
         while not self._stopped.wait(SWEEP_INTERVAL):
+            with suppress(OSError):
+                health.note_worker(self._storage.executors, self._executor)
             try:
                 self.sweep()
             except (sa.exc.SQLAlchemyError, OSError) as error:
@@ -171,6 +174,7 @@ class Worker:
             for job in expired:
                 delete(job, self._engine, self._storage, self._queue, self._settings)
         uploads.clean(self._storage, self._settings.upload_hours)
+        health.forget_gone(self._storage.executors)
         self._storage.empty_trash()
         strays = set(self._storage.strays(time.time() - STRAY_AGE))
         with self._engine.begin() as connection:

@@ -18,6 +18,9 @@ GIVEN: dict[str, tuple[str, object]] = {
     "database_url": ("postgresql://ana:pass@db:5433/jobs", "postgresql://ana:pass@db:5433/jobs"),
     "host": ("::1", "::1"),
     "port": ("0", 0),
+    "storage_url": ("s3://bucket/folder", "s3://bucket/folder"),
+    "storage_endpoint": ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+    "keys_required": ("false", False),
     "public_url": ("https://turnwise.example.org", "https://turnwise.example.org"),
     "cors_origins": ("https://a.example, https://b.example,", ("https://a.example", "https://b.example")),
     "requests_per_minute": ("5", 5),
@@ -85,6 +88,11 @@ BAD = [
     ("database_url", "postgresql://ana:hush-hush@db:many/jobs"),
     ("database_url", "postgresql://ana:hush-hush/x@db/jobs"),
     ("database_url", "postgresql://ana:hush-hush@[db/jobs"),
+    ("storage_url", "bucket"),
+    ("storage_url", "s3://"),
+    ("storage_url", "file:///"),
+    ("storage_url", "https://example.org/bucket"),
+    ("storage_endpoint", "example.org"),
     ("port", "65536"),
     ("port", "-1"),
     ("port", "http"),
@@ -145,7 +153,11 @@ def test_the_list_of_settings_shows_no_secret(
     for name, (sent, _) in GIVEN.items():
         if name not in {"webhook_secret", "database_url", "cors_origins", "webhook_private_addresses"}:
             shown = [line for line in said.splitlines() if line.startswith(f"TURNWISE_{name.upper()}=")]
-            assert [line.partition("=")[2] for line in shown] in ([sent], [f"{sent}.0"])
+            assert [line.partition("=")[2] for line in shown] in (
+                [sent],
+                [f"{sent}.0"],
+                [sent.capitalize()],
+            )
     for text in (said, repr(Settings()), str(Settings())):
         assert "hush-hush" not in text
         assert SECRET not in text
