@@ -216,7 +216,14 @@ print(json.dumps(said))
 
 
 def test_without_the_extra_every_command_says_how_to_get_it() -> None:
-    commands = [["serve"], ["worker"], ["keys", "list"], ["keys", "create", "first"], ["settings"]]
+    commands = [
+        ["serve"],
+        ["worker"],
+        ["keys", "list"],
+        ["keys", "create", "first"],
+        ["health"],
+        ["settings"],
+    ]
     assert {command[0] for command in commands} == set(COMMANDS)
     code = WITHOUT.format(extra=EXTRA, commands=commands)
     run = subprocess.run(
