@@ -68,6 +68,14 @@ MIGRATIONS = 0x7475726E77697365
 WAIT = 0.1
 """Seconds between two tries to get it."""
 
+PATIENCE = {
+    "keepalives_idle": 2,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+}
+"""With the other end of a connection, in seconds and milliseconds, under libpq's names."""
+
 
 def url(settings: Settings) -> sa.URL:
     """Where the database is; the driver of PostgreSQL is always psycopg."""
@@ -90,8 +98,19 @@ def connect(settings: Settings) -> sa.Engine:
         max_overflow=20,
         pool_pre_ping=True,
         pool_timeout=10,
-        connect_args={"connect_timeout": 5, "application_name": "turnwise"},
+        connect_args=over_network(address, "turnwise"),
     )
+
+
+def over_network(address: sa.URL, name: str) -> dict[str, Any]:
+    """How to connect to PostgreSQL: both ends learn within seconds that the other one's machine is gone.
+
+    By themselves they wait for a quarter of an hour, or for hours, and the server with the locks of a
+    transaction that nobody will end. What the address asks of the server stays asked.
+    """
+    asked = [f"-c tcp_{option.removeprefix('tcp_')}={value}" for option, value in PATIENCE.items()]
+    options = [*asked, str(address.query.get("options", ""))]
+    return {"connect_timeout": 5, **PATIENCE, "options": " ".join(options), "application_name": name}
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: Any) -> None:

@@ -18,6 +18,8 @@ from typing import IO, Protocol
 
 import sqlalchemy as sa
 
+from service import database
+
 
 class Liveness(Protocol):
     """The lock of this process, and a look at those of the others."""
@@ -69,13 +71,6 @@ class FileLiveness:
             self._file = None
 
 
-SERVER_KEEPALIVES = " ".join(
-    f"-c tcp_{name}"
-    for name in ("keepalives_idle=2", "keepalives_interval=1", "keepalives_count=3", "user_timeout=5000")
-)
-"""For the server's end of a session; by itself it would wait for hours on a machine that is gone."""
-
-
 class PostgresLiveness:
     """For PostgreSQL: one session a process, with an advisory lock."""
 
@@ -94,15 +89,7 @@ class PostgresLiveness:
             url,
             poolclass=sa.NullPool,
             isolation_level="AUTOCOMMIT",
-            connect_args={
-                "connect_timeout": 5,
-                "keepalives_idle": 2,
-                "keepalives_interval": 1,
-                "keepalives_count": 3,
-                "tcp_user_timeout": 5000,
-                "options": SERVER_KEEPALIVES,
-                "application_name": "turnwise liveness",
-            },
+            connect_args=database.over_network(url, "turnwise liveness"),
         )
 
     def hold(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import stat
 import subprocess
 import sys
@@ -247,4 +249,27 @@ def test_a_connection_that_broke_is_replaced(postgres: Server, tmp_path: Path) -
         assert (
             one.execute(sa.text("SELECT 1")).scalar_one() == other.execute(sa.text("SELECT 1")).scalar_one()
         )
+    engine.dispose()
+
+
+@pytest.mark.acceptance
+def test_both_ends_notice_that_a_machine_is_gone(postgres: Server, tmp_path: Path) -> None:
+    """That they do is for tests/acceptance/cut.py to see."""
+    address = f"{postgres.create_database()}?options=-c%20work_mem%3D5MB"
+    engine = database.connect(Settings(data_dir=tmp_path, database_url=address))
+    with engine.connect() as connection:
+        shown = {
+            name: connection.execute(sa.text(f"SHOW {name}")).scalar_one()
+            for name in ("tcp_keepalives_idle", "tcp_keepalives_count", "tcp_user_timeout", "work_mem")
+        }
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, psycopg.Connection)
+        ours = socket.socket(fileno=os.dup(raw.fileno()))
+    with ours:
+        waits = [
+            ours.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        ]
+    assert list(shown.values()) == ["2", "3", "5000", "5MB"]
+    assert waits == [2, 3, 5000]
     engine.dispose()
