@@ -1,4 +1,4 @@
-"""A private PostgreSQL server for tests and benchmarks, with a folder and a loopback port of its own.
+"""A private PostgreSQL server for tests and benchmarks, with a folder and a port of its own.
 
 It is as durable as any (fsync is on), can be stopped, restarted and killed under whoever uses it, and leaves
 nothing behind.
@@ -35,8 +35,8 @@ STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIG
 # Whoever runs the tests may be killed: this waits for the end of its input, and then clears up.
 _GUARD = 'cat; "$1/pg_ctl" stop --mode immediate --pgdata "$2/data"; rm -rf "$2"'
 
+LOOPBACK = "127.0.0.1"
 SETTINGS = {
-    "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
     # In the data folder instead of /dev/shm, where a killed server would leave it.
@@ -61,13 +61,17 @@ def _version(folder: Path) -> tuple[int, ...]:
 class Server:
     """Runs between `with Server() as server:` and the end of that block."""
 
-    def __init__(self, programs: Path | None = None) -> None:
-        """Takes the programs that `find` finds. Raises AssertionError where it finds none."""
+    def __init__(self, programs: Path | None = None, address: str = LOOPBACK) -> None:
+        """Takes the programs that `find` finds. Raises AssertionError where it finds none.
+
+        At another address than a loopback one the networks of this machine may use it.
+        """
         found = programs or find()
         assert found, ADVICE
         self.programs = found
         self.user = f"tests_{secrets.token_hex(8)}"  # its name is all that the server asks for
-        self.port = _free_port()
+        self.address = address
+        self.port = _free_port(address)
         self.folder = Path(tempfile.mkdtemp(prefix="turnwise-postgres-"))
         self._identity = _identity()
         if self._identity:
@@ -113,7 +117,8 @@ class Server:
     def start(self) -> None:
         """Returns when it answers. Raises AssertionError with the end of its log where it does not."""
         assert self._process is None, "it runs already"
-        settings = [f"--{name}={value}" for name, value in {**SETTINGS, "port": str(self.port)}.items()]
+        here = {"listen_addresses": self.address, "port": str(self.port)}
+        settings = [f"--{name}={value}" for name, value in {**SETTINGS, **here}.items()]
         self._process = self._spawn(str(self.programs / "postgres"), "-D", str(self.data), *settings)
         limit = time.monotonic() + PATIENCE
         while not self._answers():
@@ -162,13 +167,16 @@ class Server:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _url(self, database: str) -> str:
-        return f"postgresql://{self.user}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{self.user}@{self.address}:{self.port}/{database}"
 
     def _create(self) -> None:
         arguments = ["--pgdata", str(self.data), "--username", self.user, "--auth", "trust"]
         arguments += ["--encoding", "UTF8", "--no-locale", "--no-sync"]
         process = self._spawn(str(self.programs / "initdb"), *arguments)
         assert process.wait(PATIENCE) == 0, self._said()
+        if self.address != LOOPBACK:
+            with (self.data / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
 
     def _spawn(self, *command: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         with self.log.open("ab") as log:
@@ -210,10 +218,10 @@ def _identity() -> dict[str, Any]:
     raise AssertionError("there is neither a user postgres nor a user nobody to run the server as")
 
 
-def _free_port() -> int:
+def _free_port(address: str) -> int:
     for port in random.sample(PORTS, 100):
         with socket.socket() as trial, suppress(OSError):
-            trial.bind(("127.0.0.1", port))
+            trial.bind((address, port))
             return port
     raise AssertionError("a hundred ports are taken")
 

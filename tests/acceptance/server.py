@@ -43,10 +43,11 @@ class Program:
 
 @dataclass
 class Service:
-    """A data folder with the programs that work on it."""
+    """A data folder with the programs that work on it; `prefix` is what they are started through."""
 
     data: Path
     environment: dict[str, str]
+    prefix: tuple[str, ...] = ()
     programs: list[Program] = field(default_factory=list)
     url: str = ""
 
@@ -54,7 +55,7 @@ class Service:
         """turnwise COMMAND, in the background."""
         log = self.data.parent / f"{self.data.name}.{len(self.programs)}.log"
         with log.open("w") as file:
-            process = _spawn(("-m", "tests.acceptance.command", *command), self.environment, file)
+            process = _spawn(self._command(*command), self.environment, file)
         program = Program(process, log)
         self.programs.append(program)
         return program
@@ -74,7 +75,7 @@ class Service:
     def run(self, *command: str) -> str:
         """turnwise COMMAND to its end, and what it printed."""
         result = subprocess.run(
-            [sys.executable, "-m", "tests.acceptance.command", *command],
+            self._command(*command),
             env=self.environment,
             cwd=ROOT,
             capture_output=True,
@@ -83,6 +84,9 @@ class Service:
             timeout=PATIENCE,
         )
         return result.stdout
+
+    def _command(self, *command: str) -> tuple[str, ...]:
+        return (*self.prefix, sys.executable, "-m", "tests.acceptance.command", *command)
 
     def client(self, key: str = "") -> httpx.Client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -97,9 +101,9 @@ class Service:
                 program.process.stdout.close()
 
 
-def _spawn(arguments: tuple[str, ...], environment: Mapping[str, str], log: IO[str]) -> subprocess.Popen[str]:
+def _spawn(command: tuple[str, ...], environment: Mapping[str, str], log: IO[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, *arguments],
+        command,
         env=environment,
         cwd=ROOT,
         stdout=subprocess.PIPE,
