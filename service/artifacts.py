@@ -9,6 +9,8 @@ from typing import Any, TypeVar, get_origin
 import cattrs
 import numpy as np
 
+from service.storage import File
+
 Value = TypeVar("Value")
 
 
@@ -20,9 +22,9 @@ def dump(path: Path, value: object) -> None:
     path.write_text(json.dumps(_CONVERTER.unstructure(value), ensure_ascii=False), "utf-8", "surrogatepass")
 
 
-def load(path: Path, type: type[Value]) -> Value:
+def load(file: File, type: type[Value]) -> Value:
     """The value that `dump` was given, equal to the last bit."""
-    return _CONVERTER.structure(json.loads(path.read_text("utf-8", "surrogatepass")), type)
+    return _CONVERTER.structure(json.loads(file.read_bytes().decode("utf-8", "surrogatepass")), type)
 
 
 def _converter() -> cattrs.Converter:

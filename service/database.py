@@ -47,6 +47,7 @@ stages = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("fraction", sa.Float, nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),  # begun, and neither ended nor given back
+    sa.Column("accepted", sa.String(16), nullable=False, server_default=""),  # attempt that counts, if shared
     sa.Column("started", sa.Float),
     sa.Column("finished", sa.Float),
 )

@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
 import sqlalchemy as sa
 
@@ -53,6 +54,7 @@ class StageProgress:
     fraction: float
     started: float | None
     finished: float | None
+    accepted: str = ""  # the attempt whose files count, where storage is shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,10 @@ class Job:
         """The stage at work that is furthest on, "" where none is."""
         running = [progress.stage for progress in self.stages if progress.state is StageState.RUNNING]
         return running[-1] if running else ""
+
+    def accepted(self, stage: str) -> str:
+        """The attempt at a stage that counts, where storage is shared; "" where none does yet."""
+        return next((progress.accepted for progress in self.stages if progress.stage == stage), "")
 
     @property
     def fraction(self) -> float:
@@ -163,7 +169,11 @@ def expired(connection: sa.Connection, before: float) -> list[str]:
 
 
 def known(connection: sa.Connection, ids: Iterable[str]) -> set[str]:
-    return set(connection.execute(sa.select(db.jobs.c.id).where(db.jobs.c.id.in_(list(ids)))).scalars())
+    found: set[str] = set()
+    wanted = iter(ids)
+    while some := list(islice(wanted, 1000)):  # databases limit how long a question may be
+        found.update(connection.execute(sa.select(db.jobs.c.id).where(db.jobs.c.id.in_(some))).scalars())
+    return found
 
 
 def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> list[Job]:
@@ -171,7 +181,7 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
     progress: dict[str, dict[str, StageProgress]] = {row.id: {} for row in rows}
     for row in connection.execute(sa.select(db.stages).where(db.stages.c.job.in_(list(progress)))):
         progress[row.job][row.stage] = StageProgress(
-            row.stage, StageState(row.state), row.fraction, row.started, row.finished
+            row.stage, StageState(row.state), row.fraction, row.started, row.finished, row.accepted
         )
     return [
         Job(
@@ -261,6 +271,20 @@ def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: floa
     if before is not None and before < fraction and _change(connection, id, db.jobs.c.state.in_(ACTIVE)):
         connection.execute(sa.update(db.stages).where(row).values(fraction=fraction))
     return _is_running(connection, id)
+
+
+def accept(connection: sa.Connection, id: str, stage: str, attempt: str) -> bool:
+    """Makes an attempt the one that counts; False where another one is, or the job has ended or is gone."""
+    row = sa.and_(_stage(id, stage), db.stages.c.accepted == "")
+    if _is_running(connection, id):
+        connection.execute(sa.update(db.stages).where(row).values(accepted=attempt))
+    return accepted(connection, id).get(stage) == attempt
+
+
+def accepted(connection: sa.Connection, id: str) -> dict[str, str]:
+    """Of every stage the attempt that counts, "" where none does yet."""
+    query = sa.select(db.stages.c.stage, db.stages.c.accepted).where(db.stages.c.job == id)
+    return {row.stage: row.accepted for row in connection.execute(query)}
 
 
 def release_stage(connection: sa.Connection, id: str, stage: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,9 +11,13 @@ import sqlalchemy as sa
 
 from pipelines.errors import OutputError
 from service import database, durable
+from service.chunks import Chunks
 from service.metrics import Metrics
+from service.objects import AwayError, Objects
 from service.settings import Settings
+from service.shared import SharedStorage
 from service.storage import Storage
+from service.uploads import FolderUploads, Uploads
 
 
 @dataclass(eq=False)
@@ -23,14 +28,15 @@ class Parts:
     engine: sa.Engine
     storage: Storage
     queue: durable.Queue
+    uploads: Uploads
     metrics: Metrics = field(default_factory=Metrics)
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Parts]:
-    """Data folder and database. Raises OutputError where they cannot be reached."""
-    storage = Storage(settings.data_dir.resolve())
+    """Data folder, object store and database. Raises OutputError where they cannot be reached."""
     try:
+        storage, uploads = _stored(settings)
         storage.prepare()
         engine = database.connect(settings)
         with database.one_at_a_time(engine, settings):
@@ -38,7 +44,13 @@ def opened(settings: Settings) -> Iterator[Parts]:
             durable.prepare(engine)
     except OSError as error:
         raise OutputError(
-            f"The data folder {settings.data_dir} cannot be used ({error.strerror}): set TURNWISE_DATA_DIR."
+            f"The data folder {settings.data_dir} cannot be used by user {os.getuid()} ({error.strerror}): "
+            "set TURNWISE_DATA_DIR."
+        ) from None
+    except AwayError as error:
+        raise OutputError(
+            f"The object store cannot be reached ({error}): check TURNWISE_STORAGE_URL, "
+            "TURNWISE_STORAGE_ENDPOINT and the credentials."
         ) from None
     except sa.exc.OperationalError:
         raise OutputError(
@@ -46,7 +58,18 @@ def opened(settings: Settings) -> Iterator[Parts]:
         ) from None
     queue = durable.Queue(engine)
     try:
-        yield Parts(settings, engine, storage, queue)
+        yield Parts(settings, engine, storage, queue, uploads)
     finally:
         queue.close()
         engine.dispose()
+        storage.close()
+
+
+def _stored(settings: Settings) -> tuple[Storage, Uploads]:
+    """Where files are: in the data folder, or in an object store. Raises OSError."""
+    home = settings.data_dir.resolve()
+    if settings.storage_url:
+        objects = Objects(settings.storage_url, settings.storage_endpoint)
+        return SharedStorage.made(home, objects), Chunks(objects)
+    storage = Storage(home)
+    return storage, FolderUploads(storage)

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -26,9 +29,10 @@ import structlog
 
 from pipelines.pipeline import Stage
 from service import jobs, stages
-from service.durable import WEBHOOK, Cancelled, Queue, Step
+from service.durable import WEBHOOK, Cancelled, Step
 from service.jobs import JobState, StageState
-from service.metrics import Metrics
+from service.objects import AwayError
+from service.parts import Parts
 from service.processes import (
     INTERNAL,
     Died,
@@ -41,8 +45,8 @@ from service.processes import (
     arguments,
     program,
 )
-from service.settings import MEBIBYTE, Settings
-from service.storage import STAGES, STORE, Failure, JobFolder, Storage, load_json
+from service.settings import MEBIBYTE
+from service.storage import FAILURE, STAGES, STORE, Failure, JobFolder, load_json
 from service.telemetry import tracer
 
 log = structlog.get_logger("turnwise.runner")
@@ -76,18 +80,17 @@ OVER = "over"
 class Runner:
     """Runs the stages of jobs. Its coroutines run on the event loop of the workflows."""
 
-    def __init__(
-        self, settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue, metrics: Metrics
-    ) -> None:
-        self._settings = settings
-        self._engine = engine
-        self._storage = storage
-        self._queue = queue
-        self._metrics = metrics
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._engine = parts.engine
+        self._storage = parts.storage
+        self._queue = parts.queue
+        self._metrics = parts.metrics
+        self._here: Counter[str] = Counter()  # one that was given back may be here twice for a moment
         self._at_work: set[tuple[str, str]] = set()
         self._last_tries = asyncio.Lock()
         self._stopping = False
-        self.processes = Processes(settings.engine_idle_minutes * 60)
+        self.processes = Processes(self._settings.engine_idle_minutes * 60)
 
     # ------------------------------------------------------------------ one job
 
@@ -96,18 +99,36 @@ class Runner:
         if not await self.transact(jobs.begin, job):
             return
         log.info("job begins", job=job)
-        folder = self._storage.job(job)
+        self._here[job] += 1
+        try:
+            await self._run(job)
+        finally:
+            self._here -= Counter([job])
+            if not self._here[job]:
+                await asyncio.to_thread(self._storage.leave, job)
+
+    async def _run(self, job: str) -> None:
         try:
             failure = await self._stages(job)
         except Cancelled:
-            await asyncio.to_thread(folder.tidy)
+            await self._finish(job)
             raise
         if failure is not None and failure.code != OVER:
-            await self._on_disk(folder.write_failure, failure)
+            await self._note(job, FAILURE, json.dumps(asdict(failure)))
         ended = await self.transact(self._end, job, failure)
-        await asyncio.to_thread(folder.tidy)
+        await self._finish(job)
         if ended:
             log.info("job ends", job=job, failure=failure.code if failure else "")
+
+    async def _finish(self, job: str) -> None:
+        """Drops what nobody asks for any more: of a job that was deleted, what came after that. Where the
+        store is away, that waits for the job's deletion, or the search for strays."""
+        accepted = await self.transact(jobs.accepted, job)
+        with suppress(AwayError):
+            if accepted:
+                await asyncio.to_thread(self._storage.finish, job, accepted)
+            else:
+                await asyncio.to_thread(self._storage.discard, job)
 
     def _end(self, connection: sa.Connection, job: str, failure: Failure | None) -> bool:
         """The last change of a job, and the call of its webhook: both or neither."""
@@ -126,12 +147,12 @@ class Runner:
 
         async def step(stage: str) -> Failure | None:
             outcome = await steps[stage].run(lambda: self._measured(job, stage))
-            return self._failure(job, stage, outcome)
+            return await self._failure(job, stage, outcome)
 
         for first in (Stage.DECODE, Stage.DETECT):
             if failure := await step(first):
                 return failure
-        if self._together(job):
+        if await self._together(job):
             both = [asyncio.create_task(step(stage)) for stage in (Stage.TRANSCRIBE, Stage.DIARIZE)]
             try:
                 heard, diarized = await asyncio.gather(*both)
@@ -147,23 +168,25 @@ class Runner:
                 return failure
         return None
 
-    def _together(self, job: str) -> bool:
+    async def _together(self, job: str) -> bool:
+        if not await self._is_done(job, Stage.DETECT):  # deleted: nothing will be computed
+            return True
         try:
             left = load_json(self._storage.job(job).stage(Stage.DETECT) / stages.LEFT)
-            return bool(left["together"])
-        except OSError:  # deleted, or tidied up after the end: nothing will be computed
+        except OSError:  # tidied up after the end
             return True
+        return bool(left["together"])
 
-    def _failure(self, job: str, stage: str, outcome: dict[str, str]) -> Failure | None:
-        """Read from the attempt's message on the disk, since a step's result holds no words."""
+    async def _failure(self, job: str, stage: str, outcome: dict[str, str]) -> Failure | None:
+        """Read from what was noted beside the files, since a step's result holds no words."""
         code = outcome.get("failed")
         if code is None:
             return None
         if code == OVER:
             return Failure(stage, code, "")
         try:
-            message = (self._storage.job(job).path / f"{stage}.message").read_text("utf-8")
-        except OSError:
+            message = await self.on_disk(self._storage.note, job, f"{stage}.message")
+        except FileNotFoundError:
             message = FAILURES["internal"].format(stage=stage)
         return Failure(stage, code, message)
 
@@ -189,9 +212,8 @@ class Runner:
     async def _try(self, job: str, stage: str) -> dict[str, str]:
         """As often as it takes its process down, and no setting forbids."""
         folder = self._storage.job(job)
-        while not folder.stage(stage).is_dir():
-            if self._stopping:
-                await asyncio.Event().wait()  # until this process ends: whoever takes over goes on
+        while not await self._is_done(job, stage):
+            await self._go_on()
             async with await self._room(job, stage):
                 attempts = await self.transact(jobs.begin_stage, job, stage)
                 if not attempts:
@@ -209,6 +231,20 @@ class Runner:
             return {"sha256": await asyncio.to_thread(_hash, folder.stage(stage))}
         except FileNotFoundError:
             return {"failed": OVER}
+
+    async def _is_done(self, job: str, stage: str) -> bool:
+        """Whether a stage is; what of the job is not in its folder yet is brought there first."""
+        place = self._storage.job(job).stage(stage)
+        if self._storage.shared and not place.is_dir():
+            accepted = await self.transact(jobs.accepted, job)
+            with suppress(FileNotFoundError):  # deleted
+                await self.on_disk(self._storage.gather, job, accepted)
+        return place.is_dir()
+
+    async def _go_on(self) -> None:
+        """Not once this worker is to stop: whoever takes over does."""
+        if self._stopping:
+            await asyncio.Event().wait()  # until this process ends
 
     async def _room(self, job: str, stage: str) -> AbstractAsyncContextManager[None]:
         """What a try needs to begin: nothing, or for the last one that nobody else's last one runs beside it.
@@ -247,13 +283,30 @@ class Runner:
             return _disk(error)
         try:
             outcome = await self._watched(job, stage, attempt, folder)
-            if isinstance(outcome, Done):
+            if isinstance(outcome, Done) and await self._counts(job, stage, attempt):
                 await asyncio.to_thread(folder.accept, attempt, folder.stage(stage))
         except OSError as error:
             outcome = _disk(error) if folder.path.is_dir() else None
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
         return outcome
+
+    async def _counts(self, job: str, stage: str, attempt: Path) -> bool:
+        """Publishes what an attempt has left; whether it is the one that counts. What does not is taken back:
+        where the job is over meanwhile, once all of it has arrived."""
+        if not self._storage.shared:
+            return True
+        published = asyncio.create_task(self.on_disk(self._storage.publish, job, stage, attempt))
+        counts = False
+        try:
+            await asyncio.shield(published)
+            counts = await self.transact(jobs.accept, job, stage, attempt.name)
+        finally:
+            if not counts:
+                await asyncio.wait({published})
+                with suppress(AwayError):
+                    await asyncio.to_thread(self._storage.withdraw, job, stage, attempt.name)
+        return counts
 
     async def _watched(self, job: str, stage: str, attempt: Path, folder: JobFolder) -> Outcome | None:
         """Runs the process for as long as the job is to go on; None where it is not."""
@@ -318,9 +371,7 @@ class Runner:
     async def _fail(
         self, job: str, stage: str, code: str, message: str = "", **values: object
     ) -> dict[str, str]:
-        text = message or FAILURES[code].format(stage=stage, **values)
-        path = self._storage.job(job).path / f"{stage}.message"
-        await self._on_disk(path.write_text, text, "utf-8")
+        await self._note(job, f"{stage}.message", message or FAILURES[code].format(stage=stage, **values))
         await self.transact(jobs.end_stage, job, stage, StageState.FAILED)
         return {"failed": code if code in FAILURES else stages.snake(code)}
 
@@ -347,19 +398,24 @@ class Runner:
         with self._engine.begin() as connection:
             return change(connection, *args, **kwargs)
 
-    async def _on_disk(self, write: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Writes, as soon as there is space; nothing where the job was deleted meanwhile."""
+    async def _note(self, job: str, name: str, text: str) -> None:
+        """Nothing where the job was deleted meanwhile."""
+        with suppress(FileNotFoundError):
+            await self.on_disk(self._storage.write_note, job, name, text)
+
+    async def on_disk(self, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        """Reads or writes, as soon as there is space and the store can be reached."""
         while True:
             try:
-                await asyncio.to_thread(write, *args, **kwargs)
-            except FileNotFoundError:
-                return
+                return await asyncio.to_thread(work, *args, **kwargs)
+            except AwayError as error:
+                log.warning("store is away", reason=str(error))
+                await asyncio.sleep(RETRY_INTERVAL)
+                await self._go_on()
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                     raise
                 await self._wait_for_space()
-            else:
-                return
 
     async def _wait_for_space(self) -> None:
         log.warning("disk is full")

@@ -29,7 +29,7 @@ GRACE = 3
 def opened(settings: Settings) -> Iterator[Context]:
     """The parts of the service with what the API adds. Raises OutputError as `parts.opened` does."""
     with parts.opened(settings) as shared:
-        yield Context(shared.settings, shared.engine, shared.storage, shared.queue, shared.metrics)
+        yield Context(**vars(shared))
 
 
 def serve(settings: Settings, with_worker: bool) -> None:

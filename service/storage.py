@@ -1,13 +1,13 @@
-"""Where files lie. Nothing that a user sends ever becomes part of a path: names are ours, and ids are
-checked.
+"""Where files lie: all in the data folder, unless service/shared.py keeps those of jobs elsewhere. Nothing
+that a user sends ever becomes part of a path: names are ours, and ids are checked.
 
 <data folder>/
   incoming/<id>/     being uploaded; renamed to jobs/<id> when it is complete on the disk
   jobs/<id>/         request.json, recording, text, heard, diarization: what was sent
     attempts/<n>/    what a stage is writing
     stages/<stage>/  what a stage has written: renamed from attempts/ when it is complete on the disk
-    result/          result.json, result.vtt, …
-    failure.json     why it failed
+    <stage>.message  what a stage says that has failed
+    failure.json     why the job failed
   trash/<id>/        deleted; emptied again and again until it is gone
   uploads/<id>/      resumable uploads: data, info.json (service/uploads.py)
 """
@@ -19,18 +19,22 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pipelines.pipeline import Stage
+from service.objects import Object
 
 STORE = "store"
 STAGES: tuple[str, ...] = (*(stage.value for stage in Stage), STORE)
 """The stages of a job in order; transcribe and diarize run at the same time."""
 
+LASTING = (Stage.TRANSCRIBE, Stage.DIARIZE, STORE)
+"""Stages whose files stay after the end: the results, and what can be brought along to another job."""
+REQUEST, FAILURE = "request.json", "failure.json"
 ID_LENGTH = 32
 
 
@@ -90,16 +94,13 @@ class JobFolder:
             object.__setattr__(self, name, self.path / name)
 
     def request(self) -> Request:
-        return Request.from_json((self.path / "request.json").read_text("utf-8"))
+        return Request.from_json((self.path / REQUEST).read_text("utf-8"))
 
     def write_request(self, request: Request) -> None:
-        write_through(self.path / "request.json", request.to_json())
+        write_through(self.path / REQUEST, request.to_json())
 
     def stage(self, stage: str) -> Path:
         return self.path / "stages" / stage
-
-    def result(self, format: str) -> Path:
-        return self.stage(STORE) / f"result.{format}"
 
     def new_attempt(self) -> Path:
         """An empty folder for what a stage writes. Raises FileNotFoundError where the job was deleted."""
@@ -124,35 +125,81 @@ class JobFolder:
             shutil.rmtree(attempt)
         flush(place.parent)
 
-    def failure(self) -> Failure | None:
-        try:
-            return Failure(**json.loads((self.path / "failure.json").read_text("utf-8")))
-        except FileNotFoundError:
-            return None
-
-    def write_failure(self, failure: Failure) -> None:
-        write_through(self.path / "failure.json", json.dumps(asdict(failure)))
-
     def tidy(self) -> None:
-        """Drops what nobody asks for after the end; what was heard and who spoke can be brought along
-        again."""
+        """Drops what nobody asks for after the end."""
         shutil.rmtree(self.path / "attempts", ignore_errors=True)
         for stage in STAGES:
-            if stage not in (Stage.TRANSCRIBE, Stage.DIARIZE, STORE):
+            if stage not in LASTING:
                 shutil.rmtree(self.stage(stage), ignore_errors=True)
 
 
-@dataclass(frozen=True, slots=True)
+File = Path | Object
+"""Has `read_bytes`, which raises FileNotFoundError where a job was deleted."""
+
+
+@dataclass(frozen=True)
 class Storage:
-    """The data folder."""
+    """The data folder, shared by all processes of the service."""
 
     root: Path
+    shared: ClassVar[bool] = False  # whether others see what this process writes only when it is published
+    search_seconds: ClassVar[float] = 30.0  # between two searches for strays
 
     def prepare(self) -> None:
         """Makes the folders that are not there yet, for nobody else to look into."""
-        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("incoming", "jobs", "trash", "uploads", "executors"):
+        for path in (self.root, self.executors):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("incoming", "jobs", "trash", "uploads"):
             (self.root / name).mkdir(exist_ok=True, mode=0o700)
+
+    def close(self) -> None:
+        """Nothing more is asked of it by this process."""
+
+    # ------------------------------------------------------------------ what is asked for from outside
+
+    def request(self, id: str) -> Request:
+        """Raises FileNotFoundError where the job was deleted, as the others do."""
+        return self.job(id).request()
+
+    def recording(self, id: str) -> File:
+        return _existing(self.job(id).recording)
+
+    def left(self, id: str, stage: str, accepted: str, name: str) -> File:
+        """A file that a stage has left; `accepted` is the attempt of it that counts."""
+        return _existing(self.job(id).stage(stage) / name)
+
+    def note(self, id: str, name: str) -> str:
+        """What was noted beside a job's files."""
+        return (self.job(id).path / name).read_text("utf-8")
+
+    def write_note(self, id: str, name: str, text: str) -> None:
+        write_through(self.job(id).path / name, text)
+
+    def failure(self, id: str) -> Failure | None:
+        try:
+            return Failure(**json.loads(self.note(id, FAILURE)))
+        except FileNotFoundError:
+            return None
+
+    # ------------------------------------------------------------------ the work on a job
+
+    def gather(self, id: str, accepted: Mapping[str, str]) -> None:
+        """Sees to it that the job's folder holds what was sent, and what the stages left."""
+
+    def publish(self, id: str, stage: str, attempt: Path) -> None:
+        """Shows others what an attempt has left."""
+
+    def withdraw(self, id: str, stage: str, attempt: str) -> None:
+        """Takes back what was published and does not count."""
+
+    def finish(self, id: str, accepted: Mapping[str, str]) -> None:
+        """Drops what nobody asks for after the end of a job."""
+        self.job(id).tidy()
+
+    def leave(self, id: str) -> None:
+        """This process works on the job no more."""
+
+    # ------------------------------------------------------------------ folders
 
     def job(self, id: str) -> JobFolder:
         return JobFolder(self._place("jobs", id))
@@ -171,7 +218,7 @@ class Storage:
         return self.root / "executors"
 
     def admit(self, id: str) -> JobFolder:
-        """Moves a complete upload to its place; until then nothing refers to it."""
+        """Moves what is complete to its place; until then nothing refers to it."""
         source, target = self._place("incoming", id), self.job(id)
         for file in source.iterdir():
             flush(file)
@@ -192,13 +239,15 @@ class Storage:
         for path in (self.root / "trash").iterdir():
             shutil.rmtree(path, ignore_errors=True)
 
-    def strays(self, older_than: float) -> Iterator[str]:
-        """Ids of folders of jobs, and of uploads to them, that were last changed before that time."""
-        for name in ("jobs", "incoming"):
-            for path in (self.root / name).iterdir():
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    if is_id(path.name) and _changed(path) < older_than:
-                        yield path.name
+    def ids(self) -> set[str]:
+        """Of everything that is there of jobs, or is being sent to become one."""
+        names = ("jobs", "incoming")
+        return {path.name for name in names for path in (self.root / name).iterdir() if is_id(path.name)}
+
+    def changed(self, id: str) -> float:
+        """When a job's folder, or a file in it, was last changed: one that is being sent grows for hours."""
+        folders = (self._place("jobs", id), self._place("incoming", id))
+        return max(map(_changed, folders))
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -209,9 +258,18 @@ class Storage:
         return self.root / name / id
 
 
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(path.name)
+    return path
+
+
 def _changed(folder: Path) -> float:
-    """When the folder, or a file in it, was last changed: a file that is being uploaded grows for hours."""
-    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    """0 where there is none."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except (FileNotFoundError, NotADirectoryError):
+        return 0.0
 
 
 def write_through(path: Path, text: str) -> None:

@@ -11,19 +11,20 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from random import Random
 from secrets import token_hex
 
 import sqlalchemy as sa
 import structlog
 
-from service import health, jobs, uploads, webhooks
-from service.durable import JOB, WEBHOOK, Queue, Step, Workflows
+from service import health, jobs, webhooks
+from service.durable import JOB, WEBHOOK, Step, Workflows
 from service.jobs import JobState
 from service.liveness import FileLiveness, Liveness, PostgresLiveness
-from service.metrics import Metrics
+from service.objects import AwayError
+from service.parts import Parts
 from service.runner import Runner
-from service.settings import Settings
 from service.storage import Storage
 from service.webhooks import Verdict
 
@@ -40,22 +41,21 @@ STRAY_AGE = 3600.0
 class Worker:
     """One worker; `start` returns at once, `stop` within seconds."""
 
-    def __init__(
-        self, settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue, metrics: Metrics
-    ) -> None:
-        self._settings = settings
-        self._engine = engine
-        self._storage = storage
-        self._queue = queue
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._settings = parts.settings
+        self._engine = parts.engine
+        self._storage = parts.storage
+        self._queue = parts.queue
         self._executor = token_hex(8)
-        self._liveness = _liveness(self._executor, engine, storage)
-        self._workflows = Workflows(engine, self._executor)
-        self.runner = Runner(settings, engine, storage, queue, metrics)
+        self._liveness = _liveness(self._executor, parts.engine, parts.storage)
+        self._workflows = Workflows(parts.engine, self._executor)
+        self.runner = Runner(parts)
         self._running: Counter[str] = Counter()  # one that was given back may be here twice for a moment
         self._unseen: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
-        self._cleaned = 0.0
+        self._cleaned = self._searched = -inf
 
     def start(self) -> None:
         self._liveness.hold()
@@ -94,7 +94,7 @@ class Worker:
         if found is None or found.finished is None:
             return -1.0
         try:
-            url = self._storage.job(job).request().webhook
+            url = (await self.runner.on_disk(self._storage.request, job)).webhook
         except FileNotFoundError:  # deleted a moment ago
             return -1.0
         body = webhooks.payload(job, found.state, found.finished)
@@ -129,7 +129,7 @@ class Worker:
                 health.note_worker(self._storage.executors, self._executor)
             try:
                 self.sweep()
-            except (sa.exc.SQLAlchemyError, OSError) as error:
+            except (sa.exc.SQLAlchemyError, OSError, AwayError) as error:
                 log.warning("sweep failed", reason=type(error).__name__)
             except Exception:
                 log.exception("sweep failed")
@@ -172,15 +172,23 @@ class Worker:
             with self._engine.begin() as connection:
                 expired = jobs.expired(connection, before)
             for job in expired:
-                delete(job, self._engine, self._storage, self._queue, self._settings)
-        uploads.clean(self._storage, self._settings.upload_hours)
+                delete(job, self._parts)
         health.forget_gone(self._storage.executors)
         self._storage.empty_trash()
-        strays = set(self._storage.strays(time.time() - STRAY_AGE))
+        if time.monotonic() - self._searched > self._storage.search_seconds:
+            self._searched = time.monotonic()
+            self._parts.uploads.clean(self._settings.upload_hours)
+            self._drop_strays()
+
+    def _drop_strays(self) -> None:
+        """Files that no job refers to, and that are no upload under way any more."""
+        ids = self._storage.ids()
         with self._engine.begin() as connection:
-            strays -= jobs.known(connection, strays)
-        for stray in strays:
-            self._storage.discard(stray)
+            ids -= jobs.known(connection, ids)
+        before = time.time() - STRAY_AGE
+        for id in ids:
+            if self._storage.changed(id) < before:
+                self._storage.discard(id)
 
     def _fail(self, connection: sa.Connection, job: str) -> None:
         """Where it has not ended; whoever waits for its webhook is told, too."""
@@ -192,14 +200,14 @@ class Worker:
             self._queue.enqueue(connection, WEBHOOK, job)
 
 
-def delete(job: str, engine: sa.Engine, storage: Storage, queue: Queue, settings: Settings) -> None:
+def delete(job: str, parts: Parts) -> None:
     """A job with all its files and all that the engine knows of it."""
     with suppress(Exception):  # gone from the engine already
-        queue.cancel(job)
-    with engine.begin() as connection:
+        parts.queue.cancel(job)
+    with parts.engine.begin() as connection:
         jobs.delete(connection, job)
-    storage.discard(job)
-    queue.forget(job, settings.webhook_attempts)
+    parts.storage.discard(job)
+    parts.queue.forget(job, parts.settings.webhook_attempts)
 
 
 def _liveness(executor: str, engine: sa.Engine, storage: Storage) -> Liveness:

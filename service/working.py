@@ -45,7 +45,7 @@ def work(settings: Settings) -> None:
 
 def started(parts: Parts) -> Worker:
     """A worker in this process, at work."""
-    worker = Worker(parts.settings, parts.engine, parts.storage, parts.queue, parts.metrics)
+    worker = Worker(parts)
     worker.start()
     threading.Thread(target=_tell_engines, args=(parts.settings,), daemon=True).start()
     return worker

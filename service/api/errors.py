@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from service.api.tracing import request_id
+from service.objects import AwayError
 from service.problems import MEDIA_TYPE, Code, Problem, ProblemError
 
 log = structlog.get_logger("turnwise.api")
@@ -36,6 +37,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(sa.exc.InterfaceError, _database)
     app.add_exception_handler(sa.exc.TimeoutError, _database)
     app.add_exception_handler(OSError, _disk)
+    app.add_exception_handler(AwayError, _store)
 
 
 def answer(error: ProblemError) -> JSONResponse:
@@ -94,6 +96,12 @@ async def _database(request: Request, error: Exception) -> Response:
     if "disk is full" in str(error):
         return answer(full())
     detail = "The database cannot be reached: try again in a moment."
+    return answer(ProblemError(Code.UNAVAILABLE, detail, {"Retry-After": "5"}))
+
+
+async def _store(request: Request, error: Exception) -> Response:
+    log.warning("store is away", reason=str(error))
+    detail = "The object store cannot be reached: try again in a moment."
     return answer(ProblemError(Code.UNAVAILABLE, detail, {"Retry-After": "5"}))
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import mimetypes
-import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, TypeVar
 import sqlalchemy as sa
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as InPath
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.formats import heard, rttm
@@ -23,6 +22,7 @@ from service import artifacts, jobs, webhooks
 from service.api.access import ACCESS, Owner, find_own, own_job
 from service.api.context import Context, Reach
 from service.api.descriptions import AUDIO, DIARIZATION, EVENTS, EXPORTS, FORM, HEARD, RESULT
+from service.api.sending import send
 from service.api.shapes import (
     EXAMPLE_ID,
     ID_PATTERN,
@@ -40,7 +40,7 @@ from service.jobs import Job, JobState
 from service.problems import Code, ProblemError, responses
 from service.settings import Settings
 from service.stages import LEFT, Diarized
-from service.storage import JobFolder, Storage
+from service.storage import STORE, JobFolder, Storage
 from service.worker import delete
 
 Value = TypeVar("Value")
@@ -121,7 +121,7 @@ async def create(
         Header(description="Makes it safe to send again: one job for one key.", max_length=255),
     ] = "",
 ) -> JobView:
-    with incoming(context) as (id, folder):
+    async with incoming(context) as (id, folder):
         form = await receive(request, context, _places(folder, context.settings))
         options, upload = _options(form, context.settings)
         async with _recording(upload, form, folder, context, owner, idempotency_key):
@@ -213,12 +213,14 @@ async def list_jobs(
 
 @router.get("/{id}", response_model=JobView, summary="A job and how far it is", responses=responses(*OWN))
 async def show(id: JobId, context: Reach, owner: Owner) -> JobView:
-    """What others wait for most: all of it in one go, in one thread."""
+    """What others wait for most: all of it in one thread."""
 
-    def find(connection: sa.Connection) -> JobView:
-        return _view(find_own(connection, id, owner), context.storage)
+    def look() -> JobView:
+        with context.engine.begin() as connection:
+            job = find_own(connection, id, owner)
+        return _view(job, context.storage)
 
-    return await context.transact(find)
+    return await run_in_threadpool(look)
 
 
 async def view(job: Job, context: Context) -> JobView:
@@ -236,10 +238,9 @@ def _views(found: Sequence[Job], storage: Storage) -> tuple[JobView, ...]:
 
 
 def _view(job: Job, storage: Storage) -> JobView:
-    folder = storage.job(job.id)
     try:
-        request = folder.request()
-        failure = folder.failure() if job.state is JobState.FAILED else None
+        request = storage.request(job.id)
+        failure = storage.failure(job.id) if job.state is JobState.FAILED else None
     except FileNotFoundError:  # deleted a moment ago
         raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.") from None
     return JobView.of(job, request, failure)
@@ -254,7 +255,7 @@ def _view(job: Job, storage: Storage) -> JobView:
 )
 async def remove(id: JobId, context: Reach, owner: Owner) -> Response:
     job = await own_job(id, context, owner)
-    await run_in_threadpool(delete, job.id, context.engine, context.storage, context.queue, context.settings)
+    await run_in_threadpool(delete, job.id, context)
     return Response(status_code=204)
 
 
@@ -340,8 +341,8 @@ ENDED = (*OWN, Code.NOT_FINISHED, Code.JOB_FAILED)
         **responses(*ENDED),
     },
 )
-async def result(id: JobId, context: Reach, owner: Owner) -> Response:
-    return await export(id, ExportFormat.JSON, context, owner)
+async def result(id: JobId, request: Request, context: Reach, owner: Owner) -> Response:
+    return await export(id, ExportFormat.JSON, request, context, owner)
 
 
 @router.get(
@@ -357,12 +358,24 @@ async def result(id: JobId, context: Reach, owner: Owner) -> Response:
         **responses(*ENDED, Code.INVALID),
     },
 )
-async def export(id: JobId, format: ExportFormat, context: Reach, owner: Owner) -> Response:
+async def export(id: JobId, format: ExportFormat, request: Request, context: Reach, owner: Owner) -> Response:
     job = await own_job(id, context, owner)
     check_succeeded(job)
-    path = context.storage.job(job.id).result(format)
     headers = SAFE | (PAGE if format == "html" else {})
-    return _sent_file(path, MEDIA_TYPES.get(format, PLAIN), headers)
+
+    def answer() -> Response:
+        file = context.storage.left(job.id, STORE, job.accepted(STORE), f"result.{format}")
+        return send(file, request, MEDIA_TYPES.get(format, PLAIN), headers)
+
+    return await _unless_deleted(answer)
+
+
+async def _unless_deleted(answer: Callable[[], Response]) -> Response:
+    """Made in a thread. Raises ProblemError where the job was deleted a moment ago."""
+    try:
+        return await run_in_threadpool(answer)
+    except FileNotFoundError:
+        raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.") from None
 
 
 def check_succeeded(job: Job) -> None:
@@ -381,8 +394,7 @@ def check_succeeded(job: Job) -> None:
     responses={**HEARD, **responses(*OWN, Code.NOT_FINISHED)},
 )
 async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
-    folder = context.storage.job((await own_job(id, context, owner)).id)
-    words = await _left(folder, Stage.TRANSCRIBE, Heard)
+    words = await _left(await own_job(id, context, owner), context, Stage.TRANSCRIBE, Heard)
     return Response(heard.serialize(words), media_type="application/json", headers=SAFE)
 
 
@@ -393,16 +405,23 @@ async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
     responses={**DIARIZATION, **responses(*OWN, Code.NOT_FINISHED)},
 )
 async def show_diarization(id: JobId, context: Reach, owner: Owner) -> Response:
-    folder = context.storage.job((await own_job(id, context, owner)).id)
-    diarized = await _left(folder, Stage.DIARIZE, Diarized)
-    name = folder.request().recording_name
-    text = rttm.serialize_segments(diarized.diarization.segments, name)
-    return Response(text, media_type="text/plain", headers=SAFE)
+    job = await own_job(id, context, owner)
+    diarized = await _left(job, context, Stage.DIARIZE, Diarized)
+
+    def answer() -> Response:
+        name = context.storage.request(job.id).recording_name
+        text = rttm.serialize_segments(diarized.diarization.segments, name)
+        return Response(text, media_type="text/plain", headers=SAFE)
+
+    return await _unless_deleted(answer)
 
 
-async def _left(folder: JobFolder, stage: Stage, type: type[Value]) -> Value:
+async def _left(job: Job, context: Context, stage: Stage, type: type[Value]) -> Value:
+    def load() -> Value:
+        return artifacts.load(context.storage.left(job.id, stage, job.accepted(stage), LEFT), type)
+
     try:
-        return await run_in_threadpool(artifacts.load, folder.stage(stage) / LEFT, type)
+        return await run_in_threadpool(load)
     except FileNotFoundError:
         detail = f"The stage {stage} is not done: look at the job."
         raise ProblemError(Code.NOT_FINISHED, detail) from None
@@ -425,29 +444,10 @@ async def audio(
     range: Annotated[str, Header(description="bytes=START-END")] = "",
 ) -> Response:
     job = await own_job(id, context, owner)
-    folder = context.storage.job(job.id)
-    name = folder.request().recording_name
-    guessed = mimetypes.guess_type(name)[0] or ""
-    media_type = guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
-    with suppress(FileNotFoundError):
-        _check_range(request, range, folder.recording.stat().st_size)
-    return _sent_file(folder.recording, media_type, SAFE)
 
+    def answer() -> Response:
+        guessed = mimetypes.guess_type(context.storage.request(job.id).recording_name)[0] or ""
+        media_type = guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
+        return send(context.storage.recording(job.id), request, media_type, SAFE)
 
-def _check_range(request: Request, range: str, size_bytes: int) -> None:
-    """Takes a Range out of the request that makes no sense; raises ProblemError for one beyond the end."""
-    parts = re.fullmatch(r"bytes=(\d{0,18})-(\d{0,18})", range.replace(" ", ""))
-    first, last = parts.groups() if parts else ("", "")
-    if not (first or last) or (first and last and int(last) < int(first)):
-        request.scope["headers"] = [
-            (name, value) for name, value in request.scope["headers"] if name != b"range"
-        ]
-    elif (int(first) >= size_bytes) if first else int(last) == 0:
-        detail = f"The recording has {size_bytes} bytes: ask for a part of them."
-        raise ProblemError(Code.RANGE, detail, {"Content-Range": f"bytes */{size_bytes}"})
-
-
-def _sent_file(path: Path, media_type: str, headers: dict[str, str]) -> Response:
-    if not path.is_file():  # deleted a moment ago
-        raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.")
-    return FileResponse(path, media_type=media_type, headers=headers)
+    return await _unless_deleted(answer)

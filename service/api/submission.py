@@ -11,13 +11,14 @@ import asyncio
 import hashlib
 import json
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
+from anyio import CancelScope
 from fastapi import Request as HttpRequest
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -267,8 +268,8 @@ def _too_large(what: str, most_bytes: int) -> ProblemError:
 # --------------------------------------------------------------------------- the job
 
 
-@contextmanager
-def incoming(context: Context) -> Iterator[tuple[str, JobFolder]]:
+@asynccontextmanager
+async def incoming(context: Context) -> AsyncIterator[tuple[str, JobFolder]]:
     """A folder for what is being sent; whatever of it did not become a job is gone afterwards.
 
     Where that is unknown, since the database did not answer the last question, a worker sees to it later.
@@ -279,7 +280,8 @@ def incoming(context: Context) -> Iterator[tuple[str, JobFolder]]:
         yield id, folder
     except BaseException:
         if folder.path.is_dir():
-            context.storage.discard(id)
+            with CancelScope(shield=True):
+                await run_in_threadpool(context.storage.discard, id)
         raise
 
 
@@ -299,7 +301,7 @@ async def submit(
     fingerprint = _digest({"files": dict(sent), "request": asdict(request)})
     repeated = idempotency(owner, idempotency_key) if idempotency_key else None
     if repeated and (job := await context.transact(_earlier, repeated, fingerprint)):
-        context.storage.discard(id)
+        await run_in_threadpool(context.storage.discard, id)
         return job
     if not folder.recording.exists():  # an upload that was used already, for a job that is gone by now
         raise ProblemError(Code.NOT_FOUND, "There is no upload with this id any more: send it again.")
@@ -316,10 +318,10 @@ async def submit(
     try:
         return await context.transact(insert)
     except ProblemError:
-        context.storage.discard(id)
+        await run_in_threadpool(context.storage.discard, id)
         raise
     except sa.exc.IntegrityError:  # the same key came twice at the same time
-        context.storage.discard(id)
+        await run_in_threadpool(context.storage.discard, id)
         assert repeated is not None
         job = await context.transact(_earlier, repeated, fingerprint)
         if job is None:

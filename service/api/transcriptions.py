@@ -36,7 +36,7 @@ from service.openai_form import TranscriptionForm, TranscriptionOptions, parse
 from service.problems import Code, Problem, ProblemError, responses
 from service.settings import Settings
 from service.stages import TRANSCRIPT, snake
-from service.storage import STORE, Failure, JobFolder
+from service.storage import STORE, Failure, JobFolder, Storage
 from service.storage import Request as JobRequest
 
 router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
@@ -126,7 +126,7 @@ async def create(
     made for it, work as they are. A long recording needs a long timeout of the caller's; POST /v1/jobs needs
     none."""
     settings = context.settings
-    with incoming(context) as (id, folder):
+    async with incoming(context) as (id, folder):
         form = await receive(request, context, _places(folder, settings))
         options = parse(form.fields, ours=settings.engines == Settings.model_fields["engines"].default)
         sent = _sent(form, folder)
@@ -221,14 +221,17 @@ async def _until_gone(request: Request) -> None:
 async def _transcript(job: Job, context: Context) -> Transcript:
     """What came of the job. Raises ProblemError where nothing did."""
     ended = await context.transact(jobs.find, job.id)
-    folder = context.storage.job(job.id)
     if ended is not None and ended.state is JobState.SUCCEEDED:
         try:
-            return await run_in_threadpool(artifacts.load, folder.stage(STORE) / TRANSCRIPT, Transcript)
+            return await run_in_threadpool(_load, ended, context.storage)
         except FileNotFoundError:
             ended = None
-    failure = await run_in_threadpool(folder.failure)
+    failure = await run_in_threadpool(context.storage.failure, job.id)
     raise _problem(job.id, ended, failure)
+
+
+def _load(job: Job, storage: Storage) -> Transcript:
+    return artifacts.load(storage.left(job.id, STORE, job.accepted(STORE), TRANSCRIPT), Transcript)
 
 
 def _problem(id: str, job: Job | None, failure: Failure | None) -> ProblemError:

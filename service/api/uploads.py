@@ -164,8 +164,8 @@ async def create(
     _check_size(upload_length, context)
     name, sha256 = _described(upload_metadata)
     info = Info(owner, upload_length, upload_metadata, name, sha256, time.time())
-    upload = await run_in_threadpool(uploads.create, context.storage, info)
-    headers = {"Location": f"{PREFIX}/{upload.id}", "Upload-Offset": "0", **_expires(upload, context)}
+    upload = await run_in_threadpool(context.uploads.create, info)
+    headers = {"Location": f"{PREFIX}/{upload.id}", "Upload-Offset": "0", **await _expires(upload, context)}
     response.headers.update(headers)
     return UploadView(id=upload.id)
 
@@ -196,7 +196,7 @@ async def show(id: UploadId, context: Reach, owner: Owner) -> Response:
             "Upload-Offset": str(offset_bytes),
             "Upload-Length": str(upload.info.length_bytes),
             "Cache-Control": "no-store",
-            **_expires(upload, context),
+            **await _expires(upload, context),
         }
     if upload.info.metadata:
         headers["Upload-Metadata"] = upload.info.metadata
@@ -254,7 +254,7 @@ async def append(
     with _answered():
         async with _tail(upload) as tail:
             offset_bytes = await _receive(request, upload, tail, upload_offset, context)
-        headers = {"Upload-Offset": str(offset_bytes), **_expires(upload, context)}
+        headers = {"Upload-Offset": str(offset_bytes), **await _expires(upload, context)}
     return Response(status_code=204, headers=headers)
 
 
@@ -295,13 +295,13 @@ async def remove(id: UploadId, context: Reach, owner: Owner) -> Response:
 
 async def _own(id: str, context: Context, owner: str) -> Upload:
     """The upload, if it is the caller's. Raises ProblemError, the same for another's and nobody's."""
-    upload = await run_in_threadpool(uploads.find, context.storage, id)
+    upload = await run_in_threadpool(context.uploads.find, id)
     if upload is None or upload.info.owner != owner:
         raise ProblemError(
             Code.NOT_FOUND, "There is no upload with this id, or it is used: check it, or begin a new one."
         )
     with _answered():
-        if upload.changed() + context.settings.upload_hours * 3600 < time.time():
+        if await run_in_threadpool(upload.changed) + context.settings.upload_hours * 3600 < time.time():
             raise GoneError
     return upload
 
@@ -323,7 +323,7 @@ def _answered() -> Iterator[None]:
 @asynccontextmanager
 async def _tail(upload: Upload) -> AsyncIterator[Tail]:
     """The end of its data, locked; closed even where the request is given up."""
-    tail = await run_in_threadpool(Tail, upload)
+    tail = await run_in_threadpool(upload.tail)
     try:
         yield tail
     finally:
@@ -347,8 +347,8 @@ def _check_piece(end_bytes: int, upload: Upload) -> None:
         raise ProblemError(Code.TOO_LARGE, detail, {"Connection": "close"})
 
 
-def _expires(upload: Upload, context: Context) -> dict[str, str]:
-    at = upload.changed() + context.settings.upload_hours * 3600
+async def _expires(upload: Upload, context: Context) -> dict[str, str]:
+    at = await run_in_threadpool(upload.changed) + context.settings.upload_hours * 3600
     return {"Upload-Expires": formatdate(at, usegmt=True)}
 
 
@@ -420,7 +420,7 @@ async def handed_over(
     with _answered():
         async with _tail(upload) as tail:
             await _check_complete(upload, tail, context.settings)
-            sha256 = await run_in_threadpool(uploads.hand_over, upload, folder)
+            sha256 = await run_in_threadpool(upload.hand_over, folder)
             if upload.info.sha256 not in {"", sha256}:
                 detail = f"What has arrived has the SHA-256 {sha256}, not that announced: send it again."
                 raise ProblemError(Code.INVALID, detail)
@@ -441,5 +441,5 @@ async def _used(id: str, context: Context, owner: str, idempotency_key: str) -> 
     if not idempotency_key:
         return None
     earlier = await context.transact(jobs.find_repeated, idempotency(owner, idempotency_key))
-    used = await run_in_threadpool(uploads.used_for, context.storage.job(earlier[0])) if earlier else None
+    used = await run_in_threadpool(uploads.used_for, context.storage, earlier[0]) if earlier else None
     return ReceivedFile(used.name, used.sha256, 0) if used and used.id == id else None

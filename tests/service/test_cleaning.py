@@ -12,9 +12,10 @@ import sqlalchemy as sa
 from service import database, durable, jobs
 from service.durable import JOB, Queue
 from service.jobs import JobState
-from service.metrics import Metrics
+from service.parts import Parts
 from service.settings import Settings
 from service.storage import Request, Storage, new_id
+from service.uploads import FolderUploads
 from service.worker import STRAY_AGE, Worker
 
 HOUR = 3600.0
@@ -46,7 +47,7 @@ def queue(engine: sa.Engine) -> Iterator[Queue]:
 def worker(storage_settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue) -> Worker:
     """One that keeps ended jobs for an hour, and does nothing by itself."""
     settings = storage_settings.model_copy(update={"retention_hours": 1.0})
-    return Worker(settings, engine, storage, queue, Metrics())
+    return Worker(Parts(settings, engine, storage, queue, FolderUploads(storage)))
 
 
 def _job(engine: sa.Engine, storage: Storage, queue: Queue, notify: bool = False) -> str:

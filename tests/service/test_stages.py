@@ -117,7 +117,9 @@ def test_stage_by_stage_is_as_in_one_go(with_text: bool, tmp_path: Path) -> None
     expected["html"] = html.serialize(whole, data_uri(encode_opus(audio)))
     assert expected.keys() == set(formats.FORMATS)
     for name, content in expected.items():
-        assert folder.result(name).read_bytes() == content.encode("utf-8", "replace"), name
+        assert (folder.stage(STORE) / f"result.{name}").read_bytes() == content.encode("utf-8", "replace"), (
+            name
+        )
 
 
 OTHER = st.sampled_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import stat
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 
 from pipelines.pipeline import Stage
 from service.storage import (
+    FAILURE,
     STAGES,
     STORE,
     Failure,
@@ -232,7 +235,7 @@ def test_an_upload_goes_too_and_nobody_is_not_missed(storage: Storage) -> None:
     assert [path for path in storage.root.rglob("*") if path.is_file()] == []
 
 
-def test_strays_are_old_folders_with_an_id(storage: Storage) -> None:
+def test_a_folder_is_as_old_as_the_last_change_in_it(storage: Storage) -> None:
     old, young, upload = job(storage), job(storage), storage.incoming(new_id())
     foreign = storage.root / "jobs" / "lost+found"
     foreign.mkdir()
@@ -240,8 +243,10 @@ def test_strays_are_old_folders_with_an_id(storage: Storage) -> None:
     growing.recording.write_bytes(b"RIFF")
     for path in (*old.path.iterdir(), old.path, upload.path, growing.path, foreign):
         os.utime(path, (1000, 1000))
-    assert set(storage.strays(2000)) == {old.path.name, upload.path.name}
-    assert young.path.name in set(storage.strays(9e9))
+    ids = {folder.path.name for folder in (old, young, upload, growing)}
+    assert storage.ids() == ids
+    assert {id for id in ids if storage.changed(id) < 2000} == {old.path.name, upload.path.name}
+    assert storage.changed(new_id()) == 0
 
 
 def test_tidying_leaves_what_can_be_brought_along_again(storage: Storage) -> None:
@@ -346,7 +351,9 @@ def test_a_job_keeps_what_was_asked_and_why_it_failed(storage: Storage) -> None:
     request = Request("Gespräch\u2028.wav", glossary=("新聞",))
     folder.write_request(request)
     assert folder.request() == request
-    assert folder.failure() is None
+    id = folder.path.name
+    assert storage.request(id) == request
+    assert storage.failure(id) is None
     failure = Failure("decode", "not_media", "“talk.wav” is no recording.")
-    folder.write_failure(failure)
-    assert folder.failure() == failure
+    storage.write_note(id, FAILURE, json.dumps(asdict(failure)))
+    assert storage.failure(id) == failure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,9 +23,12 @@ from service.api import submission
 from service.api.context import Context
 from service.api.submission import Form, clean_name, incoming, receive, submit
 from service.durable import Queue
+from service.objects import Objects
 from service.problems import Code, ProblemError
 from service.settings import Settings
+from service.shared import SharedStorage
 from service.storage import Request, Storage, new_id
+from service.uploads import FolderUploads
 
 BOUNDARY = "boundary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"
@@ -302,24 +305,29 @@ def test_a_sender_that_says_nothing_more_is_given_up(tmp_path: Path) -> None:
 # --------------------------------------------------------------------------- jobs
 
 
-@pytest.fixture
-def whole(tables: sa.Engine, storage_settings: Settings) -> Context:
+@pytest.fixture(params=["data folder", "object store"])
+def whole(
+    request: pytest.FixtureRequest, tables: sa.Engine, storage_settings: Settings, tmp_path: Path
+) -> Iterator[Context]:
     """A context with all but the workflows."""
-    storage = Storage(storage_settings.data_dir)
+    storage: Storage = Storage(storage_settings.data_dir)
+    if request.param == "object store":
+        storage = SharedStorage.made(storage_settings.data_dir, Objects(f"file://{tmp_path}/store"))
     storage.prepare()
     queue = SimpleNamespace(enqueue=lambda connection, kind, job: None)
-    return Context(storage_settings, tables, storage, cast(Queue, queue))
+    yield Context(storage_settings, tables, storage, cast(Queue, queue), FolderUploads(storage))
+    storage.close()
 
 
 async def send(context: Context, content: bytes, key: str = "", owner: str = "") -> jobs.Job:
-    with incoming(context) as (id, folder):
+    async with incoming(context) as (id, folder):
         folder.recording.write_bytes(content)
         sent = {"audio": hashlib.sha256(content).hexdigest()}
         return await submit(context, id, folder, Request("talk.wav"), sent, owner, key)
 
 
 def folders(context: Context) -> set[str]:
-    return {path.name for name in ("jobs", "incoming") for path in (context.storage.root / name).iterdir()}
+    return context.storage.ids()
 
 
 def test_the_same_again_is_the_same_job(whole: Context) -> None:
@@ -355,9 +363,8 @@ def test_the_same_key_many_times_at_once_is_one_job(contents: list[bytes], whole
 
 def test_too_many_jobs_at_once(tables: sa.Engine, whole: Context) -> None:
     async def run() -> None:
-        few = Context(
-            whole.settings.model_copy(update={"queue_limit": 2}), tables, whole.storage, whole.queue
-        )
+        settings = whole.settings.model_copy(update={"queue_limit": 2})
+        few = Context(settings, tables, whole.storage, whole.queue, whole.uploads)
         first, _ = await send(few, b"1"), await send(few, b"2")
         with pytest.raises(ProblemError) as error:
             await send(few, b"3")
@@ -375,7 +382,7 @@ def test_too_many_jobs_at_once(tables: sa.Engine, whole: Context) -> None:
 def test_many_at_once_are_not_too_many(tables: sa.Engine, whole: Context) -> None:
     async def run() -> None:
         settings = whole.settings.model_copy(update={"queue_limit": 3})
-        few = Context(settings, tables, whole.storage, whole.queue)
+        few = Context(settings, tables, whole.storage, whole.queue, whole.uploads)
         sent = [send(few, bytes([number])) for number in range(10)]
         outcomes = await asyncio.gather(*sent, return_exceptions=True)
         made = {outcome.id for outcome in outcomes if isinstance(outcome, jobs.Job)}
@@ -388,15 +395,15 @@ def test_many_at_once_are_not_too_many(tables: sa.Engine, whole: Context) -> Non
 
 
 def test_what_did_not_become_a_job_is_gone(whole: Context) -> None:
-    def give_up(error: BaseException) -> None:
-        with incoming(whole) as (_, folder):
+    async def give_up(error: BaseException) -> None:
+        async with incoming(whole) as (_, folder):
             folder.recording.write_bytes(b"RIFF")
             assert len(folders(whole)) == 1
             raise error
 
     for error in (ProblemError(Code.INVALID, "No."), KeyboardInterrupt(), asyncio.CancelledError()):
         with pytest.raises(type(error)):
-            give_up(error)
+            asyncio.run(give_up(error))
         assert folders(whole) == set()
 
 
@@ -424,8 +431,9 @@ def test_a_job_whose_making_was_not_heard_of_keeps_its_files(whole: Context) -> 
 
 def test_an_upload_that_is_gone_is_told_of(whole: Context) -> None:
     async def run() -> None:
-        with pytest.raises(ProblemError) as error, incoming(whole) as (id, folder):
-            await submit(whole, id, folder, Request("talk.wav"), {"upload": new_id()}, "")
+        with pytest.raises(ProblemError) as error:
+            async with incoming(whole) as (id, folder):
+                await submit(whole, id, folder, Request("talk.wav"), {"upload": new_id()}, "")
         assert error.value.code is Code.NOT_FOUND
         assert folders(whole) == set()
 

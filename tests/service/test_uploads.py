@@ -10,6 +10,7 @@ import os
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import keys, uploads
+from service import keys
 from service.api.app import create_app
 from service.api.context import Context
 from service.api.uploads import METADATA, _described
@@ -28,7 +29,7 @@ from service.problems import ProblemError
 from service.serving import opened
 from service.settings import Settings
 from service.storage import Storage, new_id
-from service.uploads import BusyError, GoneError, Info, Tail, Used
+from service.uploads import BusyError, FolderTail, FolderUploads, GoneError, Info, Used, used_for
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}
@@ -109,12 +110,12 @@ def info(length_bytes: int = 10) -> Info:
 
 
 def test_an_upload_grows_piece_by_piece(storage: Storage) -> None:
-    made = uploads.create(storage, info())
+    made = FolderUploads(storage).create(info())
     for number, block in enumerate((b"one", b"two", b"four")):
-        with Tail(made) as tail:
+        with closing(made.tail()) as tail:
             assert tail.offset_bytes() == number * 3
             tail.write(block)
-    found = uploads.find(storage, made.id)
+    found = FolderUploads(storage).find(made.id)
     assert found == made
     assert made.offset_bytes() == 10
     assert made.data.read_bytes() == b"onetwofour"
@@ -128,64 +129,66 @@ def test_whatever_a_death_leaves_is_a_prefix(
     """A process can die after any byte of a write: what is there then is only ever gone on from."""
     storage = Storage(tmp_path_factory.mktemp("torn"))
     storage.prepare()
-    made = uploads.create(storage, info(len(CONTENT)))
+    made = FolderUploads(storage).create(info(len(CONTENT)))
     for left in deaths:
         begin = made.offset_bytes()
         with made.data.open("ab") as file:  # of a write of 64 bytes, so many came through
             file.write(CONTENT[begin : begin + 64][:left])
-    with Tail(made) as tail:
+    with closing(made.tail()) as tail:
         tail.write(CONTENT[tail.offset_bytes() :])
     assert made.data.read_bytes() == CONTENT
 
 
 def test_one_at_a_time(storage: Storage) -> None:
-    made = uploads.create(storage, info())
-    with Tail(made), pytest.raises(BusyError):
-        Tail(made)
-    with Tail(made) as tail:
+    made = FolderUploads(storage).create(info())
+    with closing(made.tail()), pytest.raises(BusyError):
+        made.tail()
+    with closing(made.tail()) as tail:
         assert tail.offset_bytes() == 0
 
 
 def test_nothing_is_written_to_what_was_deleted(storage: Storage) -> None:
-    made = uploads.create(storage, info())
-    tail = Tail(made)
+    made = FolderUploads(storage).create(info())
+    tail = made.tail()
     storage.discard(made.id)
     with pytest.raises(GoneError):
         tail.write(b"late")
     tail.close()
     with pytest.raises(GoneError):
-        Tail(made)
+        made.tail()
     with pytest.raises(GoneError):
         made.offset_bytes()
-    assert uploads.find(storage, made.id) is None
+    assert FolderUploads(storage).find(made.id) is None
 
 
 @pytest.mark.parametrize("id", ["", "../jobs", "x" * 32, "01a214c7f950fc657017498460dba8ef"])
 def test_there_is_no_upload_by_any_other_name(storage: Storage, id: str) -> None:
-    assert uploads.find(storage, id) is None
+    assert FolderUploads(storage).find(id) is None
 
 
 def test_what_has_expired_is_removed_and_nothing_else(storage: Storage) -> None:
-    old, fresh, begun = uploads.create(storage, info()), uploads.create(storage, info()), new_id()
+    old, fresh, begun = FolderUploads(storage).create(info()), FolderUploads(storage).create(info()), new_id()
     storage.upload(begun).mkdir()  # its process died before there was anything in it
     for path in (old.data, storage.upload(begun)):
         os.utime(path, (0, 0))
-    uploads.clean(storage, hours=1.0)
+    FolderUploads(storage).clean(hours=1.0)
     assert [path.name for path in (storage.root / "uploads").iterdir()] == [fresh.id]
     assert list((storage.root / "trash").iterdir()) == []
 
 
 def test_a_job_takes_the_file_without_a_copy(storage: Storage) -> None:
-    made = uploads.create(storage, info(3))
-    folder = storage.incoming(new_id())
-    assert uploads.used_for(folder) is None
-    with Tail(made) as tail:
+    made = FolderUploads(storage).create(info(3))
+    id = new_id()
+    folder = storage.incoming(id)
+    with closing(made.tail()) as tail:
         tail.write(b"abc")
-        sha256 = uploads.hand_over(made, folder)
+        sha256 = made.hand_over(folder)
     assert sha256 == hashlib.sha256(b"abc").hexdigest()
     assert folder.recording.stat().st_ino == made.data.stat().st_ino
-    assert uploads.used_for(folder) == Used(made.id, "talk.wav", sha256)
     storage.discard(made.id)
+    assert used_for(storage, new_id()) is None
+    folder = storage.admit(id)
+    assert used_for(storage, id) == Used(made.id, "talk.wav", sha256)
     assert folder.recording.read_bytes() == b"abc"
 
 
@@ -305,9 +308,9 @@ def test_a_job_has_one_recording(call: Caller) -> None:
 
 def test_two_at_the_same_time(call: Caller) -> None:
     url = call.begin()
-    upload = uploads.find(call.context.storage, url[-32:])
+    upload = call.context.uploads.find(url[-32:])
     assert upload
-    with Tail(upload):
+    with closing(upload.tail()):
         answer = call.send(url, 0, CONTENT)
         assert (answer.status_code, code_of(answer)) == (409, "upload_conflict")
         assert answer.headers["retry-after"]
@@ -358,10 +361,10 @@ def test_no_space(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (answer.status_code, code_of(answer)) == (507, "disk_full")
     monkeypatch.undo()
 
-    def fail(self: Tail, block: bytes) -> None:
+    def fail(self: Any, block: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Tail, "write", fail)
+    monkeypatch.setattr(FolderTail, "write", fail)
     answer = call.send(url, 0, CONTENT)
     assert (answer.status_code, code_of(answer)) == (507, "disk_full")
     monkeypatch.undo()

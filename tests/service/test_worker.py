@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service import database, durable, jobs
-from service.durable import JOB, Queue
-from service.metrics import Metrics
+from service import jobs
+from service.durable import JOB
+from service.parts import opened
 from service.settings import Settings
-from service.storage import Storage, new_id
+from service.storage import new_id
 from service.worker import LOST_SWEEPS, Worker
 
 PATIENCE = 60.0
@@ -24,17 +24,8 @@ PATIENCE = 60.0
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Worker]:
     """One that has not been started."""
-    settings = Settings(data_dir=tmp_path / "data")
-    storage = Storage(settings.data_dir)
-    storage.prepare()
-    engine = database.connect(settings)
-    with database.one_at_a_time(engine, settings):
-        database.migrate(engine)
-        durable.prepare(engine)
-    queue = Queue(engine)
-    yield Worker(settings, engine, storage, queue, Metrics())
-    queue.close()
-    engine.dispose()
+    with opened(Settings(data_dir=tmp_path / "data")) as parts:
+        yield Worker(parts)
 
 
 def until(what: Callable[[], object]) -> None:

@@ -1,0 +1,75 @@
+"""A job's file as an answer, or the range of it that was asked for, wherever it lies.
+
+A file of the data folder is sent by the framework. An object comes through this process a block at a time; it
+never changes, so its name is what its ETag is made of. Where several ranges of an object are asked for, all
+of it is sent, as HTTP allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from pathlib import Path
+
+from fastapi import Request
+from fastapi.responses import FileResponse, Response, StreamingResponse
+
+from service.objects import Object
+from service.problems import Code, ProblemError
+from service.storage import File
+
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def send(file: File, request: Request, media_type: str, headers: Mapping[str, str]) -> Response:
+    """All of it, or a range. Raises ProblemError for a range beyond the end."""
+    size_bytes = file.stat().st_size if isinstance(file, Path) else file.size_bytes
+    asked = _range(request, size_bytes)
+    if isinstance(file, Path):
+        if asked is None:
+            _forget_range(request)
+        return FileResponse(file, media_type=media_type, headers=dict(headers))
+    return _send_object(file, request, asked if isinstance(asked, tuple) else None, media_type, headers)
+
+
+def _range(request: Request, size_bytes: int) -> tuple[int, int] | str | None:
+    """First byte and the one after the last; the header itself where it names several; None where it makes no
+    sense, or is not there. Raises ProblemError for one beyond the end."""
+    asked = request.headers.get("range", "").replace(" ", "")
+    if "," in asked:
+        return asked
+    parts = RANGE.fullmatch(asked)
+    first, last = parts.groups() if parts else ("", "")
+    if not (first or last) or (first and last and int(last) < int(first)):
+        return None
+    if (int(first) >= size_bytes) if first else int(last) == 0:
+        detail = f"The recording has {size_bytes} bytes: ask for a part of them."
+        raise ProblemError(Code.RANGE, detail, {"Content-Range": f"bytes */{size_bytes}"})
+    if not first:
+        return max(0, size_bytes - int(last)), size_bytes
+    return int(first), min(size_bytes, int(last) + 1) if last else size_bytes
+
+
+def _forget_range(request: Request) -> None:
+    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+
+
+def _send_object(
+    file: Object, request: Request, asked: tuple[int, int] | None, media_type: str, headers: Mapping[str, str]
+) -> Response:
+    etag = f'"{hashlib.sha256(file.name.encode()).hexdigest()[:32]}"'
+    if request.headers.get("if-range", etag) != etag:
+        asked = None
+    start, end = asked or (0, file.size_bytes)
+    sent = {
+        "Accept-Ranges": "bytes",
+        "Content-Length": str(end - start),
+        "ETag": etag,
+        "Last-Modified": formatdate(file.changed, usegmt=True),
+        **headers,
+    }
+    if asked:
+        sent["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
+    return StreamingResponse(file.blocks(start, end), 206 if asked else 200, sent, media_type)

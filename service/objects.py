@@ -1,0 +1,219 @@
+"""Objects in a store that all machines reach, over fsspec: a bucket of an S3-compatible server, or a folder.
+
+An object is there whole or not at all, and is written once: whatever is written again gets another name. (Two
+small ones of a job are exceptions: why it failed, and what its stage said.) Names are ours, never a user's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+
+from pipelines.errors import OptionError
+
+CONNECT_SECONDS, READ_SECONDS = 5, 30
+"""How long a server may take to be reached, and between two pieces of an answer."""
+BLOCK_BYTES = 4 * 2**20
+"""What is held of an object at a time while it is sent on."""
+
+
+class AwayError(Exception):
+    """The store cannot be reached, or refuses: nothing is lost, and trying again may help."""
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects under one address. Every method may block, and raises AwayError; FileNotFoundError where
+    an object that it reads is not there."""
+
+    url: str  # s3://bucket/folder or file:///folder
+    endpoint: str = ""
+
+    @cached_property
+    def _files(self) -> Any:
+        """Credentials are looked for where the S3 libraries do; nothing is kept that others may change."""
+        if urlsplit(self.url).scheme == "file":
+            return fsspec.filesystem("file", auto_mkdir=True)
+        try:
+            made = fsspec.filesystem("s3", **_s3(self.endpoint))
+        except ImportError:
+            raise OptionError(
+                "TURNWISE_STORAGE_URL names S3, which is not installed: run pip install 'turnwise[s3]'."
+            ) from None
+        made.retries = 1  # its own tries, around those of the library below it
+        return made
+
+    @property
+    def _root(self) -> str:
+        parts = urlsplit(self.url)
+        return f"{parts.netloc}{parts.path}".rstrip("/")
+
+    @property
+    def _is_folder(self) -> bool:
+        return urlsplit(self.url).scheme == "file"
+
+    def prepare(self) -> None:
+        """Makes the folder, or the bucket, if it is not there."""
+        with _reaching():
+            place = self._root if self._is_folder else self._root.partition("/")[0]
+            if not self._files.exists(place):
+                self._files.makedirs(place, exist_ok=True)
+
+    def put(self, name: str, path: Path) -> None:
+        """A file becomes an object."""
+        with _reaching():
+            self._files.put_file(str(path), self._path(name))
+            self._settle(name)
+
+    def write(self, name: str, content: bytes) -> None:
+        with _reaching():
+            self._files.pipe_file(self._path(name), content)
+            self._settle(name)
+
+    def get(self, name: str, path: Path) -> None:
+        """An object becomes a file, which is there whole or not at all. Raises OSError where the disk is
+        full."""
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            with _reaching():
+                size_bytes = self._files.info(self._path(name))["size"]
+                self._files.get_file(self._path(name), str(part))
+            if part.stat().st_size != size_bytes:
+                raise AwayError("the connection broke off")
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def find(self, prefix: str) -> dict[str, Object]:
+        """All objects under a name: the rest of their names → themselves."""
+        with _reaching():
+            found = self._files.find(self._path(prefix), detail=True)
+        skipped = len(self._path(prefix)) + 1
+        return {
+            path[skipped:]: Object(self, f"{prefix}/{path[skipped:]}", info["size"], _changed(info))
+            for path, info in found.items()
+        }
+
+    def folders(self, prefix: str) -> set[str]:
+        """The next parts of the names under a name."""
+        with suppress(FileNotFoundError), _reaching():
+            found = self._files.ls(self._path(prefix), detail=False)
+            return {path.rstrip("/").rpartition("/")[2] for path in found}
+        return set()
+
+    def object(self, name: str) -> Object:
+        """Raises FileNotFoundError."""
+        with _reaching():
+            info = self._files.info(self._path(name))
+        return Object(self, name, info["size"], _changed(info))
+
+    def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        with _reaching():
+            content: bytes = self._files.cat_file(self._path(name), start=start, end=end)
+        return content
+
+    def delete(self, prefix: str) -> None:
+        """All objects under a name; none is fine."""
+        for found in self.find(prefix).values():
+            self.delete_one(found.name)
+        if self._is_folder:
+            _drop_empty(Path(self._path(prefix)))
+
+    def delete_one(self, name: str) -> None:
+        with suppress(FileNotFoundError), _reaching():
+            self._files.rm_file(self._path(name))
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    def _settle(self, name: str) -> None:
+        """Through to the disk, as servers do before they answer."""
+        if self._is_folder:
+            for path in (self._path(name), str(Path(self._path(name)).parent)):
+                descriptor = os.open(path, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """One object; it is read as a file is."""
+
+    objects: Objects = field(repr=False)
+    name: str
+    size_bytes: int
+    changed: float  # seconds since 1970
+
+    def read_bytes(self) -> bytes:
+        return self.objects.read(self.name)
+
+    def blocks(self, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` to before `end`, a few at a time."""
+        for begin in range(start, end, BLOCK_BYTES):
+            yield self.objects.read(self.name, begin, min(begin + BLOCK_BYTES, end))
+
+
+def _s3(endpoint: str) -> dict[str, Any]:
+    """For s3fs. Servers of other makers do not all know the checksums that Amazon's clients send since
+    2025."""
+    config: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": READ_SECONDS,
+        "retries": {"mode": "standard", "max_attempts": 3},
+    }
+    if endpoint:
+        config |= {
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        }
+    return {
+        "endpoint_url": endpoint or None,
+        "config_kwargs": config,
+        "use_listings_cache": False,
+        "skip_instance_cache": True,
+    }
+
+
+@contextmanager
+def _reaching() -> Iterator[None]:
+    """What libraries raise about the way to a store has no class in common."""
+    try:
+        yield
+    except (FileNotFoundError, OptionError):
+        raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise AwayError(error.strerror or type(error).__name__) from error
+    except Exception as error:
+        raise AwayError(type(error).__name__) from error
+
+
+def _changed(info: dict[str, Any]) -> float:
+    """Seconds since 1970; folders have numbers, buckets have dates."""
+    written = info.get("LastModified", info.get("mtime"))
+    if written is None:
+        return time.time()
+    return float(written if isinstance(written, int | float) else written.timestamp())
+
+
+def _drop_empty(folder: Path) -> None:
+    """A folder without files, as S3 does not have them."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        with suppress(OSError):
+            path.rmdir()
+    with suppress(OSError):
+        folder.rmdir()
