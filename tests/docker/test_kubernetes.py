@@ -1,7 +1,7 @@
 """The Kubernetes files: valid for every version named here, agreeing with each other and with the service.
 
-kustomize puts them together; without it or kubectl each file is checked by itself. The two kinds of KEDA are no
-part of Kubernetes, and nothing here has their schema: what they refer to is checked.
+kustomize puts them together; without it or kubectl each file is checked by itself. KEDA's kinds are no part
+of Kubernetes, and nothing here has their schema: what they refer to is checked.
 """
 
 from __future__ import annotations
