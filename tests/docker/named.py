@@ -32,11 +32,22 @@ def build_arguments() -> set[str]:
 
 
 def check_environment(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """The settings that an environment makes; fails where it names one that is none."""
+    """The settings that an environment makes; fails where it names one that is none.
+
+    The library for S3 must see what is meant for it, too: it reads no AWS_REGION, for example.
+    """
     assert {name for name in environment if name.startswith("TURNWISE_")} <= SETTINGS
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    meant = [value for name, value in environment.items() if name.startswith("AWS_")]
+    assert not meant or sorted(meant) == sorted(_seen_by_botocore())
     return Settings()
+
+
+def _seen_by_botocore() -> list[str]:
+    session = pytest.importorskip("botocore.session").get_session()
+    credentials = session.get_credentials().get_frozen_credentials()
+    return [credentials.access_key, credentials.secret_key, session.get_config_variable("region")]
 
 
 def check_command(arguments: list[str]) -> None:
