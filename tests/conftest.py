@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tests.objects import Server as ObjectServer
     from tests.postgres import Server
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does, and as early
@@ -27,5 +28,14 @@ def postgres() -> Iterator[Server]:
 
     if find() is None:
         pytest.skip(ADVICE)
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def object_server() -> Iterator[ObjectServer]:
+    """One private server of the S3 protocol for all tests that only need a bucket of their own."""
+    from tests.objects import Server  # noqa: PLC0415
+
     with Server() as server:
         yield server
