@@ -18,13 +18,14 @@ from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docker" / "requirements"
 GLIBC = "manylinux_2_36"  # Debian 12's
 TORCH = "2.13.0"  # as in the Makefile: what the tests run on
-SERVICE = ("service", "telemetry")
+SERVICE = ("service", "s3", "telemetry")
 ENGINES = (*SERVICE, "all")
 FROM_SOURCE = ("openai-whisper",)  # plain Python that is published as source only
 
@@ -62,14 +63,16 @@ def main() -> None:
     parser = ArgumentParser(description="Lock what the images install.")
     parser.add_argument("--torch", required=True, metavar="PAGE", help="where torch for processors is")
     parser.add_argument("--upgrade", action="store_true", help="take the newest, not what is locked")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     with TemporaryDirectory() as folder:
         scratch = Path(folder)
         for name, image in IMAGES.items():
-            options = [*_of_image(image, arguments.torch, scratch), *_kept(name, arguments.upgrade)]
-            _write(name, _merged(_resolved(options, machine, scratch) for machine in image.machines))
-        asked = _listed(scratch / "building.in", BUILDING)
-        _write("build", _resolved([str(asked), *_kept("build", arguments.upgrade)], "x86_64", scratch))
+            options = list(_of_image(image, given.torch, scratch))
+            _write(
+                name, _merged(_resolved(name, options, machine, given.upgrade) for machine in image.machines)
+            )
+        options = [str(_listed(scratch / "building.in", BUILDING))]
+        _write("build", _resolved("build", options, "x86_64", given.upgrade))
 
 
 def _of_image(image: Image, torch_page: str, scratch: Path) -> Iterator[str]:
@@ -83,25 +86,31 @@ def _of_image(image: Image, torch_page: str, scratch: Path) -> Iterator[str]:
         yield f"--find-links={torch_page}"
 
 
-def _kept(name: str, upgrade: bool) -> list[str]:
-    path = FOLDER / f"{name}.txt"
-    return [] if upgrade or not path.exists() else [f"--constraint={path}"]
-
-
 def _listed(path: Path, lines: Iterable[str]) -> Path:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
-def _resolved(options: Iterable[str], machine: str, scratch: Path) -> Pins:
-    output = scratch / "pylock.toml"
-    output.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "uv", "pip", "compile", *options, "--quiet", f"--output-file={output}"]
-    command += ["--format=pylock.toml", "--python-version=3.11", f"--python-platform={machine}-{GLIBC}"]
-    command += ["--only-binary=:all:", *(f"--no-binary={name}" for name in FROM_SOURCE)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    packages = tomllib.loads(output.read_text(encoding="utf-8"))["packages"]
+def _resolved(name: str, options: list[str], machine: str, upgrade: bool) -> Pins:
+    """Twice: the versions, where uv prefers those that its output holds already; and then their files."""
+    with TemporaryDirectory() as folder:
+        versions, files = Path(folder, "versions.txt"), Path(folder, "pylock.toml")
+        locked = FOLDER / f"{name}.txt"
+        if locked.exists() and not upgrade:
+            copyfile(locked, versions)
+        _compile(*options, f"--output-file={versions}", f"--python-platform={machine}-{GLIBC}")
+        options = [*options, f"--constraint={versions}", f"--output-file={files}", "--format=pylock.toml"]
+        _compile(*options, f"--python-platform={machine}-{GLIBC}")
+        packages = tomllib.loads(files.read_text(encoding="utf-8"))["packages"]
     return {package["name"]: (package["version"], _sums(package)) for package in packages}
+
+
+def _compile(*options: str) -> None:
+    fixed = ("--quiet", "--python-version=3.11", "--only-binary=:all:")
+    sources = (f"--no-binary={name}" for name in FROM_SOURCE)
+    command = [sys.executable, "-m", "uv", "pip", "compile", *options, *fixed, *sources]
+    if subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode != 0:
+        raise SystemExit("docker/lock.py: uv found no versions that fit.")
 
 
 def _sums(package: dict[str, object]) -> frozenset[str]:
