@@ -101,11 +101,20 @@ class Place:
             Found(canary, "log") for canary in canaries if canary in said
         }
 
+    @property
+    def root(self) -> Path:
+        """Of the files of jobs and uploads."""
+        return self.folder / "store" if self.is_shared else self.service.data
+
+    @property
+    def is_shared(self) -> bool:
+        return "TURNWISE_STORAGE_URL" in self.service.environment
+
     def folders(self) -> list[Path]:
         """Of jobs and uploads, deleted or not."""
-        return [
-            path for name in ("jobs", "uploads", "trash") for path in (self.service.data / name).iterdir()
-        ]
+        scratch = [path for path in self.service.data.glob("scratch/*/*/*") if path.is_dir()]
+        places = [self.root / name for name in ("jobs", "uploads", "trash")]
+        return scratch + [path for place in places if place.is_dir() for path in place.iterdir()]
 
     def rows(self, ids: Iterable[str]) -> set[Found]:
         """In the rows alone: of what was deleted there, ids may stay in the files for a while."""
@@ -117,7 +126,7 @@ class Place:
         return {canary for id in ids for canary in known[id].all()}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "object store"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     server: Server | None = None
     settings: dict[str, Any] = {
@@ -129,6 +138,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "postgresql":
         server = request.getfixturevalue("postgres")
         settings["database_url"] = server.create_database()
+    if request.param == "object store":
+        settings["storage_url"] = f"file://{tmp_path}/store"
     with service(tmp_path / "data", **settings) as running:
         (tmp_path / "temporary").mkdir()
         running.environment["TMPDIR"] = str(tmp_path / "temporary")
@@ -304,9 +315,13 @@ def test_what_is_deleted_is_gone(place: Place) -> None:
 
 def _check_kept(place: Place) -> None:
     """Every canary is in the folder of its job or upload, and in no other place, least of all a database."""
-    folders = {f"data/jobs/{id}/": canaries for id, canaries in place.jobs.items()}
-    folders |= {f"data/uploads/{id}/": canaries for id, canaries in place.uploads.items()}
+    root = place.root.relative_to(place.folder)
+    folders = {f"{root}/jobs/{id}/": canaries for id, canaries in place.jobs.items()}
+    folders |= {f"{root}/uploads/{id}/": canaries for id, canaries in place.uploads.items()}
     found = place.search(place.canaries([*place.jobs, *place.uploads]))
+    found = {
+        entry for entry in found if not entry.place.removeprefix("the name ").startswith("data/scratch/")
+    }
     for folder, canaries in folders.items():
         inside = {entry.canary for entry in search_folder(place.folder / folder, canaries.kept())}
         assert inside == canaries.kept()
