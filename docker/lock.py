@@ -48,7 +48,7 @@ IMAGES = {
     "cpu": Image(ENGINES, torch=f"{TORCH}+cpu", without=("torchcodec", "triton")),
     "gpu": Image(ENGINES, torch=TORCH, without=("torchcodec",)),
 }
-BUILDING = ("pip", "setuptools>=77,<90", "wheel")  # setuptools: as in pyproject.toml
+BUILDING = ("pip", "setuptools>=77,<90")  # setuptools: as in pyproject.toml
 
 HEADER = """\
 # Made by docker/lock.py, which says how to make it again; not to be edited.
