@@ -1,6 +1,7 @@
 """Kills what runs, again and again, while jobs keep coming, and counts what that has cost.
 
     python -m tests.acceptance.kill --database sqlite|postgresql --kills 50 [--seed N] [--jobs N]
+        [--storage folder|objects]
 
 One API process and two workers share a data folder. Workers are killed with SIGKILL at random moments, half
 of them aimed at a stage so that each gets its share; now and then both at once, the API in the middle of an
@@ -42,6 +43,7 @@ from service.storage import STAGES
 from tests.acceptance.children import children_of, left_after
 from tests.acceptance.recordings import music, write_wav
 from tests.acceptance.server import Program, Service, service
+from tests.objects import Server as ObjectServer
 from tests.postgres import Server
 from tests.service import engines
 
@@ -463,8 +465,10 @@ def undisturbed(folder: Path, name: str, sound: bytes) -> dict[str, str]:
 # --------------------------------------------------------------------------- the whole
 
 
-def trial(folder: Path, database: str, kills: int, seed: int, under_way: int) -> tuple[Trial, Findings]:
-    """Everything, in a folder of its own."""
+def trial(
+    folder: Path, database: str, kills: int, seed: int, under_way: int, storage: str = "folder"
+) -> tuple[Trial, Findings]:
+    """Everything, in a folder of its own; the files of jobs there, or in a server of objects."""
     notes = folder / "notes"
     notes.touch()
     with ExitStack() as stack:
@@ -480,6 +484,10 @@ def trial(folder: Path, database: str, kills: int, seed: int, under_way: int) ->
                 **options,
             )
         )
+        if storage == "objects":
+            objects = stack.enter_context(ObjectServer())
+            running.environment |= objects.environment
+            running.environment["TURNWISE_STORAGE_URL"] = f"s3://{objects.create_bucket()}/turnwise"
         sounds = [
             write_wav(folder / f"sound-{number}.wav", music(3.0 + number)).read_bytes()
             for number in range(SOUNDS)
@@ -583,6 +591,7 @@ def report(here: Trial, findings: Findings, most_seconds: float, say: Callable[[
 def main() -> int:
     parser = ArgumentParser(description="Kills workers and counts what that costs.")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--storage", choices=("folder", "objects"), default="folder")
     parser.add_argument("--kills", type=int, default=50, help="how many workers are killed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=4, help="how many wait or run at any time")
@@ -592,7 +601,9 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="turnwise-kill-"))
     begin = time.monotonic()
     try:
-        here, findings = trial(folder, options.database, options.kills, options.seed, options.jobs)
+        here, findings = trial(
+            folder, options.database, options.kills, options.seed, options.jobs, options.storage
+        )
         good = report(here, findings, options.takeover)
     finally:
         if options.keep:
