@@ -292,21 +292,24 @@ class Runner:
         return outcome
 
     async def _counts(self, job: str, stage: str, attempt: Path) -> bool:
-        """Publishes what an attempt has left; whether it is the one that counts. What does not is taken back:
-        where the job is over meanwhile, once all of it has arrived."""
+        """Whether what an attempt has left is what counts. Begun, that is found out even where the step is
+        cancelled: what the database says counts must stay."""
         if not self._storage.shared:
             return True
-        published = asyncio.create_task(self.on_disk(self._storage.publish, job, stage, attempt))
-        counts = False
+        publishing = asyncio.create_task(self._publish(job, stage, attempt))
         try:
-            await asyncio.shield(published)
-            counts = await self.transact(jobs.accept, job, stage, attempt.name)
+            return await asyncio.shield(publishing)
         finally:
-            if not counts:
-                await asyncio.wait({published})
-                with suppress(AwayError):
-                    await asyncio.to_thread(self._storage.withdraw, job, stage, attempt.name)
-        return counts
+            await asyncio.wait({publishing})
+
+    async def _publish(self, job: str, stage: str, attempt: Path) -> bool:
+        """Shows others what an attempt has left, and takes it back where it does not count."""
+        await self.on_disk(self._storage.publish, job, stage, attempt)
+        if await self.transact(jobs.accept, job, stage, attempt.name):
+            return True
+        with suppress(AwayError):
+            await asyncio.to_thread(self._storage.withdraw, job, stage, attempt.name)
+        return False
 
     async def _watched(self, job: str, stage: str, attempt: Path, folder: JobFolder) -> Outcome | None:
         """Runs the process for as long as the job is to go on; None where it is not."""

@@ -206,8 +206,10 @@ def delete(job: str, parts: Parts) -> None:
         parts.queue.cancel(job)
     with parts.engine.begin() as connection:
         jobs.delete(connection, job)
-    parts.storage.discard(job)
-    parts.queue.forget(job, parts.settings.webhook_attempts)
+    try:
+        parts.storage.discard(job)
+    finally:
+        parts.queue.forget(job, parts.settings.webhook_attempts)
 
 
 def _liveness(executor: str, engine: sa.Engine, storage: Storage) -> Liveness:
