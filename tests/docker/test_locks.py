@@ -1,4 +1,4 @@
-"""What the images install: locked in whole, within pyproject.toml's bounds, and no CUDA where it has no use."""
+"""What the images install: locked in whole, within the bounds of pyproject.toml, CUDA in one of them only."""
 
 from __future__ import annotations
 
