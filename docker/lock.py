@@ -39,6 +39,8 @@ class Image:
     torch: str = ""
     without: tuple[str, ...] = ()
     """Asked for by what is in it, and needed by nothing that is run."""
+    also: tuple[str, ...] = ()
+    """Needed by what is in it, and asked for by nothing."""
 
 
 IMAGES = {
@@ -46,7 +48,8 @@ IMAGES = {
     # torchcodec decodes files, and our engine is given samples: see pipelines/engines/pyannote/imports.py.
     # triton compiles for graphics cards; without one Whisper falls back to plain PyTorch.
     "cpu": Image(ENGINES, torch=f"{TORCH}+cpu", without=("torchcodec", "triton")),
-    "gpu": Image(ENGINES, torch=TORCH, without=("torchcodec",)),
+    # CTranslate2 is built for CUDA 12 and loads cuBLAS by its name; torch is for CUDA 13.
+    "gpu": Image(ENGINES, torch=TORCH, without=("torchcodec",), also=("nvidia-cublas-cu12>=12.4,<13",)),
 }
 BUILDING = ("pip", "setuptools>=77,<90")  # setuptools: as in pyproject.toml
 
@@ -79,6 +82,7 @@ def _of_image(image: Image, torch_page: str, scratch: Path) -> Iterator[str]:
     yield str(ROOT / "pyproject.toml")
     for extra in image.extras:
         yield f"--extra={extra}"
+    yield str(_listed(scratch / "also.in", image.also))
     yield f"--excludes={_listed(scratch / 'without.in', image.without)}"
     if image.torch:
         yield f"--constraint={_listed(scratch / 'torch.in', [f'torch=={image.torch}'])}"
