@@ -70,10 +70,10 @@ WAIT = 0.1
 """Seconds between two tries to get it."""
 
 PATIENCE = {
-    "keepalives_idle": 2,
+    "keepalives_idle": 1,
     "keepalives_interval": 1,
     "keepalives_count": 3,
-    "tcp_user_timeout": 5000,
+    "tcp_user_timeout": 4000,
 }
 """With the other end of a connection, in seconds and milliseconds, under libpq's names."""
 

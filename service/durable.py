@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, Serializer, StepOptions
-from dbos._error import DBOSWorkflowCancelledError
+from dbos._error import DBOSWorkflowCancelledError, DBOSWorkflowConflictIDError
 
 Result = TypeVar("Result")
 Body = Callable[[str, int], Awaitable[None]]
@@ -38,6 +38,8 @@ MANY = 1_000_000
 """Recovery attempts: deaths are counted by stage (service/jobs.py), and a takeover is nobody's fault."""
 
 Cancelled = DBOSWorkflowCancelledError
+Taken = DBOSWorkflowConflictIDError
+"""Raised where somebody else has the workflow by now, to end this execution of it without an outcome."""
 
 
 class JsonSerializer(Serializer):
@@ -74,7 +76,8 @@ def _quiet() -> None:
 
 
 class _Seldom(logging.Filter):
-    """Lets every kind of message through once in a while: without a database there are twenty a second."""
+    """Lets the first line of every kind of message through once in a while: without a database there are
+    twenty a second, of up to a hundred lines."""
 
     INTERVAL = 30.0
 
@@ -83,10 +86,12 @@ class _Seldom(logging.Filter):
         self._said: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        kind, now = record.getMessage().partition(":")[0][:60], time.monotonic()
+        line = record.getMessage().partition("\n")[0]
+        kind, now = line.partition(":")[0][:60], time.monotonic()
         if now - self._said.get(kind, -self.INTERVAL) < self.INTERVAL:
             return False
         self._said[kind] = now
+        record.msg, record.args = line, ()
         return True
 
 
@@ -194,6 +199,14 @@ class Workflows:
             status="PENDING", app_version=VERSION, load_input=False, load_output=False
         )
         return {status.workflow_id: status.executor_id or "" for status in begun}
+
+    def taken(self, ids: set[str]) -> set[str]:
+        """Those that are given back, or somebody else's by now."""
+        found = self._client.list_workflows(
+            workflow_ids=list(ids), status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
+        )
+        ours = ("PENDING", self._executor)
+        return {status.workflow_id for status in found if (status.status, status.executor_id) != ours}
 
     def broken(self) -> list[str]:
         """Jobs whose workflow ended by an error that its body should have caught."""

@@ -222,7 +222,7 @@ class Runner:
                     count = self._settings.stage_attempts
                     return await self._fail(job, stage, "process_died", count=count)
                 log.info("stage begins", job=job, stage=stage, attempt=attempts)
-                outcome = await self._attempt(job, stage, folder)
+                outcome = await self._counted(job, stage, folder)
                 if not self._stopping and (failed := await self._settle(job, stage, outcome)):
                     return failed
         log.info("stage ends", job=job, stage=stage)
@@ -272,6 +272,15 @@ class Runner:
             case Done() | Died():
                 pass
         return None
+
+    async def _counted(self, job: str, stage: str, folder: JobFolder) -> Outcome | None:
+        """An attempt, which is given back where it is broken off: as `release` does when this worker ends."""
+        try:
+            return await self._attempt(job, stage, folder)
+        except asyncio.CancelledError:
+            if not self._stopping:
+                await self.transact(jobs.release_stage, job, stage)
+            raise
 
     async def _attempt(self, job: str, stage: str, folder: JobFolder) -> Outcome | None:
         """One process's try; what it leaves is accepted if it is done. None where the job is over."""

@@ -1,25 +1,29 @@
 """A worker process: runs jobs and webhooks from the queues, and looks after what others left.
 
 Twice a second: is our own lock held, has another worker died (its jobs go back to the queue), has one of our
-own workflows been lost sight of (a full disk can do that). Now and then: what is past its time is deleted.
+own workflows been lost sight of (a full disk can do that), or taken over while we were cut off. Now and then:
+what is past its time is deleted.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from math import inf
 from random import Random
 from secrets import token_hex
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
 
 from service import health, jobs, webhooks
-from service.durable import JOB, WEBHOOK, Step, Workflows
+from service.durable import JOB, WEBHOOK, Step, Taken, Workflows
 from service.jobs import JobState
 from service.liveness import FileLiveness, Liveness, PostgresLiveness
 from service.objects import AwayError
@@ -38,6 +42,20 @@ STRAY_AGE = 3600.0
 """Seconds after which a folder that no job refers to is no upload under way any more."""
 
 
+@dataclass(eq=False)
+class Execution:
+    """A workflow's, in this process."""
+
+    task: asyncio.Task[Any]
+    taken: bool = False
+
+    def end(self) -> None:
+        """Without an outcome, since another one goes on with the workflow; from any thread."""
+        if not self.taken:  # once: it may need a while, for its process to be gone
+            self.taken = True
+            self.task.get_loop().call_soon_threadsafe(self.task.cancel)
+
+
 class Worker:
     """One worker; `start` returns at once, `stop` within seconds."""
 
@@ -52,6 +70,7 @@ class Worker:
         self._workflows = Workflows(parts.engine, self._executor)
         self.runner = Runner(parts)
         self._running: Counter[str] = Counter()  # one that was given back may be here twice for a moment
+        self._newest: dict[str, Execution] = {}  # of each
         self._unseen: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
@@ -108,18 +127,38 @@ class Worker:
     @asynccontextmanager
     async def _seen(self) -> AsyncIterator[None]:
         workflow = self._workflows.current
+        async with self._alone(workflow):
+            try:
+                yield
+            except sa.exc.DBAPIError as error:  # of the engine's: ours are tried again
+                reason = type(error).__name__
+                log.warning("step was not recorded, it goes on from there", workflow=workflow, reason=reason)
+                await self.runner.persist(lambda: self._workflows.give_back(workflow))
+            except Exception:  # the engine keeps that it failed, and not how
+                log.exception("workflow broke", workflow=workflow)
+                raise
+
+    @asynccontextmanager
+    async def _alone(self, workflow: str) -> AsyncIterator[None]:
+        """Until somebody else executes it: here, or in another worker."""
+        task = asyncio.current_task()
+        assert task is not None
+        execution = Execution(task)
+        if older := self._newest.get(workflow):
+            older.end()
+        self._newest[workflow] = execution
         self._running[workflow] += 1
         try:
             yield
-        except sa.exc.DBAPIError as error:  # of the engine's: ours are tried again
-            reason = type(error).__name__
-            log.warning("step was not recorded, it goes on from there", workflow=workflow, reason=reason)
-            await self.runner.persist(lambda: self._workflows.give_back(workflow))
-        except Exception:  # the engine keeps that it failed, and not how
-            log.exception("workflow broke", workflow=workflow)
-            raise
+        except asyncio.CancelledError:
+            if not execution.taken:
+                raise
+            log.warning("workflow was taken over, it ends here", workflow=workflow)
+            raise Taken(workflow) from None
         finally:
             self._running -= Counter([workflow])
+            if self._newest.get(workflow) is execution:
+                del self._newest[workflow]
 
     # ------------------------------------------------------------------ sweeping
 
@@ -137,7 +176,9 @@ class Worker:
     def sweep(self) -> None:
         """One look at everything."""
         self._liveness.hold()
+        here = dict(self._newest)
         pending = self._workflows.pending()
+        self._give_up({id: at for id, at in here.items() if pending.get(id) != self._executor})
         self._take_over(pending)
         self._find_lost({workflow for workflow, executor in pending.items() if executor == self._executor})
         if time.monotonic() - self._cleaned > CLEAN_INTERVAL:
@@ -153,6 +194,12 @@ class Worker:
         for workflow, executor in pending.items():
             if executor in dead:
                 self._workflows.give_back(workflow, executor)
+
+    def _give_up(self, doubtful: dict[str, Execution]) -> None:
+        """What others have taken over, who did not hear of us for a while, ends here."""
+        if doubtful:
+            for workflow in self._workflows.taken(set(doubtful)):
+                doubtful[workflow].end()
 
     def _find_lost(self, ours: set[str]) -> None:
         lost = {workflow for workflow in ours if not self._running[workflow]}

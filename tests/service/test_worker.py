@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -60,6 +61,45 @@ def test_a_step_that_could_not_be_recorded_goes_on_from_there(
         worker.stop()
 
 
+@pytest.mark.parametrize("by", ["another", "itself"])
+def test_what_was_taken_over_ends_here(worker: Worker, monkeypatch: pytest.MonkeyPatch, by: str) -> None:
+    """As of a worker that was cut off for a while: by another one, or by itself where that was first."""
+    begun: list[str] = []
+    ended: list[str] = []
+
+    async def run(job: str) -> None:
+        begun.append(job)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(2.0)  # as long as its process takes to be gone
+            ended.append(job)
+
+    monkeypatch.setattr(worker.runner, "run", run)
+    id = new_id()
+    with worker._engine.begin() as connection:
+        jobs.insert(connection, id, "", "")
+        worker._queue.enqueue(connection, JOB, id)
+    worker.start()
+    try:
+        until(lambda: begun)
+        if by == "another":
+            take = sa.text("UPDATE workflow_status SET executor_id = 'another', owner_xid = 'another'")
+            monkeypatch.setattr(worker._liveness, "is_dead", lambda executor: False)
+            with worker._engine.begin() as connection:
+                connection.execute(take)
+        else:
+            worker._workflows.give_back(f"job-{id}-0")
+        until(lambda: ended)
+        assert len(begun) == (1 if by == "another" else 2)
+        assert ended == [id]
+        owner = "another" if by == "another" else worker._executor
+        assert worker._workflows.pending() == {f"job-{id}-0": owner}
+        assert worker._workflows.broken() == []
+    finally:
+        worker.stop()
+
+
 def test_what_is_lost_is_given_back_once_and_not_while_it_runs(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,8 +124,8 @@ def test_the_engine_says_every_kind_of_thing_once_in_a_while(
     logger = logging.getLogger("dbos")
     for _ in range(3):
         for queue in ("jobs", "webhooks"):
-            logger.warning(f"Exception in the thread for {queue}: no connection, at {_}")
-    assert len(caplog.records) == 2
+            logger.warning(f"Exception in the thread for {queue}: no connection, at {_}\nTraceback")
+    assert [record.getMessage().partition(", ")[2] for record in caplog.records] == ["at 0", "at 0"]
     now += 60
     logger.warning("Exception in the thread for jobs: no connection")
     assert len(caplog.records) == 3
