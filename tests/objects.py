@@ -7,12 +7,15 @@ there before when the rest never comes.) It keeps everything in its memory.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import secrets
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 import boto3  # type: ignore[import-untyped]
@@ -83,6 +86,26 @@ class Server:
         return made["AccessKeyId"], made["SecretAccessKey"]
 
 
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+def one_at_a_time(application: Application) -> Application:
+    """What moto keeps is not made for several threads. Nobody waits for a request that has not arrived."""
+    turn = Lock()
+
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        size_bytes = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(size_bytes)
+        if len(body) < size_bytes:
+            start_response("400 Bad Request", [])
+            return []
+        environ["wsgi.input"] = io.BytesIO(body)
+        with turn:
+            return list(application(environ, start_response))
+
+    return answer
+
+
 def serve(host: str) -> None:
     """Prints where it listens, and serves until it is killed."""
     from moto import settings  # noqa: PLC0415
@@ -91,7 +114,7 @@ def serve(host: str) -> None:
 
     settings.INITIAL_NO_AUTH_ACTION_COUNT = UNGUARDED
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    application = app.DomainDispatcherApplication(app.create_backend_app)
+    application = one_at_a_time(app.DomainDispatcherApplication(app.create_backend_app))
     server = make_server(host, 0, application, threaded=True, request_handler=app.MotoRequestHandler)
     print(f"http://{host}:{server.server_port}", flush=True)
     server.serve_forever()
