@@ -1,8 +1,8 @@
 """A job's file as an answer, or the range of it that was asked for, wherever it lies.
 
 A file of the data folder is sent by the framework. An object comes through this process a block at a time; it
-never changes, so its name is what its ETag is made of. Where several ranges of an object are asked for, all
-of it is sent, as HTTP allows.
+never changes, so its name is what its ETag is made of. Where several ranges are asked for, all of it is sent,
+as HTTP allows.
 """
 
 from __future__ import annotations
@@ -31,20 +31,17 @@ def send(file: File, request: Request, media_type: str, headers: Mapping[str, st
         if asked is None:
             _forget_range(request)
         return FileResponse(file, media_type=media_type, headers=dict(headers))
-    return _send_object(file, request, asked if isinstance(asked, tuple) else None, media_type, headers)
+    return _send_object(file, request, asked, media_type, headers)
 
 
-def _range(request: Request, size_bytes: int) -> tuple[int, int] | str | None:
-    """First byte and the one after the last; the header itself where it names several; None where it makes no
-    sense, or is not there. Raises ProblemError for one beyond the end."""
-    asked = request.headers.get("range", "").replace(" ", "")
-    if "," in asked:
-        return asked
-    parts = RANGE.fullmatch(asked)
+def _range(request: Request, size_bytes: int) -> tuple[int, int] | None:
+    """First byte and the one after the last; None where it makes no sense, names several, or is not there.
+    Raises ProblemError for one beyond the end."""
+    parts = RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
     first, last = parts.groups() if parts else ("", "")
     if not (first or last) or (first and last and int(last) < int(first)):
         return None
-    if (int(first) >= size_bytes) if first else int(last) == 0:
+    if (int(first) >= size_bytes) if first else not min(int(last), size_bytes):
         detail = f"The recording has {size_bytes} bytes: ask for a part of them."
         raise ProblemError(Code.RANGE, detail, {"Content-Range": f"bytes */{size_bytes}"})
     if not first:
@@ -60,14 +57,15 @@ def _send_object(
     file: Object, request: Request, asked: tuple[int, int] | None, media_type: str, headers: Mapping[str, str]
 ) -> Response:
     etag = f'"{hashlib.sha256(file.name.encode()).hexdigest()[:32]}"'
-    if request.headers.get("if-range", etag) != etag:
+    last_modified = formatdate(file.changed, usegmt=True)
+    if request.headers.get("if-range", etag) not in {etag, last_modified}:
         asked = None
     start, end = asked or (0, file.size_bytes)
     sent = {
         "Accept-Ranges": "bytes",
         "Content-Length": str(end - start),
         "ETag": etag,
-        "Last-Modified": formatdate(file.changed, usegmt=True),
+        "Last-Modified": last_modified,
         **headers,
     }
     if asked:
