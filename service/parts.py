@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -35,10 +35,18 @@ class Parts:
 @contextmanager
 def opened(settings: Settings) -> Iterator[Parts]:
     """Data folder, object store and database. Raises OutputError where they cannot be reached."""
+    with ExitStack() as stack:
+        yield _opened(settings, stack)
+
+
+def _opened(settings: Settings, stack: ExitStack) -> Parts:
+    """What is open already is closed where something else cannot be reached."""
     try:
         storage, uploads = _stored(settings)
+        stack.callback(storage.close)
         storage.prepare()
         engine = database.connect(settings)
+        stack.callback(engine.dispose)
         with database.one_at_a_time(engine, settings):
             database.migrate(engine)
             durable.prepare(engine)
@@ -57,12 +65,8 @@ def opened(settings: Settings) -> Iterator[Parts]:
             "The database cannot be reached: check TURNWISE_DATABASE_URL and that it runs."
         ) from None
     queue = durable.Queue(engine)
-    try:
-        yield Parts(settings, engine, storage, queue, uploads)
-    finally:
-        queue.close()
-        engine.dispose()
-        storage.close()
+    stack.callback(queue.close)
+    return Parts(settings, engine, storage, queue, uploads)
 
 
 def _stored(settings: Settings) -> tuple[Storage, Uploads]:

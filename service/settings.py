@@ -182,7 +182,8 @@ class Settings(BaseSettings):
     def _check_storage(cls, url: str) -> str:
         parts = urlsplit(url)
         if url and not (
-            (parts.scheme == "s3" and parts.netloc) or (parts.scheme == "file" and parts.path.strip("/"))
+            (parts.scheme == "s3" and parts.netloc)
+            or (parts.scheme == "file" and not parts.netloc and parts.path.strip("/"))
         ):
             raise ValueError("it must be s3://bucket/folder or file:///folder")
         return url

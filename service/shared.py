@@ -30,6 +30,7 @@ from typing import IO, ClassVar
 from pipelines.pipeline import Stage
 from service.objects import Object, Objects
 from service.storage import LASTING, REQUEST, JobFolder, Request, Storage, is_id
+from service.uploads import INFO
 
 SCRATCH, LOCK = "scratch", "lock"
 REMEMBERED = 4096
@@ -69,15 +70,15 @@ class SharedStorage(Storage):
         self.objects.prepare()
 
     def close(self) -> None:
-        shutil.rmtree(self.root, ignore_errors=True)
+        _remove(self.root)
         self.lock.close()
 
     def _drop_dead(self) -> None:
         """What is left of processes that were killed."""
         for folder in (self.home / SCRATCH).iterdir():
-            with suppress(FileNotFoundError, BlockingIOError), (folder / LOCK).open("rb") as lock:
+            with suppress(OSError), (folder / LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
 
     # ------------------------------------------------------------------ what is asked for from outside
 
@@ -155,7 +156,9 @@ class SharedStorage(Storage):
         return self.job(id)
 
     def discard(self, id: str) -> None:
+        """Whoever adds to an upload meanwhile looks for what was said of it."""
         self._drop(id)
+        self.objects.delete_one(f"uploads/{self.upload(id).name}/{INFO}")
         for name in ("jobs", "uploads"):
             self.objects.delete(f"{name}/{self._place(name, id).name}")
 
@@ -168,6 +171,14 @@ class SharedStorage(Storage):
 
     def _drop(self, id: str) -> None:
         super().discard(id)
+
+
+def _remove(folder: Path) -> None:
+    """The lock at last: whatever there is of a folder without one, nobody would remove."""
+    for path in folder.glob("*"):
+        if path.name != LOCK:
+            shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _name(id: str, *rest: str) -> str:
