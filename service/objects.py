@@ -24,6 +24,12 @@ from pipelines.errors import OptionError
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 """How long a server may take to be reached, and between two pieces of an answer."""
+TRIES = 3
+"""How often one request is sent."""
+SLOWEST_BYTES = 2**18
+"""How much it must take in a second of what is sent: the libraries would wait for ever."""
+NAMELESS = (None, "us-east-1", "aws-global")
+"""Regions that are not named when a bucket is made."""
 BLOCK_BYTES = 4 * 2**20
 """What is held of an object at a time while it is sent on."""
 
@@ -66,27 +72,32 @@ class Objects:
     def prepare(self) -> None:
         """Makes the folder, or the bucket, if it is not there."""
         with _reaching():
-            place = self._root if self._is_folder else self._root.partition("/")[0]
-            if not self._files.exists(place):
-                self._files.makedirs(place, exist_ok=True)
+            if self._is_folder:
+                Path(self._root).mkdir(parents=True, exist_ok=True)
+                return
+            bucket = self._root.partition("/")[0]
+            try:
+                self._files.info(bucket)
+            except FileNotFoundError:
+                region = self._files.s3.meta.region_name
+                with suppress(FileExistsError):  # somebody else was faster
+                    self._files.mkdir(bucket, region_name=None if region in NAMELESS else region)
 
     def put(self, name: str, path: Path) -> None:
         """A file becomes an object."""
-        with _reaching():
-            self._files.put_file(str(path), self._path(name))
-            self._settle(name)
+        with self._reaching(), self._place(name) as place:
+            self._files.put_file(str(path), place, **self._limit(path.stat().st_size))
 
     def write(self, name: str, content: bytes) -> None:
-        with _reaching():
-            self._files.pipe_file(self._path(name), content)
-            self._settle(name)
+        with self._reaching(), self._place(name) as place:
+            self._files.pipe_file(place, content, **self._limit(len(content)))
 
     def get(self, name: str, path: Path) -> None:
         """An object becomes a file, which is there whole or not at all. Raises OSError where the disk is
         full."""
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            with _reaching():
+            with self._reaching():
                 size_bytes = self._files.info(self._path(name))["size"]
                 self._files.get_file(self._path(name), str(part))
             if part.stat().st_size != size_bytes:
@@ -97,29 +108,32 @@ class Objects:
 
     def find(self, prefix: str) -> dict[str, Object]:
         """All objects under a name: the rest of their names → themselves."""
-        with _reaching():
-            found = self._files.find(self._path(prefix), detail=True)
         skipped = len(self._path(prefix)) + 1
+        with self._reaching():
+            found = self._files.find(self._path(prefix), detail=True, **self._strict)
+            if not found and self._is_gone():
+                raise FileNotFoundError(prefix)
         return {
             path[skipped:]: Object(self, f"{prefix}/{path[skipped:]}", info["size"], _changed(info))
             for path, info in found.items()
+            if not _is_part(path)
         }
 
     def folders(self, prefix: str) -> set[str]:
         """The next parts of the names under a name."""
-        with suppress(FileNotFoundError), _reaching():
+        with suppress(FileNotFoundError), self._reaching():
             found = self._files.ls(self._path(prefix), detail=False)
             return {path.rstrip("/").rpartition("/")[2] for path in found}
         return set()
 
     def object(self, name: str) -> Object:
         """Raises FileNotFoundError."""
-        with _reaching():
+        with self._reaching():
             info = self._files.info(self._path(name))
         return Object(self, name, info["size"], _changed(info))
 
     def read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
-        with _reaching():
+        with self._reaching():
             content: bytes = self._files.cat_file(self._path(name), start=start, end=end)
         return content
 
@@ -128,24 +142,58 @@ class Objects:
         for found in self.find(prefix).values():
             self.delete_one(found.name)
         if self._is_folder:
-            _drop_empty(Path(self._path(prefix)))
+            _drop(Path(self._path(prefix)))
 
     def delete_one(self, name: str) -> None:
-        with suppress(FileNotFoundError), _reaching():
+        with suppress(FileNotFoundError), self._reaching():
             self._files.rm_file(self._path(name))
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
 
-    def _settle(self, name: str) -> None:
-        """Through to the disk, as servers do before they answer."""
-        if self._is_folder:
-            for path in (self._path(name), str(Path(self._path(name)).parent)):
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+    @contextmanager
+    def _place(self, name: str) -> Iterator[str]:
+        """Where to write an object. In a folder it gets its name when all of it is through to the disk, as
+        servers do that by themselves."""
+        if not self._is_folder:
+            yield self._path(name)
+            return
+        if self._is_gone():  # or it would be made
+            raise FileNotFoundError(name)
+        path = Path(self._path(name))
+        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+        try:
+            yield str(part)
+            _flush(part)
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
+        _flush(path.parent)
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        """An object is not missing where all of them are."""
+        with _reaching():
+            try:
+                yield
+            except FileNotFoundError as error:
+                if self._is_gone() or _code(error.__cause__) == "NoSuchBucket":
+                    raise AwayError("there is nothing at this address any more") from error
+                raise
+
+    def _is_gone(self) -> bool:
+        """Whether a folder is, as when it lies on another machine's disk."""
+        return self._is_folder and not Path(self._root).is_dir()
+
+    def _limit(self, size_bytes: int) -> dict[str, Any]:
+        """How long sending so much may take, tries together."""
+        seconds = CONNECT_SECONDS + READ_SECONDS + size_bytes / SLOWEST_BYTES
+        return {} if self._is_folder else {"timeout": seconds}
+
+    @property
+    def _strict(self) -> dict[str, Any]:
+        """A folder that cannot be read is not empty, as fsspec has it."""
+        return {"on_error": _raise} if self._is_folder else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +220,7 @@ def _s3(endpoint: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "connect_timeout": CONNECT_SECONDS,
         "read_timeout": READ_SECONDS,
-        "retries": {"mode": "standard", "max_attempts": 3},
+        "retries": {"mode": "standard", "total_max_attempts": TRIES},
     }
     if endpoint:
         config |= {
@@ -183,6 +231,7 @@ def _s3(endpoint: str) -> dict[str, Any]:
         "endpoint_url": endpoint or None,
         "config_kwargs": config,
         "use_listings_cache": False,
+        "max_concurrency": 1,  # of the requests for one large file, each with 50 MiB in memory
         "skip_instance_cache": True,
     }
 
@@ -192,7 +241,7 @@ def _reaching() -> Iterator[None]:
     """What libraries raise about the way to a store has no class in common."""
     try:
         yield
-    except (FileNotFoundError, OptionError):
+    except (FileNotFoundError, OptionError, AwayError):
         raise
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -210,10 +259,32 @@ def _changed(info: dict[str, Any]) -> float:
     return float(written if isinstance(written, int | float) else written.timestamp())
 
 
-def _drop_empty(folder: Path) -> None:
-    """A folder without files, as S3 does not have them."""
-    for path in sorted(folder.rglob("*"), reverse=True):
+def _code(error: BaseException | None) -> str:
+    """What a server called an error."""
+    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _is_part(path: str) -> bool:
+    """Whether it is on its way to become an object in a folder, or was when a process died."""
+    return path.rpartition("/")[2].startswith(".")
+
+
+def _drop(folder: Path) -> None:
+    """A folder without objects, as S3 does not have them, and what never became one."""
+    for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
         with suppress(OSError):
-            path.rmdir()
-    with suppress(OSError):
-        folder.rmdir()
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _flush(path: Path) -> None:
+    """Through to the disk, file or folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
