@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from hashlib import file_digest
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,7 +24,9 @@ from fsspec.registry import _registry
 import service.objects
 from pipelines.errors import OptionError
 from service.objects import BLOCK_BYTES, AwayError, Objects
-from tests.objects import Server
+
+if TYPE_CHECKING:
+    from tests.objects import Server
 
 ONE_REQUEST_BYTES = 100 * 2**20
 """What s3fs sends in one request; what has more goes in parts of half of that."""
