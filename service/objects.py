@@ -30,6 +30,9 @@ SLOWEST_BYTES = 2**18
 """How much it must take in a second of what is sent: the libraries would wait for ever."""
 NAMELESS = (None, "us-east-1", "aws-global")
 """Regions that are not named when a bucket is made."""
+PART_BYTES = 8 * 2**20
+"""What is sent of a large object at a time; S3 takes at most 10,000 parts, and none but the last below 5
+MiB."""
 BLOCK_BYTES = 4 * 2**20
 """What is held of an object at a time while it is sent on."""
 
@@ -86,11 +89,11 @@ class Objects:
     def put(self, name: str, path: Path) -> None:
         """A file becomes an object."""
         with self._reaching(), self._place(name) as place:
-            self._files.put_file(str(path), place, **self._limit(path.stat().st_size))
+            self._files.put_file(str(path), place, **self._sending(path.stat().st_size))
 
     def write(self, name: str, content: bytes) -> None:
         with self._reaching(), self._place(name) as place:
-            self._files.pipe_file(place, content, **self._limit(len(content)))
+            self._files.pipe_file(place, content, **self._sending(len(content)))
 
     def get(self, name: str, path: Path) -> None:
         """An object becomes a file, which is there whole or not at all. Raises OSError where the disk is
@@ -185,10 +188,23 @@ class Objects:
         """Whether a folder is, as when it lies on another machine's disk."""
         return self._is_folder and not Path(self._root).is_dir()
 
-    def _limit(self, size_bytes: int) -> dict[str, Any]:
-        """How long sending so much may take, tries together."""
+    def _sending(self, size_bytes: int) -> dict[str, Any]:
+        """How long sending so much may take, tries together, and how much is held of it."""
+        if self._is_folder:
+            return {}
         seconds = CONNECT_SECONDS + READ_SECONDS + size_bytes / SLOWEST_BYTES
-        return {} if self._is_folder else {"timeout": seconds}
+        return {"timeout": seconds, "chunksize": PART_BYTES}
+
+    def end_broken(self, begun_before: float) -> None:
+        """Away with parts of large objects whose sender died: no list of objects has them, and they stay."""
+        if self._is_folder:
+            return
+        bucket, _, folder = self._root.partition("/")
+        with self._reaching():
+            for broken in self._files.list_multipart_uploads(bucket):
+                if broken["Key"].startswith(folder) and broken["Initiated"].timestamp() < begun_before:
+                    place = {"Bucket": bucket, "Key": broken["Key"], "UploadId": broken["UploadId"]}
+                    self._files.call_s3("abort_multipart_upload", **place)
 
     @property
     def _strict(self) -> dict[str, Any]:
@@ -231,7 +247,7 @@ def _s3(endpoint: str) -> dict[str, Any]:
         "endpoint_url": endpoint or None,
         "config_kwargs": config,
         "use_listings_cache": False,
-        "max_concurrency": 1,  # of the requests for one large file, each with 50 MiB in memory
+        "max_concurrency": 1,  # of the requests for one large file
         "skip_instance_cache": True,
     }
 

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
 
     storage_endpoint: str = ""
     """Address of an S3-compatible server: https://s3.example.org; empty for Amazon's. Credentials and region
-    come from the environment as usual (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION)."""
+    come from the environment as usual (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_DEFAULT_REGION)."""
 
     host: str = "127.0.0.1"
     """Address to listen on; any but a loopback address needs at least one key (turnwise keys create)."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 import fcntl
 import secrets
 import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,11 +29,13 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from pipelines.pipeline import Stage
-from service.objects import Object, Objects
+from service.objects import AwayError, Object, Objects
 from service.storage import LASTING, REQUEST, JobFolder, Request, Storage, is_id
 from service.uploads import INFO
 
 SCRATCH, LOCK = "scratch", "lock"
+LONGEST_SECONDS = 24 * 3600
+"""What has not been sent by then was given up."""
 REMEMBERED = 4096
 """Requests that are kept in memory: they never change, and are asked for at every look at a job."""
 
@@ -161,6 +164,10 @@ class SharedStorage(Storage):
         self.objects.delete_one(f"uploads/{self.upload(id).name}/{INFO}")
         for name in ("jobs", "uploads"):
             self.objects.delete(f"{name}/{self._place(name, id).name}")
+
+    def end_broken(self) -> None:
+        with suppress(AwayError):  # some servers cannot tell
+            self.objects.end_broken(time.time() - LONGEST_SECONDS)
 
     def ids(self) -> set[str]:
         return super().ids() | set(filter(is_id, self.objects.folders("jobs")))

@@ -20,23 +20,44 @@ from service.objects import Object
 from service.problems import Code, ProblemError
 from service.storage import File
 
-RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
 
 def send(file: File, request: Request, media_type: str, headers: Mapping[str, str]) -> Response:
     """All of it, or a range. Raises ProblemError for a range beyond the end."""
-    size_bytes = file.stat().st_size if isinstance(file, Path) else file.size_bytes
-    asked = _range(request, size_bytes)
     if isinstance(file, Path):
-        if asked is None:
-            _forget_range(request)
-        return FileResponse(file, media_type=media_type, headers=dict(headers))
-    return _send_object(file, request, asked, media_type, headers)
+        return _send_file(file, request, media_type, headers)
+    return _send_object(file, request, media_type, headers)
 
 
-def _range(request: Request, size_bytes: int) -> tuple[int, int] | None:
-    """First byte and the one after the last; None where it makes no sense, names several, or is not there.
-    Raises ProblemError for one beyond the end."""
+def _send_file(file: Path, request: Request, media_type: str, headers: Mapping[str, str]) -> Response:
+    found = file.stat()
+    answer = FileResponse(file, media_type=media_type, headers=dict(headers), stat_result=found)
+    if _range(request, found.st_size, answer.headers) is None:
+        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+    return answer
+
+
+def _send_object(file: Object, request: Request, media_type: str, headers: Mapping[str, str]) -> Response:
+    sent = {
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{hashlib.sha256(file.name.encode()).hexdigest()[:32]}"',
+        "Last-Modified": formatdate(file.changed, usegmt=True),
+        **headers,
+    }
+    asked = _range(request, file.size_bytes, sent)
+    start, end = asked or (0, file.size_bytes)
+    sent["Content-Length"] = str(end - start)
+    if asked:
+        sent["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
+    return StreamingResponse(file.blocks(start, end), 206 if asked else 200, sent, media_type)
+
+
+def _range(request: Request, size_bytes: int, known: Mapping[str, str]) -> tuple[int, int] | None:
+    """First byte and the one after the last; None where it makes no sense, names several, is of something
+    else than what is known here, or is not there. Raises ProblemError for one beyond the end."""
+    if request.headers.get("if-range", known["ETag"]) not in {known["ETag"], known["Last-Modified"]}:
+        return None
     parts = RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
     first, last = parts.groups() if parts else ("", "")
     if not (first or last) or (first and last and int(last) < int(first)):
@@ -47,27 +68,3 @@ def _range(request: Request, size_bytes: int) -> tuple[int, int] | None:
     if not first:
         return max(0, size_bytes - int(last)), size_bytes
     return int(first), min(size_bytes, int(last) + 1) if last else size_bytes
-
-
-def _forget_range(request: Request) -> None:
-    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
-
-
-def _send_object(
-    file: Object, request: Request, asked: tuple[int, int] | None, media_type: str, headers: Mapping[str, str]
-) -> Response:
-    etag = f'"{hashlib.sha256(file.name.encode()).hexdigest()[:32]}"'
-    last_modified = formatdate(file.changed, usegmt=True)
-    if request.headers.get("if-range", etag) not in {etag, last_modified}:
-        asked = None
-    start, end = asked or (0, file.size_bytes)
-    sent = {
-        "Accept-Ranges": "bytes",
-        "Content-Length": str(end - start),
-        "ETag": etag,
-        "Last-Modified": last_modified,
-        **headers,
-    }
-    if asked:
-        sent["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
-    return StreamingResponse(file.blocks(start, end), 206 if asked else 200, sent, media_type)

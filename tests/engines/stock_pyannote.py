@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from pipelines.engines.pyannote.imports import import_pyannote, silenced
 from pipelines.types import SAMPLE_RATE, Diarization, Samples

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from pipelines.engines.pyannote.folder import AGGLOMERATIVE, VBX, load_recipe
 from pipelines.errors import ModelUnusableError

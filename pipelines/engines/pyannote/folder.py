@@ -79,7 +79,7 @@ def load_recipe(folder: Path) -> Recipe:
 
 
 def _load_configuration(folder: Path) -> dict[str, Any]:
-    import yaml  # type: ignore[import-untyped]  # noqa: PLC0415  # comes with pyannote.audio
+    import yaml  # noqa: PLC0415  # comes with pyannote.audio
 
     path = folder / CONFIGURATION
     if not path.is_file():
