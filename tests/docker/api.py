@@ -38,11 +38,15 @@ class Api:
         request.add_header("Content-Type", f"multipart/form-data; boundary={boundary}")
         return str(json.loads(self._ask(request))["id"])
 
+    def look(self, job: str) -> Mapping[str, Any]:
+        seen: Mapping[str, Any] = json.loads(self.get(f"/v1/jobs/{job}"))
+        return seen
+
     def wait(self, job: str, patience: float) -> Mapping[str, Any]:
         """The job when it has ended."""
         ending = time.monotonic() + patience
         while True:
-            seen: Mapping[str, Any] = json.loads(self.get(f"/v1/jobs/{job}"))
+            seen = self.look(job)
             if seen["state"] not in {"queued", "running"}:
                 return seen
             if time.monotonic() > ending:

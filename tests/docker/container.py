@@ -129,7 +129,10 @@ def start(image: Image, name: str, setting: Setting, command: Sequence[str] = ()
 def run(image: Image, name: str, setting: Setting, *command: str) -> tuple[int, str]:
     """`docker run --rm IMAGE COMMAND`: exit status and what it printed."""
     container = start(image, name, setting, command)
-    status = container.process.wait(PATIENCE)
+    try:
+        status = container.process.wait(PATIENCE)
+    finally:
+        container.remove()
     return status, container.log.read_text(encoding="utf-8", errors="replace")
 
 
