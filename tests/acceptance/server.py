@@ -50,6 +50,10 @@ class Service:
     prefix: tuple[str, ...] = ()
     programs: list[Program] = field(default_factory=list)
     url: str = ""
+    key: str = ""
+    """That of clients that name none."""
+    timeout: float = PATIENCE
+    """Seconds after which a client gives up."""
 
     def start(self, *command: str) -> Program:
         """turnwise COMMAND, in the background."""
@@ -89,8 +93,9 @@ class Service:
         return (*self.prefix, sys.executable, "-m", "tests.acceptance.command", *command)
 
     def client(self, key: str = "") -> httpx.Client:
+        key = key or self.key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.url, timeout=PATIENCE, headers=headers)
+        return httpx.Client(base_url=self.url, timeout=self.timeout, headers=headers)
 
     def close(self) -> None:
         for program in self.programs:
