@@ -199,10 +199,11 @@ class Objects:
         """Away with parts of large objects whose sender died: no list of objects has them, and they stay."""
         if self._is_folder:
             return
-        bucket, _, folder = self._root.partition("/")
+        bucket = self._root.partition("/")[0]
         with self._reaching():
             for broken in self._files.list_multipart_uploads(bucket):
-                if broken["Key"].startswith(folder) and broken["Initiated"].timestamp() < begun_before:
+                ours = f"{bucket}/{broken['Key']}".startswith(self._path(""))
+                if ours and broken["Initiated"].timestamp() < begun_before:
                     place = {"Bucket": bucket, "Key": broken["Key"], "UploadId": broken["UploadId"]}
                     self._files.call_s3("abort_multipart_upload", **place)
 

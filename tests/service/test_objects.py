@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -23,13 +22,11 @@ from fsspec.registry import _registry
 
 import service.objects
 from pipelines.errors import OptionError
-from service.objects import BLOCK_BYTES, AwayError, Objects
+from service.objects import BLOCK_BYTES, PART_BYTES, AwayError, Objects
 
 if TYPE_CHECKING:
     from tests.objects import Server
 
-ONE_REQUEST_BYTES = 100 * 2**20
-"""What s3fs sends in one request; what has more goes in parts of half of that."""
 PATIENCE = 30.0
 """Seconds until a store that is away must be known to be: two or three, on a machine that is not busy."""
 CONTENT = bytes(range(256)) * 1200
@@ -383,19 +380,33 @@ def test_a_server_that_says_nothing_is_away(
 
 @pytest.mark.acceptance
 def test_more_than_one_request_takes_arrives_whole(bucket: Objects, work: Path) -> None:
-    with (work / "sent").open("wb") as file:
-        for begin in range(0, ONE_REQUEST_BYTES + 1, 10 * 2**20):
-            file.seek(begin)
-            file.write(secrets.token_bytes(1000))
-        file.truncate(ONE_REQUEST_BYTES + 12345)
-    bucket.put("recording", work / "sent")
-    bucket.get("recording", work / "got")
-    hashes = []
-    for name in ("sent", "got"):
-        with (work / name).open("rb") as file:
-            hashes.append(file_digest(file, "sha256").hexdigest())
-    assert hashes[0] == hashes[1]
-    assert bucket.object("recording").size_bytes == ONE_REQUEST_BYTES + 12345
+    for size_bytes in (2 * PART_BYTES, 2 * PART_BYTES + 12345):
+        content = secrets.token_bytes(size_bytes)
+        (work / "sent").write_bytes(content)
+        bucket.put("put", work / "sent")
+        bucket.write("written", content)
+        for name in ("put", "written"):
+            bucket.get(name, work / "got")
+            assert (work / "got").read_bytes() == content
+            assert bucket.object(name).size_bytes == size_bytes
+
+
+@pytest.mark.acceptance
+def test_parts_of_a_sender_that_died_are_ended(bucket: Objects, server: Server) -> None:
+    """Those of others in the bucket are theirs, even where their names begin like ours."""
+    client = server.client()
+    name, place = urlsplit(bucket.url).netloc, urlsplit(bucket.url).path[1:]
+    ours, others = f"{place}/jobs/1/recording", f"{place}s/jobs/1/recording"
+    for key in (ours, others):
+        client.create_multipart_upload(Bucket=name, Key=key)
+
+    def left() -> set[str]:
+        return {entry["Key"] for entry in client.list_multipart_uploads(Bucket=name).get("Uploads", [])}
+
+    bucket.end_broken(0.0)
+    assert left() == {ours, others}
+    bucket.end_broken(time.time() + 60)
+    assert left() == {others}
 
 
 class Proxy:
