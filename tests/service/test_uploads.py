@@ -15,6 +15,7 @@ from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -25,6 +26,8 @@ from service import keys
 from service.api.app import create_app
 from service.api.context import Context
 from service.api.uploads import METADATA, _described
+from service.chunks import ChunkTail
+from service.objects import AwayError, Objects
 from service.problems import ProblemError
 from service.serving import opened
 from service.settings import Settings
@@ -45,11 +48,16 @@ def storage(tmp_path: Path) -> Storage:
     return storage
 
 
-@pytest.fixture(scope="module")
-def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    data = tmp_path_factory.mktemp("uploads") / "data"
-    with opened(SETTINGS.model_copy(update={"data_dir": data})) as context:
+@pytest.fixture(scope="module", params=["data folder", "object store"])
+def context(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    folder = tmp_path_factory.mktemp("uploads")
+    url = f"file://{folder}/store" if request.param == "object store" else ""
+    with opened(SETTINGS.model_copy(update={"data_dir": folder / "data", "storage_url": url})) as context:
         yield context
+
+
+in_the_data_folder = pytest.mark.parametrize("context", ["data folder"], indirect=True)
+in_an_object_store = pytest.mark.parametrize("context", ["object store"], indirect=True)
 
 
 class Caller:
@@ -306,6 +314,7 @@ def test_a_job_has_one_recording(call: Caller) -> None:
     assert call.offset_bytes(url) == 0
 
 
+@in_the_data_folder
 def test_two_at_the_same_time(call: Caller) -> None:
     url = call.begin()
     upload = call.context.uploads.find(url[-32:])
@@ -316,6 +325,54 @@ def test_two_at_the_same_time(call: Caller) -> None:
         assert answer.headers["retry-after"]
         assert code_of(call.make_job(url)) == "upload_conflict"
     assert call.send(url, 0, CONTENT).status_code == 204
+
+
+@in_an_object_store
+def test_two_at_the_same_time_where_nothing_can_be_locked(call: Caller) -> None:
+    """As when a sender has begun another connection, and the first one lingers on."""
+    url = call.begin()
+    upload = call.context.uploads.find(url[-32:])
+    assert upload
+    with closing(upload.tail()) as lingering:
+        lingering.write(CONTENT[:100])
+        assert call.send(url, 0, CONTENT[:600]).headers["upload-offset"] == "600"
+    assert call.offset_bytes(url) == 600
+    assert call.send(url, 600, CONTENT[600:]).status_code == 204
+    job = call.make_job(url).json()["id"]
+    assert call("GET", f"/v1/jobs/{job}/audio").content == CONTENT
+
+
+@in_an_object_store
+def test_a_store_that_is_away_for_a_while(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is refused, and then all goes on."""
+
+    def fail(*_: object) -> None:
+        raise AwayError("gone")
+
+    url = call.begin()
+    assert call.send(url, 0, CONTENT[:600]).status_code == 204
+    for names in (("write",), ("write", "find"), ("write", "find", "read", "put")):
+        with monkeypatch.context() as patch:
+            for name in names:
+                patch.setattr(Objects, name, fail)
+            sent = call.send(url, 600, CONTENT[600:])
+            made = call.make_job(url)
+        assert (sent.status_code, code_of(sent)) == (503, "unavailable")
+        assert sent.headers["retry-after"]
+        assert made.status_code in {409, 503}
+        assert call.offset_bytes(url) == 600
+    assert call.send(url, 600, CONTENT[600:]).status_code == 204
+    with monkeypatch.context() as patch:
+        patch.setattr(Objects, "put", fail)
+        assert code_of(call.make_job(url)) == "unavailable"
+    assert call.offset_bytes(url) == len(CONTENT)
+    job = call.make_job(url).json()["id"]
+    assert call("GET", f"/v1/jobs/{job}/audio").content == CONTENT
+    with monkeypatch.context() as patch:
+        for name in ("read", "object", "find"):
+            patch.setattr(Objects, name, fail)
+        assert code_of(call("GET", f"/v1/jobs/{job}/audio")) == "unavailable"
+    assert not list(call.context.storage.root.glob("incoming/*"))
 
 
 def test_what_arrived_before_an_upload_stalled_is_kept(call: Caller) -> None:
@@ -364,7 +421,8 @@ def test_no_space(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Any, block: bytes) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(FolderTail, "write", fail)
+    for tail in (FolderTail, ChunkTail):
+        monkeypatch.setattr(tail, "write", fail)
     answer = call.send(url, 0, CONTENT)
     assert (answer.status_code, code_of(answer)) == (507, "disk_full")
     monkeypatch.undo()
@@ -374,7 +432,8 @@ def test_no_space(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_upload_given_up_is_gone(call: Caller) -> None:
     url = call.begin()
     assert call("DELETE", url, headers=TUS).status_code == 204
-    assert not call.context.storage.upload(url[-32:]).exists()
+    assert call.context.uploads.find(url[-32:]) is None
+    assert not list(_place(call, url).glob("*"))
     for method in ("HEAD", "DELETE"):
         assert call(method, url, headers=TUS).status_code == 404
     assert code_of(call.send(url, 0, CONTENT)) == "not_found"
@@ -382,10 +441,17 @@ def test_an_upload_given_up_is_gone(call: Caller) -> None:
 
 def test_an_upload_expires(call: Caller) -> None:
     url = call.begin()
-    os.utime(call.context.storage.upload(url[-32:]) / "data", (0, 0))
+    for path in _place(call, url).iterdir():
+        os.utime(path, (0, 0))
     answer = call.send(url, 0, CONTENT)
     assert (answer.status_code, code_of(answer)) == (410, "upload_gone")
     assert code_of(call.make_job(url)) == "upload_gone"
+
+
+def _place(call: Caller, url: str) -> Path:
+    """The folder of an upload's files."""
+    store = urlsplit(call.context.settings.storage_url).path
+    return Path(store or call.context.storage.root) / "uploads" / url[-32:]
 
 
 @pytest.mark.parametrize(
