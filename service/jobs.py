@@ -276,7 +276,7 @@ def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: floa
 def accept(connection: sa.Connection, id: str, stage: str, attempt: str) -> bool:
     """Makes an attempt the one that counts; False where another one is, or the job has ended or is gone."""
     row = sa.and_(_stage(id, stage), db.stages.c.accepted == "")
-    if _is_running(connection, id):
+    if _change(connection, id, db.jobs.c.state == JobState.RUNNING):
         connection.execute(sa.update(db.stages).where(row).values(accepted=attempt))
     return accepted(connection, id).get(stage) == attempt
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import pairwise, product
 
+import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -32,6 +34,7 @@ class StageModel:
     state: StageState = StageState.PENDING
     fraction: float = 0.0
     attempts: int = 0
+    accepted: str = ""
 
 
 @dataclass
@@ -155,8 +158,18 @@ class Machine(RuleBasedStateMachine):
             jobs.end_stage(connection, id, stage, state)
         if job and job.active:
             fraction = 1.0 if state is StageState.SUCCEEDED else job.stages[stage].fraction
-            job.stages[stage] = StageModel(state, fraction, 0)
+            job.stages[stage] = StageModel(state, fraction, 0, job.stages[stage].accepted)
             job.revision += 1
+
+    @rule(id=ids, stage=TRIED, attempt=st.sampled_from(["one", "other"]))
+    def accept(self, id: str, stage: str, attempt: str) -> None:
+        job = self.model.get(id)
+        with self.engine.begin() as connection:
+            counts = jobs.accept(connection, id, stage, attempt)
+        if job and job.state is JobState.RUNNING:
+            job.stages[stage].accepted = job.stages[stage].accepted or attempt
+            job.revision += 1
+        assert counts == (job is not None and job.stages[stage].accepted == attempt)
 
     @rule(id=ids)
     def delete(self, id: str) -> None:
@@ -183,6 +196,8 @@ class Machine(RuleBasedStateMachine):
                 attempts_at_last = jobs.count_attempts(connection, model.id, STAGES[-1])
                 assert attempts_at_last == model.stages[STAGES[-1]].attempts
             assert jobs.count_attempts(connection, "gone", STAGES[-1]) == 0
+            accepted = {id: jobs.accepted(connection, id) for id in self.model}
+            assert jobs.accepted(connection, "gone") == {}
             columns = (database.stages.c.job, database.stages.c.stage, database.stages.c.attempts)
             attempts = {(job, stage): count for job, stage, count in connection.execute(sa.select(*columns))}
         assert found.keys() == self.model.keys()
@@ -192,10 +207,12 @@ class Machine(RuleBasedStateMachine):
             assert (job.owner, job.notify, job.state) == (model.owner, model.notify, model.state)
             assert (job.failed_stage, job.failure) == (model.failed_stage, model.failure)
             assert job.revision == model.revision
+            assert accepted[id] == {stage: model.stages[stage].accepted for stage in STAGES}
             assert tuple(progress.stage for progress in job.stages) == STAGES
             for progress in job.stages:
                 known = model.stages[progress.stage]
                 assert (progress.state, progress.fraction) == (known.state, known.fraction)
+                assert job.accepted(progress.stage) == progress.accepted == known.accepted
                 assert attempts[id, progress.stage] == known.attempts
         for id, job in found.items():
             if id in self.seen:
@@ -336,6 +353,46 @@ def test_a_job_ends_once(tables: sa.Engine) -> None:
     [job] = make(tables, 1, lambda number: None)
     ended = at_once(tables, 9, lambda connection, number: jobs.end(connection, job.id, ENDS[number % 3]))
     assert sorted(ended) == [False] * 8 + [True]
+
+
+def test_one_attempt_of_many_counts(tables: sa.Engine) -> None:
+    [job] = make(tables, 1, lambda number: None)
+    counts = at_once(
+        tables, 8, lambda connection, number: jobs.accept(connection, job.id, "align", str(number))
+    )
+    assert sorted(counts) == [False] * 7 + [True]
+    with tables.begin() as connection:
+        assert jobs.accepted(connection, job.id)["align"] == str(counts.index(True))
+        assert jobs.accept(connection, job.id, "align", str(counts.index(True)))
+
+
+@pytest.mark.parametrize("first", ["end", "delete", "accept"])
+def test_no_attempt_counts_that_comes_after_the_end(tables: sa.Engine, first: str) -> None:
+    """Whichever of two comes first is over before the other begins."""
+    [job] = make(tables, 1, lambda number: None)
+    with tables.begin() as connection:
+        jobs.begin_stage(connection, job.id, "align")
+    changes: dict[str, Callable[[sa.Connection], object]] = {
+        "end": lambda connection: jobs.end(connection, job.id, JobState.CANCELLED),
+        "delete": lambda connection: jobs.delete(connection, job.id),
+        "accept": lambda connection: jobs.accept(connection, job.id, "align", "one"),
+    }
+
+    def run(change: Callable[[sa.Connection], object]) -> object:
+        with tables.begin() as connection:
+            return change(connection)
+
+    second = changes["end" if first == "accept" else "accept"]
+    with ThreadPoolExecutor(1) as pool:
+        with tables.begin() as connection:
+            changes[first](connection)
+            waiting = pool.submit(run, second)
+            time.sleep(0.1)
+            assert not waiting.done()
+        assert waiting.result() is (first == "accept")
+    with tables.begin() as connection:
+        accepted = jobs.accepted(connection, job.id)
+    assert accepted.get("align", "") == ("one" if first == "accept" else "")
 
 
 def test_one_key_is_one_job(tables: sa.Engine) -> None:
