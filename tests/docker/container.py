@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 300.0
+PATIENCE = 1200.0
 """Seconds after which a check gives up waiting; no measure of anything."""
 
 REFUSED = [
