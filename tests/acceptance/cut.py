@@ -92,8 +92,9 @@ class Cut:
     way: Way
     time: float
     jobs: set[str]
+    together: bool  # until both are at the same stage
+    told: bool  # to stop
     healed: float = 0.0
-    told: bool = False  # to stop
 
 
 @dataclass
@@ -117,8 +118,7 @@ class Trial(kill.Trial):
         together, told = number % 4 >= 2, number % 5 == 4
         for site in self.sites:
             assert site.executor
-        cut = self.catch(victim, way, together)
-        cut.told = told
+        cut = self.catch(victim, way, together, told)
         if victim.serves:
             self.unready.append(self.seconds(lambda: not victim.is_ready()))
         self.wait(lambda: self.are_begun(cut, other.program), "taken over")
@@ -133,7 +133,7 @@ class Trial(kill.Trial):
         cut.healed = time.time()
         self.mend(cut)
 
-    def catch(self, victim: Site, way: Way, together: bool) -> Cut:
+    def catch(self, victim: Site, way: Way, together: bool, told: bool) -> Cut:
         """Cuts it off while it runs something, or something slow."""
         while True:
             self.wait(lambda: self.works(victim, together), "at work")
@@ -141,7 +141,7 @@ class Trial(kill.Trial):
             moment = time.time()
             victim.host.cut(way)
             if jobs := self.jobs_of(victim):  # asked now: nothing of it can change any more
-                cut = Cut(victim, victim.program, way, moment, jobs)
+                cut = Cut(victim, victim.program, way, moment, jobs, together, told)
                 self.cuts.append(cut)
                 return cut
             victim.host.heal(way)
@@ -391,6 +391,7 @@ def report(here: Trial, found: Outcome, most_seconds: float, say: Callable[[str]
         say(f"  {line}")
     return (
         not wrong
+        and (bool(found.given_up) or not any(cut.together and not cut.told for cut in here.cuts))
         and not found.twice
         and not found.ended_twice
         and not found.repeated
