@@ -91,6 +91,7 @@ BAD = [
     ("storage_url", "bucket"),
     ("storage_url", "s3://"),
     ("storage_url", "file:///"),
+    ("storage_url", "file://host/folder"),
     ("storage_url", "https://example.org/bucket"),
     ("storage_endpoint", "example.org"),
     ("port", "65536"),
