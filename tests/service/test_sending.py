@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from fastapi import Request, Response
 from fastapi.responses import FileResponse
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
@@ -116,6 +116,7 @@ IF_RANGES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SIZES), RANGES, IF_RANGES)
 @example(100, "bytes=0-0", "")
 @example(100, "bytes=99-", "")
