@@ -86,6 +86,11 @@ class Objects:
                 with suppress(FileExistsError):  # somebody else was faster
                     self._files.mkdir(bucket, region_name=None if region in NAMELESS else region)
 
+    def check(self) -> None:
+        """Whether the folder, or the bucket, can be reached."""
+        with self._reaching():
+            self._files.info(self._root.partition("/")[0] if not self._is_folder else self._root)
+
     def put(self, name: str, path: Path) -> None:
         """A file becomes an object."""
         with self._reaching(), self._place(name) as place:

@@ -113,7 +113,9 @@ class Runner:
         except Cancelled:
             await self._finish(job)
             raise
-        if failure is not None and failure.code != OVER:
+        if failure is not None and failure.code == OVER:  # if it is not, its files were lost
+            failure = Failure(failure.stage, "internal", "")
+        elif failure is not None:
             await self._note(job, FAILURE, json.dumps(asdict(failure)))
         ended = await self.transact(self._end, job, failure)
         await self._finish(job)

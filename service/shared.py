@@ -72,6 +72,9 @@ class SharedStorage(Storage):
         self._drop_dead()
         self.objects.prepare()
 
+    def check(self) -> None:
+        self.objects.check()
+
     def close(self) -> None:
         _remove(self.root)
         self.lock.close()
@@ -150,11 +153,12 @@ class SharedStorage(Storage):
     # ------------------------------------------------------------------ folders
 
     def admit(self, id: str) -> JobFolder:
-        """Publishes what is complete; what says that it is, at last."""
+        """Publishes what is complete: what says that it is at last, and what may take hours at first, so that
+        nothing that is here is as old as what was given up."""
         source = self._place("incoming", id)
-        names = sorted((file.name for file in source.iterdir()), key=lambda name: (name == REQUEST, name))
-        for name in names:
-            self.objects.put(_name(id, name), source / name)
+        files = sorted(source.iterdir(), key=lambda file: (file.name == REQUEST, -file.stat().st_size))
+        for file in files:
+            self.objects.put(_name(id, file.name), file)
         self._drop(id)
         return self.job(id)
 

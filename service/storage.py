@@ -152,6 +152,9 @@ class Storage:
         for name in ("incoming", "jobs", "trash", "uploads"):
             (self.root / name).mkdir(exist_ok=True, mode=0o700)
 
+    def check(self) -> None:
+        """Whether it can be reached. Raises AwayError."""
+
     def close(self) -> None:
         """Nothing more is asked of it by this process."""
 

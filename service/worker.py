@@ -249,7 +249,11 @@ class Worker:
 
 
 def delete(job: str, parts: Parts) -> None:
-    """A job with all its files and all that the engine knows of it."""
+    """A job with all its files and all that the engine knows of it.
+
+    Raises AwayError, before anything is deleted where it can.
+    """
+    parts.storage.check()
     with suppress(Exception):  # gone from the engine already
         parts.queue.cancel(job)
     with parts.engine.begin() as connection:

@@ -64,11 +64,12 @@ async def live() -> Health:
     "/health/ready",
     response_model=Health,
     tags=["health"],
-    summary="Whether jobs can be taken in: the database answers, and the disk has space",
+    summary="Whether jobs can be taken in: database and object store answer, and the disk has space",
     responses=responses(Code.UNAVAILABLE, Code.DISK_FULL),
 )
 async def ready(context: Reach) -> Health:
     await context.transact(_ask)
+    await run_in_threadpool(context.storage.check)
     check_space(context)
     return Health(status="ok")
 

@@ -23,7 +23,7 @@ from service.runner import OVER, Runner
 from service.settings import Settings
 from service.shared import SCRATCH, SharedStorage
 from service.stages import LEFT
-from service.storage import STORE, Request, new_id
+from service.storage import STORE, Failure, Request, new_id
 from service.worker import delete
 
 Work = Callable[[Path, Path], Awaitable[Outcome] | None]
@@ -295,3 +295,33 @@ def test_a_store_that_is_away_at_the_beginning_leaves_nothing_open(
     with ExitStack() as stack, pytest.raises(OutputError, match=r"store cannot be .* \(ConnectionRefused"):
         stack.enter_context(opened(settings))
     assert list((tmp_path / "data" / SCRATCH).iterdir()) == []
+
+
+def test_a_job_is_deleted_as_a_whole_or_later(one: At, job: str, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.rename(tmp_path / "away")
+    with pytest.raises(AwayError):
+        delete(job, one.parts)
+    (tmp_path / "away").rename(store)
+    with one.parts.engine.begin() as connection:
+        assert jobs.find(connection, job) is not None
+    delete(job, one.parts)
+    with one.parts.engine.begin() as connection:
+        assert jobs.find(connection, job) is None
+    assert not list(store.rglob("*.json"))
+
+
+def test_a_job_whose_files_were_lost_is_a_fault_of_ours(
+    one: At, job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one that says nothing of itself."""
+
+    async def find_nothing(job: str) -> Failure:
+        return Failure(Stage.ALIGN, OVER, "")
+
+    monkeypatch.setattr(one.runner, "_stages", find_nothing)
+    asyncio.run(one.runner.run(job))
+    with one.parts.engine.begin() as connection:
+        ended = jobs.find(connection, job)
+    assert ended is not None
+    assert (ended.state, ended.failed_stage, ended.failure) == (JobState.FAILED, "align", "internal")

@@ -114,6 +114,14 @@ def test_until_all_of_it_is_there_nobody_sees_a_job(
     assert set(seen) == {*SENT, "request.json"}
 
 
+def test_what_takes_long_is_sent_first(api: SharedStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or what was sent before it would look like given up."""
+    sent: list[str] = []
+    monkeypatch.setattr(Objects, "put", lambda self, name, path: sent.append(name.rpartition("/")[2]))
+    send(api, recording=b"RIFF" * 1000, text=b"Good evening." * 10, heard=b"{}")
+    assert sent == ["recording", "text", "heard", "request.json"]
+
+
 def test_a_store_that_fails_while_a_job_is_admitted_leaves_it_to_be_discarded(
     api: SharedStorage, worker: SharedStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
