@@ -6,6 +6,7 @@ libraries are an extra of the installation, and a command that lacks them says s
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pipelines.cli import Command
 from pipelines.cli import main as run
-from pipelines.errors import OptionError
+from pipelines.errors import OptionError, TurnwiseError
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -62,10 +63,16 @@ def keys(request: Namespace) -> int:
 
 
 def health(request: Namespace) -> int:
-    asked = _settings(port=request.port)
-    from service import health as checks  # noqa: PLC0415
+    """Exits with 0 or 1, whatever is wrong: Docker knows no other status."""
+    try:
+        asked = _settings(port=request.port)
+        from service import health as checks  # noqa: PLC0415
 
-    said = checks.check_worker(asked.data_dir / "executors") if request.worker else checks.check_api(asked)
+        executors = asked.data_dir / "executors"
+        said = checks.check_worker(executors) if request.worker else checks.check_api(asked)
+    except TurnwiseError as error:
+        print(f"turnwise: {error}", file=sys.stderr)
+        return 1
     print(said)
     return 0
 

@@ -53,7 +53,7 @@ def test_an_api_that_answers_something_else(port: int, monkeypatch: pytest.Monke
 
 
 def test_a_port_on_which_nobody_listens(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["health", "--port", "1"]) != 0
+    assert main(["health", "--port", "1"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
     assert "No API answers on port 1 (" in said.err
@@ -81,7 +81,7 @@ def test_the_command_looks_into_the_data_folder(
 ) -> None:
     monkeypatch.setenv("TURNWISE_DATA_DIR", str(tmp_path))
     (tmp_path / "executors").mkdir()
-    assert main(["health", "--worker"]) != 0
+    assert main(["health", "--worker"]) == 1
     assert "No worker is at work" in capsys.readouterr().err
     health.note_worker(tmp_path / "executors", "a")
     assert main(["health", "--worker"]) == 0
