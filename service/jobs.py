@@ -221,6 +221,12 @@ def _is_running(connection: sa.Connection, id: str) -> bool:
     return state == JobState.RUNNING
 
 
+def has_ended(connection: sa.Connection, id: str) -> bool:
+    """Or is gone."""
+    query = sa.select(db.jobs.c.id).where(db.jobs.c.id == id, db.jobs.c.state.in_(ACTIVE))
+    return connection.execute(query).scalar_one_or_none() is None
+
+
 def end(
     connection: sa.Connection, id: str, state: JobState, failed_stage: str = "", failure: str = ""
 ) -> bool:

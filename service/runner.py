@@ -29,7 +29,7 @@ import structlog
 
 from pipelines.pipeline import Stage
 from service import jobs, stages
-from service.durable import WEBHOOK, Cancelled, Step
+from service.durable import WEBHOOK, Cancelled, Step, Taken
 from service.jobs import JobState, StageState
 from service.objects import AwayError
 from service.parts import Parts
@@ -110,8 +110,12 @@ class Runner:
     async def _run(self, job: str) -> None:
         try:
             failure = await self._stages(job)
-        except Cancelled:
-            await self._finish(job)
+        except (
+            Cancelled,
+            Taken,
+        ):  # taken from us also where it was cancelled just before a step was recorded
+            if await self.transact(jobs.has_ended, job):
+                await self._finish(job)
             raise
         if failure is not None and failure.code == OVER:  # if it is not, its files were lost
             failure = Failure(failure.stage, "internal", "")
@@ -318,8 +322,7 @@ class Runner:
         await self.on_disk(self._storage.publish, job, stage, attempt)
         if await self.transact(jobs.accept, job, stage, attempt.name):
             return True
-        with suppress(AwayError):
-            await asyncio.to_thread(self._storage.withdraw, job, stage, attempt.name)
+        await self.on_disk(self._storage.withdraw, job, stage, attempt.name)
         return False
 
     async def _watched(self, job: str, stage: str, attempt: Path, folder: JobFolder) -> Outcome | None:

@@ -49,6 +49,8 @@ CLIENT_SECONDS = 5.0
 """After which a client asks again: what it sent when the host was cut off is sent later and later."""
 SLOW_SECONDS = 20
 """How long a stage takes that both hosts are at."""
+MOMENT_SECONDS = 1.0
+"""From a worker's look whether a stage is done until it begins it: another one may finish it meanwhile."""
 TAKEN = "workflow was taken over, it ends here"
 """What a worker says of a job that it was cut off with."""
 
@@ -225,6 +227,7 @@ class Outcome(Findings):
         default_factory=list
     )  # from the healing until it has stopped what is not its own
     strays: list[str] = field(default_factory=list)
+    undeleted: list[str] = field(default_factory=list)
 
 
 def look(trial: Trial, jobs: dict[str, dict[str, Any]], notes: Path, folder: Path) -> Outcome:
@@ -235,12 +238,13 @@ def look(trial: Trial, jobs: dict[str, dict[str, Any]], notes: Path, folder: Pat
     ends = Counter(line.job for program in kill.workers_of(trial) for line in seen(program, "job ends"))
     found.ended_twice = sum(ends[job["id"]] > 1 for job in jobs.values())
     # Not by the notes of the engines: what a worker has begun in time, its process may begin too late.
-    look_at_stages(trial, trial.database, Path(os.devnull), jobs, found)
+    look_at_stages(trial, trial.database, Path(os.devnull), jobs, found, MOMENT_SECONDS)
     look_at_results(trial, jobs, folder, found)
     for cut in trial.cuts:
         look_at_cut(trial, cut, found)
     found.together = count_together(notes)
-    found.strays = [*stray_objects(trial), *stray_folders(trial)]
+    found.strays = stray_objects(trial)
+    found.undeleted = [*delete_all(trial, jobs), *stray_folders(trial)]
     return found
 
 
@@ -258,15 +262,28 @@ def look_at_cut(trial: Trial, cut: Cut, found: Outcome) -> None:
 
 
 def stray_objects(trial: Trial) -> list[str]:
-    """What attempts have left in the store that do not count."""
-    if trial.store is None:
-        return []
+    """What attempts have left in the store that do not count: a host that is told to stop may have sent
+    something that arrives after its end."""
     with trial.database.connect() as connection:
         rows = connection.execute(sa.text("SELECT job, stage, accepted FROM stages")).all()
     counts = {(row.job, row.stage, row.accepted) for row in rows}
+    return [name for name in names_of(trial) if "/stages/" in name and attempt_of(name) not in counts]
+
+
+def names_of(trial: Trial) -> list[str]:
+    """Of all objects."""
+    if trial.store is None:
+        return []
     pages = trial.store.client().get_paginator("list_objects_v2").paginate(Bucket=trial.bucket)
-    names = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-    return [name for name in names if "/stages/" in name and attempt_of(name) not in counts]
+    return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+
+def delete_all(trial: Trial, jobs: dict[str, dict[str, Any]]) -> list[str]:
+    """What is left in the store then."""
+    with trial.running.client() as client:
+        for job in jobs.values():
+            client.delete(f"/v1/jobs/{job['id']}").raise_for_status()
+    return names_of(trial)
 
 
 def attempt_of(name: str) -> tuple[str, str, str]:
@@ -383,9 +400,9 @@ def report(here: Trial, found: Outcome, most_seconds: float, say: Callable[[str]
     )
     say(f"told to stop when cut   {spread(here.stops)} until it had ended")
     say(f"ended by themselves     {len(here.died)}")
-    say(f"files left behind       {len(found.strays)}")
+    say(f"files left behind       {len(found.strays)}, after all jobs were deleted {len(found.undeleted)}")
     say(f"results compared        {found.compared}, different {len(found.different)}")
-    wrong = [*found.lost, *found.failed, *found.never, *found.different, *found.strays]
+    wrong = [*found.lost, *found.failed, *found.never, *found.different, *found.undeleted]
     wrong += [*here.died, *here.wrong]
     for line in wrong:
         say(f"  {line}")

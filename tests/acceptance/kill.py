@@ -389,9 +389,15 @@ def moment(text: str) -> float:
 
 
 def look_at_stages(
-    trial: Trial, engine: sa.Engine, notes: Path, jobs: dict[str, dict[str, Any]], findings: Findings
+    trial: Trial,
+    engine: sa.Engine,
+    notes: Path,
+    jobs: dict[str, dict[str, Any]],
+    findings: Findings,
+    moment: float = 0.0,
 ) -> None:
-    """Whether anything was begun again after it was done, as the logs and the engine's tables say."""
+    """Whether anything was begun again after it was done, as the logs and the engine's tables say; `moment`
+    is how soon after that nobody else can know of it."""
     ends: dict[tuple[str, str], float] = {}
     begins: dict[tuple[str, str], list[float]] = defaultdict(list)
     for program in workers_of(trial):
@@ -415,7 +421,7 @@ def look_at_stages(
             key = workflow.split("-")[1], stage
             ends[key] = min(ends.get(key, completed / 1000), completed / 1000)
     for key, times in begins.items():
-        findings.repeated += sum(time > ends.get(key, float("inf")) for time in times)
+        findings.repeated += sum(time > ends.get(key, float("inf")) + moment for time in times)
     tries = Counter(
         (line.job, line.stage) for program in workers_of(trial) for line in seen(program, "stage begins")
     )

@@ -198,10 +198,12 @@ class Machine(RuleBasedStateMachine):
             assert jobs.count_attempts(connection, "gone", STAGES[-1]) == 0
             accepted = {id: jobs.accepted(connection, id) for id in self.model}
             assert jobs.accepted(connection, "gone") == {}
+            ended = {id for id in (*self.model, "gone") if jobs.has_ended(connection, id)}
             columns = (database.stages.c.job, database.stages.c.stage, database.stages.c.attempts)
             attempts = {(job, stage): count for job, stage, count in connection.execute(sa.select(*columns))}
         assert found.keys() == self.model.keys()
         assert len(attempts) == len(STAGES) * len(self.model)  # no stage of a job that is gone
+        assert ended == {"gone"} | {id for id, model in self.model.items() if model.state.ended}
         for id, model in self.model.items():
             job = found[id]
             assert (job.owner, job.notify, job.state) == (model.owner, model.notify, model.state)

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from service import jobs
-from service.durable import JOB
+from service.durable import JOB, Taken
+from service.jobs import JobState
 from service.parts import opened
 from service.settings import Settings
 from service.storage import new_id
@@ -98,6 +99,28 @@ def test_what_was_taken_over_ends_here(worker: Worker, monkeypatch: pytest.Monke
         assert worker._workflows.broken() == []
     finally:
         worker.stop()
+
+
+@pytest.mark.parametrize("end", [JobState.CANCELLED, None])
+def test_only_of_an_ended_job_what_was_left_goes(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, end: JobState | None
+) -> None:
+    """A job that is cancelled before a step is recorded is taken away, as one that another worker has."""
+    id = new_id()
+    left = worker._storage.job(id).stage("decode")
+    left.mkdir(parents=True)
+    with worker._engine.begin() as connection:
+        jobs.insert(connection, id, "", "")
+
+    async def stages(job: str) -> None:
+        if end:
+            await worker.runner.transact(jobs.end, job, end)
+        raise Taken(job)
+
+    monkeypatch.setattr(worker.runner, "_stages", stages)
+    with pytest.raises(Taken):
+        asyncio.run(worker.runner.run(id))
+    assert left.is_dir() is (end is None)
 
 
 def test_what_is_lost_is_given_back_once_and_not_while_it_runs(
