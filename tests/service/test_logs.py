@@ -68,8 +68,11 @@ def test_the_level_is_that_of_the_setting(level: str, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.parametrize("name", ["uvicorn.error", "dbos", "alembic", "somebody"])
-def test_libraries_speak_the_same_way_from_warnings_on(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_libraries_speak_the_same_way_from_warnings_on(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     logging.getLogger(name).setLevel(logging.NOTSET)
+    monkeypatch.setattr(logging.getLogger(name), "filters", [])  # service/durable.py has one of its own
     logs.set_up("debug")
     logging.getLogger(name).info("an advertisement")
     logging.getLogger(name).warning("two\nlines of %s", "it")
