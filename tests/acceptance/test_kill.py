@@ -16,7 +16,7 @@ MOST_SECONDS = 60.0
 
 
 @pytest.mark.parametrize(
-    ("database", "storage", "kills"), [("sqlite", "folder", 6), ("postgresql", "objects", 4)]
+    ("database", "storage", "kills"), [("sqlite", "folder", 4), ("postgresql", "objects", 3)]
 )
 def test_kills_cost_nothing(tmp_path: Path, database: str, storage: str, kills: int) -> None:
     if database == "postgresql" and find() is None:
