@@ -11,7 +11,7 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import inf
@@ -74,6 +74,7 @@ class Worker:
         self._unseen: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
+        self._cleaner = threading.Thread()
         self._cleaned = self._searched = -inf
 
     def start(self) -> None:
@@ -88,6 +89,8 @@ class Worker:
         self._stopped.set()
         self.runner.stop()
         self._sweeper.join(timeout=2)
+        if self._cleaner.is_alive():
+            self._cleaner.join(timeout=1)
         self._workflows.stop()
         self.runner.release()
         self._liveness.release()
@@ -166,12 +169,16 @@ class Worker:
         while not self._stopped.wait(SWEEP_INTERVAL):
             with suppress(OSError):
                 health.note_worker(self._storage.executors, self._executor)
-            try:
-                self.sweep()
-            except (sa.exc.SQLAlchemyError, OSError, AwayError) as error:
-                log.warning("sweep failed", reason=type(error).__name__)
-            except Exception:
-                log.exception("sweep failed")
+            self._safely(self.sweep)
+
+    def _safely(self, work: Callable[[], None]) -> None:
+        """What fails now is done the next time."""
+        try:
+            work()
+        except (sa.exc.SQLAlchemyError, OSError, AwayError) as error:
+            log.warning("sweep failed", reason=type(error).__name__)
+        except Exception:
+            log.exception("sweep failed")
 
     def sweep(self) -> None:
         """One look at everything."""
@@ -181,9 +188,10 @@ class Worker:
         self._give_up({id: at for id, at in here.items() if pending.get(id) != self._executor})
         self._take_over(pending)
         self._find_lost({workflow for workflow, executor in pending.items() if executor == self._executor})
-        if time.monotonic() - self._cleaned > CLEAN_INTERVAL:
+        if time.monotonic() - self._cleaned > CLEAN_INTERVAL and not self._cleaner.is_alive():
             self._cleaned = time.monotonic()
-            self._clean()
+            self._cleaner = threading.Thread(target=self._safely, args=(self._clean,), daemon=True)
+            self._cleaner.start()  # apart, since it may take long, and the dead are to be noticed meanwhile
 
     def _take_over(self, pending: dict[str, str]) -> None:
         """What the dead had begun goes back to its queue."""
@@ -219,7 +227,8 @@ class Worker:
             with self._engine.begin() as connection:
                 expired = jobs.expired(connection, before)
             for job in expired:
-                delete(job, self._parts)
+                if not self._stopped.is_set():
+                    delete(job, self._parts)
         health.forget_gone(self._storage.executors)
         self._storage.empty_trash()
         if time.monotonic() - self._searched > self._storage.search_seconds:
@@ -234,7 +243,7 @@ class Worker:
             ids -= jobs.known(connection, ids)
         before = time.time() - STRAY_AGE
         for id in ids:
-            if self._storage.changed(id) < before:
+            if not self._stopped.is_set() and self._storage.changed(id) < before:
                 self._storage.discard(id)
         self._storage.end_broken()
 

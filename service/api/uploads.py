@@ -11,7 +11,7 @@ import re
 import time
 from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from email.utils import formatdate
 from typing import Annotated, Any
 
@@ -28,6 +28,7 @@ from service.api.context import Context, Reach
 from service.api.errors import full
 from service.api.shapes import EXAMPLE_ID, ID_PATTERN, UploadView
 from service.api.submission import Form, ReceivedFile, blocks, check_space, clean_name, idempotency
+from service.objects import AwayError
 from service.problems import Code, ProblemError, responses
 from service.settings import MEBIBYTE, Settings
 from service.storage import JobFolder
@@ -426,7 +427,8 @@ async def handed_over(
                 raise ProblemError(Code.INVALID, detail)
             form.files["audio"] = ReceivedFile(upload.info.name, sha256, upload.info.length_bytes)
             yield
-            await run_in_threadpool(context.storage.discard, upload.id)
+            with suppress(AwayError):  # the job is safe; what is left of the upload expires
+                await run_in_threadpool(context.storage.discard, upload.id)
 
 
 async def _check_complete(upload: Upload, tail: Tail, settings: Settings) -> None:

@@ -1,6 +1,6 @@
 """The compose files: valid, closed to the outside, and naming only what there is.
 
-No container runs here: .ci/image and the two-host test see to that.
+No container runs here; docs/containers.md says what was run, and what was not.
 """
 
 from __future__ import annotations
