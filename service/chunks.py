@@ -78,7 +78,10 @@ class ChunkUpload:
         return hash_recording(folder, self)
 
     def write(self, begin: int, content: bytes) -> None:
-        self.objects.write(_name(self.id, f"{begin:016x}-{begin + len(content):016x}"), content)
+        try:
+            self.objects.write(_name(self.id, f"{begin:016x}-{begin + len(content):016x}"), content)
+        except FileNotFoundError:  # a folder that goes away while it is written to
+            raise GoneError from None
         self._there()  # or it was deleted meanwhile
 
     def _chunks(self) -> dict[Span, Object]:

@@ -297,10 +297,12 @@ def _is_part(path: str) -> bool:
 
 
 def _drop(folder: Path) -> None:
-    """A folder without objects, as S3 does not have them, and what never became one."""
-    for path in [*sorted(folder.rglob("*"), reverse=True), folder]:
-        with suppress(OSError):
-            path.rmdir() if path.is_dir() else path.unlink()
+    """A folder without objects, as S3 does not have them, and what never became one; others may be at it,
+    too."""
+    for place, _, names in os.walk(folder, topdown=False):
+        for path in (*(Path(place) / name for name in names), Path(place)):
+            with suppress(OSError):
+                path.rmdir() if path.is_dir() else path.unlink()
 
 
 def _flush(path: Path) -> None:
