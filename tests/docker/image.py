@@ -351,7 +351,7 @@ def in_the_middle(api: Api, job: str) -> str:
         expect(seen["state"] in {"queued", "running"}, f"the job has ended already: {seen}")
         if seen["state"] == "running" and seen["fraction"] >= 0.3:
             return f"was at {seen['stage']}, {seen['fraction']:.0%}"
-        time.sleep(0.02)
+        time.sleep(0.2)
     raise SystemExit("the job does not begin")
 
 
