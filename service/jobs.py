@@ -243,6 +243,12 @@ def delete(connection: sa.Connection, id: str) -> None:
     connection.execute(sa.delete(db.jobs).where(db.jobs.c.id == id))
 
 
+def hold(connection: sa.Connection, id: str) -> bool:
+    """Keeps others from deleting the job until this transaction has ended; False where it is gone."""
+    query = sa.select(db.jobs.c.id).where(db.jobs.c.id == id).with_for_update(read=True, key_share=True)
+    return connection.execute(query).scalar_one_or_none() is not None
+
+
 def count_attempts(connection: sa.Connection, id: str, stage: str) -> int:
     """How many attempts at a stage there were that neither ended nor were given back."""
     query = sa.select(db.stages.c.attempts).where(_stage(id, stage))

@@ -108,7 +108,12 @@ class Worker:
         async with self._seen():
             wait = await Step("deliver").run(lambda: self._deliver(job, number))
             if wait >= 0 and number + 1 < self._settings.webhook_attempts:
-                await self.runner.transact(self._queue.enqueue, WEBHOOK, job, number + 1, wait)
+                await self.runner.transact(self._call_again, job, number + 1, wait)
+
+    def _call_again(self, connection: sa.Connection, job: str, number: int, wait: float) -> None:
+        """Nothing where the job is deleted: whoever deletes it forgets the tries that there are."""
+        if jobs.hold(connection, job):
+            self._queue.enqueue(connection, WEBHOOK, job, number, wait)
 
     async def _deliver(self, job: str, number: int) -> float:
         """Seconds until the next try; negative where there is to be none."""
