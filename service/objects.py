@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 import fsspec
 
 from pipelines.errors import OptionError
+from service.disk import whole
 
 CONNECT_SECONDS, READ_SECONDS = 5, 30
 """How long a server may take to be reached, and between two pieces of an answer."""
@@ -69,6 +69,10 @@ class Objects:
         return f"{parts.netloc}{parts.path}".rstrip("/")
 
     @property
+    def _bucket(self) -> str:
+        return urlsplit(self.url).netloc
+
+    @property
     def _is_folder(self) -> bool:
         return urlsplit(self.url).scheme == "file"
 
@@ -78,18 +82,17 @@ class Objects:
             if self._is_folder:
                 Path(self._root).mkdir(parents=True, exist_ok=True)
                 return
-            bucket = self._root.partition("/")[0]
             try:
-                self._files.info(bucket)
+                self._files.info(self._bucket)
             except FileNotFoundError:
                 region = self._files.s3.meta.region_name
                 with suppress(FileExistsError):  # somebody else was faster
-                    self._files.mkdir(bucket, region_name=None if region in NAMELESS else region)
+                    self._files.mkdir(self._bucket, region_name=None if region in NAMELESS else region)
 
     def check(self) -> None:
         """Whether the folder, or the bucket, can be reached."""
         with self._reaching():
-            self._files.info(self._root.partition("/")[0] if not self._is_folder else self._root)
+            self._files.info(self._root if self._is_folder else self._bucket)
 
     def put(self, name: str, path: Path) -> None:
         """A file becomes an object."""
@@ -103,16 +106,12 @@ class Objects:
     def get(self, name: str, path: Path) -> None:
         """An object becomes a file, which is there whole or not at all. Raises OSError where the disk is
         full."""
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
+        with whole(path) as part:
             with self._reaching():
                 size_bytes = self._files.info(self._path(name))["size"]
                 self._files.get_file(self._path(name), str(part))
             if part.stat().st_size != size_bytes:
                 raise AwayError("the connection broke off")
-            part.rename(path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def find(self, prefix: str) -> dict[str, Object]:
         """All objects under a name: the rest of their names → themselves."""
@@ -168,15 +167,8 @@ class Objects:
             return
         if self._is_gone():  # or it would be made
             raise FileNotFoundError(name)
-        path = Path(self._path(name))
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
+        with whole(Path(self._path(name))) as part:
             yield str(part)
-            _flush(part)
-            part.rename(path)
-        finally:
-            part.unlink(missing_ok=True)
-        _flush(path.parent)
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -204,12 +196,11 @@ class Objects:
         """Away with parts of large objects whose sender died: no list of objects has them, and they stay."""
         if self._is_folder:
             return
-        bucket = self._root.partition("/")[0]
         with self._reaching():
-            for broken in self._files.list_multipart_uploads(bucket):
-                ours = f"{bucket}/{broken['Key']}".startswith(self._path(""))
+            for broken in self._files.list_multipart_uploads(self._bucket):
+                ours = f"{self._bucket}/{broken['Key']}".startswith(self._path(""))
                 if ours and broken["Initiated"].timestamp() < begun_before:
-                    place = {"Bucket": bucket, "Key": broken["Key"], "UploadId": broken["UploadId"]}
+                    place = {"Bucket": self._bucket, "Key": broken["Key"], "UploadId": broken["UploadId"]}
                     self._files.call_s3("abort_multipart_upload", **place)
 
     @property
@@ -303,12 +294,3 @@ def _drop(folder: Path) -> None:
         for path in (*(Path(place) / name for name in names), Path(place)):
             with suppress(OSError):
                 path.rmdir() if path.is_dir() else path.unlink()
-
-
-def _flush(path: Path) -> None:
-    """Through to the disk, file or folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

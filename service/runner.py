@@ -110,10 +110,7 @@ class Runner:
     async def _run(self, job: str) -> None:
         try:
             failure = await self._stages(job)
-        except (
-            Cancelled,
-            Taken,
-        ):  # taken from us also where it was cancelled just before a step was recorded
+        except (Cancelled, Taken):  # taken also where it was cancelled just before a step was recorded
             if await self.transact(jobs.has_ended, job):
                 await self._finish(job)
             raise

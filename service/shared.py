@@ -165,9 +165,9 @@ class SharedStorage(Storage):
     def discard(self, id: str) -> None:
         """Whoever adds to an upload meanwhile looks for what was said of it."""
         self._drop(id)
-        self.objects.delete_one(f"uploads/{self.upload(id).name}/{INFO}")
+        self.objects.delete_one(f"uploads/{id}/{INFO}")
         for name in ("jobs", "uploads"):
-            self.objects.delete(f"{name}/{self._place(name, id).name}")
+            self.objects.delete(f"{name}/{id}")
 
     def end_broken(self) -> None:
         with suppress(AwayError):  # some servers cannot tell

@@ -15,7 +15,6 @@ that a user sends ever becomes part of a path: names are ours, and ids are check
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
 import time
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipelines.pipeline import Stage
+from service.disk import flush, whole
 from service.objects import Object
 
 STORE = "store"
@@ -279,24 +279,8 @@ def _changed(folder: Path) -> float:
 
 
 def write_through(path: Path, text: str) -> None:
-    """Writes beside, through to the disk, then renames; where that fails, what was there stays alone."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
+    with whole(path) as part:
         part.write_text(text, "utf-8")
-        flush(part)
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
-    flush(path.parent)
-
-
-def flush(path: Path) -> None:
-    """Through to the disk, file or folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def load_json(path: Path) -> Any:

@@ -19,7 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from service.storage import JobFolder, Storage, flush, is_id, load_json, new_id, write_through
+from service.disk import flush
+from service.storage import JobFolder, Storage, is_id, load_json, new_id, write_through
 
 DATA, INFO = "data", "info.json"
 USED = "upload.json"

@@ -69,8 +69,7 @@ class Worker:
         self._liveness = _liveness(self._executor, parts.engine, parts.storage)
         self._workflows = Workflows(parts.engine, self._executor)
         self.runner = Runner(parts)
-        self._running: Counter[str] = Counter()  # one that was given back may be here twice for a moment
-        self._newest: dict[str, Execution] = {}  # of each
+        self._newest: dict[str, Execution] = {}  # of each workflow: one that was given back may have two here
         self._unseen: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
@@ -155,7 +154,6 @@ class Worker:
         if older := self._newest.get(workflow):
             older.end()
         self._newest[workflow] = execution
-        self._running[workflow] += 1
         try:
             yield
         except asyncio.CancelledError:
@@ -164,7 +162,6 @@ class Worker:
             log.warning("workflow was taken over, it ends here", workflow=workflow)
             raise Taken(workflow) from None
         finally:
-            self._running -= Counter([workflow])
             if self._newest.get(workflow) is execution:
                 del self._newest[workflow]
 
@@ -215,7 +212,7 @@ class Worker:
                 doubtful[workflow].end()
 
     def _find_lost(self, ours: set[str]) -> None:
-        lost = {workflow for workflow in ours if not self._running[workflow]}
+        lost = ours - self._newest.keys()
         self._unseen = Counter({workflow: self._unseen[workflow] + 1 for workflow in lost})
         for workflow, sweeps in self._unseen.items():
             if sweeps >= LOST_SWEEPS and not self._stopped.is_set():

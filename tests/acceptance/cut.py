@@ -34,8 +34,17 @@ import sqlalchemy as sa
 
 from tests import objects, postgres
 from tests.acceptance import kill
+from tests.acceptance.findings import (
+    SOUNDS,
+    Findings,
+    look_at_jobs,
+    look_at_results,
+    look_at_stages,
+    seen,
+    spread,
+    workers_of,
+)
 from tests.acceptance.hosts import Host, Network, Way, why_not
-from tests.acceptance.kill import ENDED, Findings, look_at_results, look_at_stages, seen, spread
 from tests.acceptance.recordings import music, write_wav
 from tests.acceptance.server import Program, Service, service
 
@@ -232,10 +241,8 @@ class Outcome(Findings):
 
 def look(trial: Trial, jobs: dict[str, dict[str, Any]], notes: Path, folder: Path) -> Outcome:
     found = Outcome()
-    found.lost = [name for name, job in jobs.items() if job["state"] not in ENDED]
-    found.failed = [f"{name} {job}" for name, job in jobs.items() if job["state"] in ENDED - {"succeeded"}]
-    found.twice = sum(count - 1 for count in Counter(job["recording"] for job in trial.all_jobs()).values())
-    ends = Counter(line.job for program in kill.workers_of(trial) for line in seen(program, "job ends"))
+    look_at_jobs(trial, jobs, found)
+    ends = Counter(line.job for program in workers_of(trial) for line in seen(program, "job ends"))
     found.ended_twice = sum(ends[job["id"]] > 1 for job in jobs.values())
     # Not by the notes of the engines: what a worker has begun in time, its process may begin too late.
     look_at_stages(trial, trial.database, Path(os.devnull), jobs, found, MOMENT_SECONDS)
@@ -249,7 +256,7 @@ def look(trial: Trial, jobs: dict[str, dict[str, Any]], notes: Path, folder: Pat
 
 
 def look_at_cut(trial: Trial, cut: Cut, found: Outcome) -> None:
-    others = [program for program in kill.workers_of(trial) if program is not cut.program]
+    others = [program for program in workers_of(trial) if program is not cut.program]
     begun = [line for program in others for line in seen(program, "job begins") if line.time > cut.time]
     for job in cut.jobs:
         if times := [line.time for line in begun if line.job == job]:
@@ -347,7 +354,7 @@ def trial(folder: Path, cuts: int, seed: int, storage: str = "s3", begin: int = 
         stack.callback(database.dispose)
         sounds = [
             write_wav(folder / f"sound-{number}.wav", music(3.0 + number)).read_bytes()
-            for number in range(kill.SOUNDS)
+            for number in range(SOUNDS)
         ]
         here = Trial(
             sites[0].running, server, random.Random(seed), sounds, UNDER_WAY, sites=sites, database=database

@@ -15,19 +15,15 @@ no worker was left, from when it was back, or new ones were started. It may have
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
-import statistics
 import tempfile
 import threading
 import time
 from argparse import ArgumentParser
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -35,22 +31,29 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 
-from pipelines import audio, formats, supplied
-from pipelines.audio_preview import data_uri, encode_opus
-from pipelines.formats import html
-from pipelines.pipeline import run
 from service.storage import STAGES
 from tests.acceptance.children import children_of, left_after
+from tests.acceptance.findings import (
+    ENDED,
+    SOUNDS,
+    TEXT,
+    Findings,
+    look_at_jobs,
+    look_at_limits,
+    look_at_results,
+    look_at_stages,
+    look_at_takeovers,
+    seen,
+    sound_of,
+    spread,
+)
 from tests.acceptance.recordings import music, write_wav
 from tests.acceptance.server import Program, Service, service
 from tests.objects import Server as ObjectServer
 from tests.postgres import Server
-from tests.service import engines
 
 WORKERS = 2
 CONCURRENCY = 2
-SOUNDS = 3
-TEXT = "The talks went on all night, and nobody would say how close an agreement was."
 PATIENCE = 120.0
 """Seconds after which the jobs that have not ended count as lost."""
 BOUNDARY = b"turnwise-boundary"
@@ -280,194 +283,6 @@ class Trial:
                     return found
 
 
-ENDED = {"succeeded", "failed", "cancelled"}
-
-
-def sound_of(name: str) -> int:
-    return int(name[-8:-4]) % SOUNDS
-
-
-# --------------------------------------------------------------------------- what the logs say
-
-
-@dataclass(frozen=True)
-class Line:
-    """One of a worker's log."""
-
-    time: float
-    event: str
-    job: str
-    stage: str
-    executor: str
-
-
-def seen(program: Program, event: str = "", stage: str = "") -> Iterator[Line]:
-    for text in program.log.read_text().splitlines():
-        with suppress(ValueError, KeyError):
-            entry = json.loads(text)
-            line = Line(
-                datetime.fromisoformat(entry["timestamp"]).timestamp(),
-                entry["event"],
-                entry.get("job", ""),
-                entry.get("stage", ""),
-                entry.get("executor", ""),
-            )
-            if event in ("", line.event) and stage in ("", line.stage):
-                yield line
-
-
-@dataclass
-class Findings:
-    """What came of it."""
-
-    lost: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    twice: int = 0
-    repeated: int = 0
-    interrupted: int = 0
-    starts: list[float] = field(default_factory=list)
-    noticed: list[float] = field(default_factory=list)
-    takeovers: list[float] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)
-    never_begun: list[str] = field(default_factory=list)
-    most_at_once: int = 0
-    different: list[str] = field(default_factory=list)
-    compared: int = 0
-    stages_hit: Counter[str] = field(default_factory=Counter)
-
-
-def workers_of(trial: Trial) -> list[Program]:
-    return [program for program in trial.running.programs if any(seen(program, "worker started"))]
-
-
-def look_at_takeovers(trial: Trial, jobs: dict[str, dict[str, Any]], findings: Findings) -> None:
-    """From each kill to the moment in which each of the jobs that it interrupted was begun again."""
-    lines = [line for program in workers_of(trial) for line in seen(program)]
-    begun: dict[str, list[float]] = defaultdict(list)
-    for line in lines:
-        if line.event == "job begins":
-            begun[line.job].append(line.time)
-    finished = {job["id"]: moment(job["finished"]) for job in jobs.values() if job.get("finished")}
-    look_at_deaths(trial, lines, findings)
-    for kill in trial.kills:
-        ended = {line.job for line in seen(kill.program, "job ends")}
-        interrupted = {line.job for line in seen(kill.program, "job begins")} - ended
-        for job in interrupted:
-            if finished.get(job, float("inf")) <= kill.time + 0.1:
-                continue
-            again = [time for time in begun[job] if time > kill.time]
-            if again:
-                findings.takeovers.append(min(again) - since(trial, kill, min(again)))
-            else:
-                findings.never_begun.append(job)
-        begins = Counter((line.job, line.stage) for line in seen(kill.program, "stage begins"))
-        begins -= Counter((line.job, line.stage) for line in seen(kill.program, "stage ends"))
-        findings.stages_hit.update(stage for _, stage in begins)
-
-
-def look_at_deaths(trial: Trial, lines: list[Line], findings: Findings) -> None:
-    """How soon workers were ready, and their deaths were noticed where there was something to take over."""
-    dead: dict[str, float] = {}
-    for line in lines:
-        if line.event.startswith("worker is dead"):
-            dead[line.executor] = min(line.time, dead.get(line.executor, line.time))
-    for program in workers_of(trial):
-        ready = next(seen(program, "worker started"))
-        findings.starts.append(ready.time - trial.spawned[program.log])
-        for kill in trial.kills:
-            if kill.program is program and (noticed := dead.get(ready.executor)) is not None:
-                findings.noticed.append(noticed - since(trial, kill, noticed))
-
-
-def since(trial: Trial, kill: Kill, until: float) -> float:
-    """From when on somebody could take over: not while there was no database, or no worker at all."""
-    return max([kill.time, *(back for back in trial.disturbances if kill.time < back < until)])
-
-
-def moment(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
-def look_at_stages(
-    trial: Trial,
-    engine: sa.Engine,
-    notes: Path,
-    jobs: dict[str, dict[str, Any]],
-    findings: Findings,
-    moment: float = 0.0,
-) -> None:
-    """Whether anything was begun again after it was done, as the logs and the engine's tables say; `moment`
-    is how soon after that nobody else can know of it."""
-    ends: dict[tuple[str, str], float] = {}
-    begins: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for program in workers_of(trial):
-        for line in seen(program):
-            if line.event == "stage ends":
-                key = line.job, line.stage
-                ends[key] = min(ends.get(key, line.time), line.time)
-            elif line.event == "stage begins":
-                begins[line.job, line.stage].append(line.time)
-    ids = {name.removesuffix(".wav"): job["id"] for name, job in jobs.items()}
-    for text in notes.read_text().splitlines():
-        name, stage, event, when, _ = text.split()
-        if event == "begins" and name in ids:
-            begins[ids[name], stage].append(float(when))
-    table = "operation_outputs" if engine.dialect.name == "sqlite" else "dbos.operation_outputs"
-    with engine.connect() as connection:
-        rows = connection.execute(
-            sa.text(f"SELECT workflow_uuid, function_name, completed_at_epoch_ms FROM {table}")
-        )
-        for workflow, stage, completed in rows:
-            key = workflow.split("-")[1], stage
-            ends[key] = min(ends.get(key, completed / 1000), completed / 1000)
-    for key, times in begins.items():
-        findings.repeated += sum(time > ends.get(key, float("inf")) + moment for time in times)
-    tries = Counter(
-        (line.job, line.stage) for program in workers_of(trial) for line in seen(program, "stage begins")
-    )
-    findings.interrupted = sum(count - 1 for count in tries.values())
-
-
-def look_at_limits(trial: Trial, findings: Findings) -> None:
-    """The most jobs that one worker had in a stage at the same time."""
-    for program in workers_of(trial):
-        at_work: set[tuple[str, str]] = set()
-        for line in seen(program):
-            if line.event == "stage begins":
-                at_work.add((line.job, line.stage))
-            elif line.event == "stage ends":
-                at_work.discard((line.job, line.stage))
-            findings.most_at_once = max(findings.most_at_once, len({job for job, _ in at_work}))
-
-
-def look_at_results(trial: Trial, jobs: dict[str, dict[str, Any]], folder: Path, findings: Findings) -> None:
-    """Against an undisturbed run of the same recording, made here and now by the library."""
-    engines.pace = 0.0
-    with trial.running.client() as client:
-        for name, job in jobs.items():
-            if job["state"] != "succeeded":
-                continue
-            wanted = undisturbed(folder, name, trial.sounds[sound_of(name)])
-            for format, text in wanted.items():
-                findings.compared += 1
-                if client.get(f"/v1/jobs/{job['id']}/export/{format}").content != text.encode():
-                    findings.different.append(f"{name} {format}")
-            if client.get(f"/v1/jobs/{job['id']}/result").content != wanted["json"].encode():
-                findings.different.append(f"{name} result")
-
-
-def undisturbed(folder: Path, name: str, sound: bytes) -> dict[str, str]:
-    path = folder / name
-    path.write_bytes(sound)
-    recording, warnings = audio.load(path)
-    made, _ = engines.choose("", "", "", "")
-    transcript = run(recording, supplied.parse(TEXT.encode(), "text"), made)
-    transcript = replace(transcript, warnings=(*warnings, *transcript.warnings))
-    path.unlink()
-    texts = {format: formats.serialize(transcript, format) for format in formats.FORMATS if format != "html"}
-    return texts | {"html": html.serialize(transcript, data_uri(encode_opus(recording)))}
-
-
 # --------------------------------------------------------------------------- the whole
 
 
@@ -526,10 +341,7 @@ def look(
     here: Trial, jobs: dict[str, dict[str, Any]], running: Service, notes: Path, folder: Path
 ) -> Findings:
     findings = Findings()
-    findings.lost = [name for name, job in jobs.items() if job["state"] not in ENDED]
-    findings.failed = [f"{name} {job}" for name, job in jobs.items() if job["state"] in ENDED - {"succeeded"}]
-    names = Counter(job["recording"] for job in here.all_jobs())
-    findings.twice = sum(count - 1 for count in names.values())
+    look_at_jobs(here, jobs, findings)
     engine = sa.create_engine(address(running))
     try:
         look_at_stages(here, engine, notes, jobs, findings)
@@ -544,12 +356,6 @@ def look(
 def address(running: Service) -> str:
     url = running.environment.get("TURNWISE_DATABASE_URL", "")
     return url.replace("postgresql:", "postgresql+psycopg:") or f"sqlite:///{running.data / 'turnwise.db'}"
-
-
-def spread(seconds: list[float]) -> str:
-    if not seconds:
-        return "0"
-    return f"{len(seconds)}: median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s"
 
 
 def report(here: Trial, findings: Findings, most_seconds: float, say: Callable[[str], None] = print) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.acceptance.kill import seen
+from tests.acceptance.findings import seen
 from tests.acceptance.server import PATIENCE, recording, service, submit, wait_for
 from tests.postgres import ADVICE, Server, find
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +36,15 @@ def until(what: Callable[[], object]) -> None:
         time.sleep(0.05)
 
 
+def queued(worker: Worker) -> str:
+    """A job that nobody has begun."""
+    id = new_id()
+    with worker._engine.begin() as connection:
+        jobs.insert(connection, id, "", "")
+        worker._queue.enqueue(connection, JOB, id)
+    return id
+
+
 def test_a_step_that_could_not_be_recorded_goes_on_from_there(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,10 +57,7 @@ def test_a_step_that_could_not_be_recorded_goes_on_from_there(
             raise sa.exc.OperationalError("INSERT", {}, Exception("database or disk is full"))
 
     monkeypatch.setattr(worker.runner, "run", run)
-    id = new_id()
-    with worker._engine.begin() as connection:
-        jobs.insert(connection, id, "", "")
-        worker._queue.enqueue(connection, JOB, id)
+    id = queued(worker)
     worker.start()
     try:
         until(lambda: len(runs) == 2 and not worker._workflows.pending())
@@ -77,10 +82,7 @@ def test_what_was_taken_over_ends_here(worker: Worker, monkeypatch: pytest.Monke
             ended.append(job)
 
     monkeypatch.setattr(worker.runner, "run", run)
-    id = new_id()
-    with worker._engine.begin() as connection:
-        jobs.insert(connection, id, "", "")
-        worker._queue.enqueue(connection, JOB, id)
+    id = queued(worker)
     worker.start()
     try:
         until(lambda: begun)
@@ -128,15 +130,29 @@ def test_what_is_lost_is_given_back_once_and_not_while_it_runs(
 ) -> None:
     given: list[str] = []
     monkeypatch.setattr(worker._workflows, "give_back", given.append)
-    worker._running = Counter(twice=2, once=1)
-    worker._running -= Counter(["twice"])  # the first of its two executions has ended
-    for _ in range(LOST_SWEEPS - 1):
-        worker._find_lost({"twice", "once", "lost"})
-    assert given == []
-    worker._find_lost({"twice", "once"})  # it ended after all
-    for _ in range(LOST_SWEEPS):
-        worker._find_lost({"twice", "once", "lost"})
-    assert given == ["lost"]
+
+    async def execute(workflow: str) -> None:
+        async with worker._alone(workflow):
+            await asyncio.Event().wait()
+
+    async def sweep() -> None:
+        tasks = []
+        for workflow in ("twice", "once", "twice"):
+            tasks.append(asyncio.create_task(execute(workflow)))
+            await asyncio.sleep(0.01)
+        with pytest.raises(Taken):  # the first of its two executions has ended
+            await tasks[0]
+        for _ in range(LOST_SWEEPS - 1):
+            worker._find_lost({"twice", "once", "lost"})
+        assert given == []
+        worker._find_lost({"twice", "once"})  # it ended after all
+        for _ in range(LOST_SWEEPS):
+            worker._find_lost({"twice", "once", "lost"})
+        assert given == ["lost"]
+        for task in tasks:
+            task.cancel()
+
+    asyncio.run(sweep())
 
 
 def test_the_engine_says_every_kind_of_thing_once_in_a_while(
