@@ -12,8 +12,15 @@ from pipelines.types import SAMPLE_RATE, Audio
 
 BIT_RATE = 24_000
 """Bits per second: clear speech, at most 14 MB an hour."""
+LONGEST_EMBEDDED = 3600.0
+"""Seconds of a recording that a page holds itself."""
 
 _BLOCK_SAMPLES = 60 * SAMPLE_RATE
+
+
+def playable(audio: Audio, place: str) -> str:
+    """What a page plays: the recording itself, small, or if it is long, what lies at `place`."""
+    return data_uri(encode_opus(audio)) if audio.duration <= LONGEST_EMBEDDED else place
 
 
 def encode_opus(audio: Audio) -> bytes:

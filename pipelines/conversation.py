@@ -53,13 +53,15 @@ class Conversation:
         return all(earlier.speaker != speaker for earlier in self.turns[:turn])
 
 
-def read_conversation(turns: Sequence[Turn], tokens: Sequence[AlignedToken], heard: Heard) -> Conversation:
+def read_conversation(
+    turns: Sequence[Turn], tokens: Sequence[AlignedToken], heard: Heard, *, stands_in: bool = False
+) -> Conversation:
     """Both readings of every turn.
 
-    Where the tokens are the words heard (there was no text), there is one reading, and its source is "heard".
+    `stands_in`: whether there was no text and the tokens are the words heard. Then there is one reading, and
+    its source is "heard".
     """
-    stand_in = _stand_in(tokens, heard.words)
-    source = "heard" if stand_in else "supplied"
+    source = "heard" if stands_in else "supplied"
     cut = _cut_lines(tokens)
     written = [_written(tokens[turn.token_start : turn.token_end], cut) for turn in turns]
     is_cased = _is_cased([word for words in written for word in words])
@@ -67,17 +69,11 @@ def read_conversation(turns: Sequence[Turn], tokens: Sequence[AlignedToken], hea
         make_passage(index, turn.speaker, source, words, words, is_cased=is_cased and _has_case(words))
         for index, (turn, words) in enumerate(zip(turns, written, strict=True))
     ]
-    hearings = () if stand_in else _hearings(texts, turns, tokens, heard.words)
+    hearings = () if stands_in else _hearings(texts, turns, tokens, heard.words)
     return Conversation(tuple(turns), tuple(texts), tuple(hearings))
 
 
 # --------------------------------------------------------------------------- as written
-
-
-def _stand_in(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> bool:
-    return len(tokens) == len(words) and all(
-        token.token.text == word.text for token, word in zip(tokens, words, strict=True)
-    )
 
 
 def _is_word(token: AlignedToken) -> bool:

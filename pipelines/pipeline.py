@@ -1,24 +1,26 @@
-"""The stages in order.
+"""The plan of a run: its stages, what each needs, what it leaves, and how it is done.
 
-audio ──detect──► speech ──┬─transcribe─► Heard ───────┐
-                           └─diarize────► Diarization ─┤
-supplied text ────────────────────────────────align────┴─attribute──► roles ──► reconcile ──► Transcript
+audio ──detect──► Detected ──┬─transcribe─► Heard ────┐
+                             └─diarize────► Diarized ─┤
+supplied text ─────────────────────────────────align──┴─attribute─► roles ─► reconcile ─► store ─► Transcript
+
+`run` does the steps in memory; the service does each in a process and keeps what it leaves as a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from threading import Event
+from typing import Generic, TypeVar
 
 from pipelines.alignment import align
 from pipelines.attribution import attribute, take_turns
 from pipelines.correction import correct, read
 from pipelines.engines.base import Engines, ForcedAligner, Progress, no_progress
-from pipelines.engines.given import one_voice
+from pipelines.engines.given import check_fit, one_voice
 from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechError
 from pipelines.placement import place
 from pipelines.reconciliation import find
@@ -26,6 +28,7 @@ from pipelines.recovery import recover
 from pipelines.roles import assign_roles
 from pipelines.types import (
     AlignedToken,
+    Attribution,
     Audio,
     Correction,
     Diarization,
@@ -33,8 +36,10 @@ from pipelines.types import (
     Finding,
     Heard,
     Match,
+    Media,
     Notice,
     Span,
+    Speaker,
     SpeakerCount,
     Supplied,
     Token,
@@ -44,11 +49,15 @@ from pipelines.types import (
     join_words,
 )
 
+LOW_MATCH = 0.35
+"""Share of the supplied words below which the text is probably of another recording, or hardly a word was
+recognised; where it is that low of the words heard too, more true words than pasted ones look unspoken."""
+
 
 class Stage(StrEnum):
-    """The stages in order; TRANSCRIBE and DIARIZE run at the same time."""
+    """The stages in order."""
 
-    DECODE = "decode"  # reported by whoever loads the audio
+    DECODE = "decode"  # done by whoever opens the recording
     DETECT = "detect"
     TRANSCRIBE = "transcribe"
     DIARIZE = "diarize"
@@ -56,7 +65,21 @@ class Stage(StrEnum):
     ATTRIBUTE = "attribute"
     ROLES = "roles"
     RECONCILE = "reconcile"
+    STORE = "store"
 
+
+PLAN: tuple[tuple[Stage, ...], ...] = (
+    (Stage.DECODE,),
+    (Stage.DETECT,),
+    (Stage.TRANSCRIBE, Stage.DIARIZE),
+    (Stage.ALIGN,),
+    (Stage.ATTRIBUTE,),
+    (Stage.ROLES,),
+    (Stage.RECONCILE,),
+    (Stage.STORE,),
+)
+"""What comes after what. Stages of one row run at the same time where the memory is enough, or else one after
+the other. When one fails, another that has begun runs to its end, and what it leaves is kept."""
 
 Watch = Callable[[Stage, float], None]
 """Told how far a stage is, as a fraction; may be called from more than one thread."""
@@ -83,11 +106,6 @@ class Options:
     glossary: tuple[str, ...] = ()
 
 
-LOW_MATCH = 0.35
-"""Share of the supplied words below which the text is probably of another recording, or hardly a word was
-recognised; where it is that low of the words heard too, more true words than pasted ones look unspoken."""
-
-
 def run(
     audio: Audio,
     supplied: Supplied | None,
@@ -95,56 +113,90 @@ def run(
     options: Options | None = None,
     watch: Watch = unwatched,
     keep: Keep = forget,
+    notices: Sequence[Notice] = (),
 ) -> Transcript:
     """The transcript of a recording and its text; without a text, of what was heard.
 
-    A failed diarization costs the speakers, not the transcript, and failed forced alignment some times: both
-    become a warning.
-    Raises NoSpeechError where nobody speaks, EngineError where recognition fails, OptionError for a
-    language that no engine knows.
+    `notices` are what decoding had to say. A failed diarization costs the speakers, not the transcript, and
+    failed forced alignment some times: both become a warning.
+    Raises NoSpeechError where nobody speaks, EngineError where recognition fails, TextError where what was
+    brought along belongs to another recording, OptionError for a language that no engine knows.
     """
-    options = options or Options()
-    with _reported(watch, Stage.DETECT) as progress:
-        speech = find_speech(audio, engines, progress)
-    heard, diarization, warnings = _listen(audio, speech, engines, options, watch, keep)
-    if supplied is None:
-        supplied = as_supplied(heard)
-    with _reported(watch, Stage.ALIGN):
-        aligned = put_in_time(supplied, heard, speech, audio, engines)
-    with _reported(watch, Stage.ATTRIBUTE):
-        attribution = attribute(aligned.tokens, diarization)
-        turns = take_turns(aligned.tokens, attribution)
-    with _reported(watch, Stage.ROLES):
-        speakers = assign_roles(turns, aligned.tokens, heard, attribution)
-    with _reported(watch, Stage.RECONCILE):
-        reading = reconcile(aligned.tokens, turns, heard, options)
-    return Transcript(
-        media=audio.media,
-        language=heard.language,
-        supplied=supplied,
-        heard=heard,
-        engines=provenance(engines, heard, diarization),
-        tokens=aligned.tokens,
-        attribution=attribution,
-        turns=reading.turns,
-        speakers=speakers,
-        findings=reading.findings,
-        corrections=reading.corrections,
-        corrected=reading.corrected,
-        warnings=(*warnings, *aligned.warnings, *doubts(aligned, len(speakers), options)),
-    )
+    values: dict[type, object] = {
+        Audio: audio,
+        Text: Text(supplied),
+        Engines: engines,
+        Options: options or Options(),
+        Decoded: Decoded(audio.media, tuple(notices)),
+    }
+    under_way = _Run(values, watch, keep)
+    for stages in PLAN[1:]:
+        under_way.do_all(stages)
+    return Given(values)[Transcript]
 
 
-# --------------------------------------------------------------------------- one stage each
-# For whoever runs them apart, with what they need read from a disk: the service does.
+# --------------------------------------------------------------------------- what the steps leave
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The text that was sent, if one was."""
+
+    supplied: Supplied | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    media: Media
+    warnings: tuple[Notice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Detected:
+    speech: tuple[Span, ...]
+    together: bool  # whether the memory is enough to transcribe and diarize at the same time
+    engine: EngineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Diarized:
+    diarization: Diarization
+    warnings: tuple[Notice, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """The tokens in time, and what could not be done for that."""
+    """The text with its tokens in time, and what could not be done for that.
 
+    `format` and `encoding` as in `Supplied`; `engine` is the aligner's, None where there is none.
+    """
+
+    text: str
+    format: str
+    encoding: str
     tokens: tuple[AlignedToken, ...]
     warnings: tuple[Notice, ...]
+    engine: EngineInfo | None
+
+    @property
+    def supplied(self) -> Supplied:
+        return Supplied(self.text, tuple(token.token for token in self.tokens), self.format, self.encoding)
+
+    @property
+    def stands_in(self) -> bool:
+        """Whether there was no text, and the words heard stand in for it."""
+        return self.format == HEARD
+
+
+@dataclass(frozen=True, slots=True)
+class Attributed:
+    attribution: Attribution
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    speakers: tuple[Speaker, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,93 +209,234 @@ class Reading:
     turns: tuple[Turn, ...]
 
 
-def find_speech(audio: Audio, engines: Engines, progress: Progress = no_progress) -> tuple[Span, ...]:
-    """Where somebody speaks. Raises NoSpeechError where nobody does."""
-    speech = engines.detector.detect(audio, progress)
+HEARD = "heard"
+"""Format of the text that stands in where none was sent."""
+
+
+# --------------------------------------------------------------------------- the steps
+
+Value = TypeVar("Value")
+Left_co = TypeVar("Left_co", covariant=True)
+
+
+class Given:
+    """What a step may use, by its type: what was sent, and what earlier steps have left."""
+
+    def __init__(self, values: Mapping[type, object], progress: Progress = no_progress) -> None:
+        self._values = values
+        self.progress = progress
+
+    def __getitem__(self, kind: type[Value]) -> Value:
+        value = self._values[kind]
+        if not isinstance(value, kind):
+            raise TypeError(f"{value!r} is not a {kind.__name__}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Step(Generic[Left_co]):
+    """One stage: the types of what it needs and of what it leaves, and how it is done."""
+
+    stage: Stage
+    needs: tuple[type, ...]
+    leaves: type[Left_co]
+    do: Callable[[Given], Left_co]
+
+    def run(self, load: Callable[[type], object], progress: Progress = no_progress) -> Left_co:
+        """`load` gives what is needed, by its type."""
+        return self.do(Given({kind: load(kind) for kind in self.needs}, progress))
+
+
+def _detect(given: Given) -> Detected:
+    """Raises NoSpeechError where nobody speaks, TextError where what was brought along does not fit."""
+    audio, engines = given[Audio], given[Engines]
+    check_fit(engines, audio)
+    speech = engines.detector.detect(audio, given.progress)
     if not speech:
         raise NoSpeechError(f"Nobody speaks in {audio.media.name}: check that it is the right recording.")
-    return speech
+    return Detected(speech, engines.together, engines.detector.info)
 
 
-def transcribe(
-    audio: Audio,
-    speech: Sequence[Span],
-    engines: Engines,
-    options: Options,
-    progress: Progress = no_progress,
-) -> Heard:
-    """What is heard. Raises EngineError, or OptionError for a language that the engine does not know."""
-    return engines.transcriber.transcribe(audio, speech, options.language, progress, options.glossary)
+def _transcribe(given: Given) -> Heard:
+    """Raises EngineError, or OptionError for a language that the engine does not know."""
+    options, speech = given[Options], given[Detected].speech
+    return given[Engines].transcriber.transcribe(
+        given[Audio], speech, options.language, given.progress, options.glossary
+    )
 
 
-def diarize(
-    audio: Audio,
-    speech: Sequence[Span],
-    engines: Engines,
-    options: Options,
-    progress: Progress = no_progress,
-) -> tuple[Diarization, tuple[Notice, ...]]:
+def _diarize(given: Given) -> Diarized:
     """Who speaks when; where the engine fails, all is one speaker's and a warning says so."""
+    diarizer, speech = given[Engines].diarizer, given[Detected].speech
     try:
-        return engines.diarizer.diarize(audio, speech, options.speakers, progress), ()
+        found = diarizer.diarize(given[Audio], speech, given[Options].speakers, given.progress)
+        return Diarized(found, ())
     except (EngineError, ModelError, MemoryError) as error:
-        return one_voice(speech, engines.diarizer.info), (without_speakers(error),)
+        message = f"The speakers could not be told apart ({error}) and all is given to one; "
+        notice = Notice("diarization_failed", message + "run it again for the rest.")
+        return Diarized(one_voice(speech, diarizer.info), (notice,))
 
 
-def as_supplied(heard: Heard) -> Supplied:
+def _align(given: Given) -> Aligned:
+    """The tokens on the recording, those not heard by forced alignment where there is an aligner."""
+    heard, audio, aligner = given[Heard], given[Audio], given[Engines].aligner
+    supplied = given[Text].supplied or _as_supplied(heard)
+    speech = given[Detected].speech
+    tokens = align(
+        supplied.tokens, heard.words, speech=speech, duration=audio.duration, language=heard.language
+    )
+    placed, warnings = _placed(tokens, audio, aligner, heard.language)
+    info = aligner.info if aligner is not None else None
+    return Aligned(supplied.text, supplied.format, supplied.encoding, placed, warnings, info)
+
+
+def _attribute(given: Given) -> Attributed:
+    tokens = given[Aligned].tokens
+    attribution = attribute(tokens, given[Diarized].diarization)
+    return Attributed(attribution, take_turns(tokens, attribution))
+
+
+def _assign(given: Given) -> Assigned:
+    aligned, attributed = given[Aligned], given[Attributed]
+    speakers = assign_roles(
+        attributed.turns,
+        aligned.tokens,
+        given[Heard],
+        attributed.attribution,
+        stands_in=aligned.stands_in,
+    )
+    return Assigned(speakers)
+
+
+def _reconcile(given: Given) -> Reading:
+    """Where text and recording disagree, and the corrected reading: unchanged where little was recognised."""
+    tokens, turns, heard = given[Aligned].tokens, given[Attributed].turns, given[Heard]
+    findings = find(tokens, heard.words, heard.language)
+    if max(_shares(tokens, heard)) < LOW_MATCH:
+        text = join_words([token.token.text for token in tokens if token.token.kind is TokenKind.WORD])
+        return Reading(findings, (), text, tuple(replace(turn, corrected=turn.text) for turn in turns))
+    corrections = correct(tokens, turns, findings, heard.words, given[Options].glossary, heard.language)
+    return Reading(findings, corrections, *read(tokens, turns, corrections))
+
+
+def _assemble(given: Given) -> Transcript:
+    """The transcript, out of what the steps left."""
+    decoded, heard, diarized = given[Decoded], given[Heard], given[Diarized]
+    aligned, speakers, reading = given[Aligned], given[Assigned].speakers, given[Reading]
+    made = (
+        (Stage.DETECT, given[Detected].engine),
+        (Stage.TRANSCRIBE, heard.engine),
+        (Stage.DIARIZE, diarized.diarization.engine),
+        (Stage.ALIGN, aligned.engine),
+    )
+    doubts = _doubts(aligned, len(speakers), given[Options])
+    return Transcript(
+        media=decoded.media,
+        language=heard.language,
+        supplied=aligned.supplied,
+        heard=heard,
+        engines=tuple((stage.value, engine) for stage, engine in made if engine is not None),
+        tokens=aligned.tokens,
+        attribution=given[Attributed].attribution,
+        turns=reading.turns,
+        speakers=speakers,
+        findings=reading.findings,
+        corrections=reading.corrections,
+        corrected=reading.corrected,
+        warnings=(*decoded.warnings, *diarized.warnings, *aligned.warnings, *doubts),
+    )
+
+
+_STEPS: tuple[Step[object], ...] = (
+    Step(Stage.DETECT, (Audio, Engines), Detected, _detect),
+    Step(Stage.TRANSCRIBE, (Audio, Engines, Options, Detected), Heard, _transcribe),
+    Step(Stage.DIARIZE, (Audio, Engines, Options, Detected), Diarized, _diarize),
+    Step(Stage.ALIGN, (Audio, Engines, Text, Detected, Heard), Aligned, _align),
+    Step(Stage.ATTRIBUTE, (Aligned, Diarized), Attributed, _attribute),
+    Step(Stage.ROLES, (Aligned, Attributed, Heard), Assigned, _assign),
+    Step(Stage.RECONCILE, (Options, Aligned, Attributed, Heard), Reading, _reconcile),
+    Step(
+        Stage.STORE,
+        (Options, Decoded, Detected, Heard, Diarized, Aligned, Attributed, Assigned, Reading),
+        Transcript,
+        _assemble,
+    ),
+)
+STEPS: Mapping[Stage, Step[object]] = {step.stage: step for step in _STEPS}
+"""All but DECODE."""
+LEFT_BY: Mapping[type, Stage] = {step.leaves: step.stage for step in _STEPS}
+"""Which stage leaves what, by its type."""
+
+
+# --------------------------------------------------------------------------- in memory
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The steps of one run, in memory."""
+
+    values: dict[type, object]
+    watch: Watch
+    keep: Keep
+    stopped: Event = field(default_factory=Event)
+
+    def do_all(self, stages: tuple[Stage, ...]) -> None:
+        """Those of one row of the plan."""
+        if len(stages) == 2 and Given(self.values)[Engines].together:
+            self._do_both(*stages)
+        else:
+            for stage in stages:
+                self._do(stage)
+
+    def _do_both(self, first: Stage, other: Stage) -> None:
+        """The first in this thread, so that an interrupt reaches it; it stops the other one too."""
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix=other) as pool:
+            beside = pool.submit(self._do, other)
+            try:
+                try:
+                    self._do(first)
+                except Exception as failure:
+                    try:
+                        beside.exception()  # it runs to its end: what it finds is kept
+                    except KeyboardInterrupt:
+                        raise failure from None  # which says more
+                    raise
+                beside.result()
+            except BaseException:  # the pool waits for its thread before it lets go
+                self.stopped.set()
+                raise
+
+    def _do(self, stage: Stage) -> None:
+        self.watch(stage, 0.0)
+        left = STEPS[stage].run(self.values.__getitem__, lambda fraction: self._report(stage, fraction))
+        self.values[STEPS[stage].leaves] = left
+        match left:
+            case Heard():
+                self.keep(left)
+            case Diarized(diarization, ()):
+                self.keep(diarization)
+        self.watch(stage, 1.0)
+
+    def _report(self, stage: Stage, fraction: float) -> None:
+        if self.stopped.is_set():
+            raise CancelledError("The work was stopped.")
+        self.watch(stage, fraction)
+
+
+# --------------------------------------------------------------------------- inside the steps
+
+
+def _as_supplied(heard: Heard) -> Supplied:
     """What was heard, as if it had been supplied."""
     tokens: list[Token] = []
     start = 0
     for word in heard.words:
         tokens.append(Token(word.text, start, start + len(word.text)))
         start += len(word.text) + 1
-    return Supplied(" ".join(word.text for word in heard.words), tuple(tokens), "heard", "utf-8")
+    return Supplied(" ".join(word.text for word in heard.words), tuple(tokens), HEARD, "utf-8")
 
 
-def put_in_time(
-    supplied: Supplied, heard: Heard, speech: Sequence[Span], audio: Audio, engines: Engines
-) -> Aligned:
-    """The supplied tokens on the recording, those not heard by forced alignment where there is an aligner."""
-    tokens = align(
-        supplied.tokens, heard.words, speech=speech, duration=audio.duration, language=heard.language
-    )
-    return _placed(tokens, audio, engines.aligner, heard.language)
-
-
-def reconcile(
-    tokens: Sequence[AlignedToken], turns: tuple[Turn, ...], heard: Heard, options: Options
-) -> Reading:
-    """Where text and recording disagree, and the corrected reading: unchanged where little was recognised."""
-    findings = find(tokens, heard.words, heard.language)
-    if max(_shares(tokens, heard)) < LOW_MATCH:
-        text = join_words([token.token.text for token in tokens if token.token.kind is TokenKind.WORD])
-        return Reading(findings, (), text, tuple(replace(turn, corrected=turn.text) for turn in turns))
-    corrections = correct(tokens, turns, findings, heard.words, options.glossary, heard.language)
-    return Reading(findings, corrections, *read(tokens, turns, corrections))
-
-
-def provenance(
-    engines: Engines, heard: Heard, diarization: Diarization
-) -> tuple[tuple[str, EngineInfo], ...]:
-    """The engine of every stage that has one."""
-    made = [
-        (Stage.DETECT.value, engines.detector.info),
-        (Stage.TRANSCRIBE.value, heard.engine),
-        (Stage.DIARIZE.value, diarization.engine),
-    ]
-    aligner = [(Stage.ALIGN.value, engines.aligner.info)] if engines.aligner is not None else []
-    return (*made, *aligner)
-
-
-def without_speakers(error: Exception) -> Notice:
-    """What a user is told when a failed diarization has cost the speakers."""
-    return Notice(
-        "diarization_failed",
-        f"The speakers could not be told apart ({error}) and all is given to one; run it again for the rest.",
-    )
-
-
-def doubts(aligned: Aligned, found: int, options: Options) -> tuple[Notice, ...]:
+def _doubts(aligned: Aligned, found: int, options: Options) -> tuple[Notice, ...]:
     """What makes it doubtful: little of the text was heard, or fewer speakers were `found` than asked for."""
     share, least = _matched(aligned.tokens), options.speakers.minimum
     notices = []
@@ -255,70 +448,19 @@ def doubts(aligned: Aligned, found: int, options: Options) -> tuple[Notice, ...]
     return tuple(notices)
 
 
-@contextmanager
-def _reported(watch: Watch, stage: Stage) -> Iterator[Progress]:
-    watch(stage, 0.0)
-    yield lambda fraction: watch(stage, fraction)
-    watch(stage, 1.0)
-
-
-# --------------------------------------------------------------------------- two engines at once
-
-
-def _listen(
-    audio: Audio, speech: Sequence[Span], engines: Engines, options: Options, watch: Watch, keep: Keep
-) -> tuple[Heard, Diarization, tuple[Notice, ...]]:
-    """Transcription in this thread, so that an interrupt reaches it; diarization beside it, or after it."""
-    stopped = Event()
-
-    def hear() -> Heard:
-        with _reported(watch, Stage.TRANSCRIBE) as progress:
-            heard = transcribe(audio, speech, engines, options, progress)
-            keep(heard)
-            return heard
-
-    def tell_apart() -> tuple[Diarization, tuple[Notice, ...]]:
-        with _reported(watch, Stage.DIARIZE) as progress:
-            found, warnings = diarize(audio, speech, engines, options, _stoppable(progress, stopped))
-            if not warnings:
-                keep(found)
-            return found, warnings
-
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="diarize") as pool:
-        early = pool.submit(tell_apart) if engines.together else None
-        try:
-            heard = hear()
-            return heard, *(early or pool.submit(tell_apart)).result()
-        except BaseException:  # the pool waits for its thread before it lets go
-            stopped.set()
-            raise
-
-
-def _stoppable(progress: Progress, stopped: Event) -> Progress:
-    def report(fraction: float) -> None:
-        if stopped.is_set():
-            raise CancelledError("The work was stopped.")
-        progress(fraction)
-
-    return report
-
-
-# --------------------------------------------------------------------------- around the stages
-
-
 def _placed(
     tokens: tuple[AlignedToken, ...], audio: Audio, aligner: ForcedAligner | None, language: str
-) -> Aligned:
+) -> tuple[tuple[AlignedToken, ...], tuple[Notice, ...]]:
     """The tokens with better times where there is an aligner; as they are, and a warning, where it fails."""
     if aligner is None or not aligner.knows(language):
-        return Aligned(tokens, ())
+        return tokens, ()
     try:
         placed = place(tokens, audio, aligner, language)
         recovered = recover(placed, audio, aligner, language)
-        return Aligned(recovered, (_by_force(placed),) if recovered != placed else ())
+        return recovered, (_by_force(placed),) if recovered != placed else ()
     except EngineError as error:
         message = f"Words that were not recognised lie evenly between their neighbours: {error}"
-        return Aligned(tokens, (Notice("alignment_failed", message),))
+        return tokens, (Notice("alignment_failed", message),)
 
 
 def _shares(tokens: Sequence[AlignedToken], heard: Heard) -> tuple[float, float]:

@@ -92,10 +92,16 @@ QUOTES = 4
 
 
 def assign_roles(
-    turns: Sequence[Turn], tokens: Sequence[AlignedToken], heard: Heard, attribution: Attribution
+    turns: Sequence[Turn],
+    tokens: Sequence[AlignedToken],
+    heard: Heard,
+    attribution: Attribution,
+    *,
+    stands_in: bool = False,
 ) -> tuple[Speaker, ...]:
     """Every voice of the attribution and the turns once, in order of first appearance.
 
+    `stands_in`: whether there was no text and the tokens are the words heard.
     `role_confidence` is the posterior of the role given, of UNKNOWN that of anything but the best role.
     `affiliation` is the organisation as the text gives it, without the person's position there ("DW" of
     "DW's Riga bureau chief"). Evidence from words quotes them as written; evidence from "structure"
@@ -103,7 +109,7 @@ def assign_roles(
     from labels.
     """
     phrases = phrases_for(heard.language)
-    conversation = read_conversation(turns, tokens, heard)
+    conversation = read_conversation(turns, tokens, heard, stands_in=stands_in)
     phrases = add_house(phrases, conversation)
     labels = list(read_labels(tokens, attribution))
     questions = question_strengths(conversation, phrases)

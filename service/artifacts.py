@@ -9,9 +9,22 @@ from typing import Any, TypeVar, get_origin
 import cattrs
 import numpy as np
 
+from pipelines.pipeline import Stage
 from service.storage import File
 
 Value = TypeVar("Value")
+
+LEFT = "left.json"
+"""Name of the file in a stage's folder that holds what it leaves."""
+MEDIA, SAMPLES = "media.json", "samples.f32"
+"""What service/decoding.py leaves."""
+TRANSCRIPT = "transcript.json"
+"""Name of the file beside the results that holds the transcript itself."""
+
+
+def name(stage: Stage) -> str:
+    """Of the file in which a stage leaves what the plan says."""
+    return {Stage.DECODE: MEDIA, Stage.STORE: TRANSCRIPT}.get(stage, LEFT)
 
 
 def dump(path: Path, value: object) -> None:

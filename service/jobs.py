@@ -18,8 +18,8 @@ from itertools import islice
 
 import sqlalchemy as sa
 
+from pipelines.pipeline import Stage
 from service import database as db
-from service.storage import STAGES
 
 
 class JobState(StrEnum):
@@ -92,7 +92,7 @@ class Job:
 
 
 WEIGHTS = {"decode": 5.0, "transcribe": 60.0, "diarize": 20.0, "align": 8.0, "detect": 3.0}
-TOTAL = sum(WEIGHTS.get(stage, 1.0) for stage in STAGES)
+TOTAL = sum(WEIGHTS.get(stage, 1.0) for stage in Stage)
 
 
 # --------------------------------------------------------------------------- making and finding
@@ -115,7 +115,7 @@ def insert(
     )
     rows = [
         {"job": id, "stage": stage, "state": StageState.PENDING, "fraction": 0.0, "attempts": 0}
-        for stage in STAGES
+        for stage in Stage
     ]
     connection.execute(sa.insert(db.stages), rows)
 
@@ -195,7 +195,7 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
             finished=row.finished,
             revision=row.revision,
             notify=row.notify,
-            stages=tuple(progress[row.id][stage] for stage in STAGES if stage in progress[row.id]),
+            stages=tuple(progress[row.id][stage] for stage in Stage if stage in progress[row.id]),
         )
         for row in rows
     ]

@@ -17,18 +17,18 @@ import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 import structlog
 
-from pipelines.pipeline import Stage
-from service import jobs, stages
+from pipelines.pipeline import PLAN, Detected, Stage
+from service import artifacts, jobs, stages
 from service.durable import WEBHOOK, Cancelled, Step, Taken
 from service.jobs import JobState, StageState
 from service.objects import AwayError
@@ -46,7 +46,7 @@ from service.processes import (
     program,
 )
 from service.settings import MEBIBYTE
-from service.storage import FAILURE, STAGES, STORE, Failure, JobFolder, load_json
+from service.storage import FAILURE, Failure, JobFolder
 from service.telemetry import tracer
 
 log = structlog.get_logger("turnwise.runner")
@@ -146,39 +146,44 @@ class Runner:
 
     async def _stages(self, job: str) -> Failure | None:
         """What ended the job early, or None. Steps are taken in one order whatever happens."""
-        steps = {stage: Step(stage) for stage in STAGES}
+        steps = {stage: Step(stage) for stage in Stage}
 
-        async def step(stage: str) -> Failure | None:
+        async def step(stage: Stage) -> Failure | None:
             outcome = await steps[stage].run(lambda: self._measured(job, stage))
             return await self._failure(job, stage, outcome)
 
-        for first in (Stage.DECODE, Stage.DETECT):
-            if failure := await step(first):
-                return failure
-        if await self._together(job):
-            both = [asyncio.create_task(step(stage)) for stage in (Stage.TRANSCRIBE, Stage.DIARIZE)]
-            try:
-                heard, diarized = await asyncio.gather(*both)
-            finally:  # where one breaks off, as when the job is not ours any more, so does the other
-                for task in both:
-                    task.cancel()
-        else:
-            heard, diarized = await step(Stage.TRANSCRIBE), await step(Stage.DIARIZE)
-        if heard or diarized:
-            return heard or diarized
-        for last in (Stage.ALIGN, Stage.ATTRIBUTE, Stage.ROLES, Stage.RECONCILE, STORE):
-            if failure := await step(last):
-                return failure
+        for row in PLAN:
+            failures = await self._row(job, row, step)
+            if any(failures):
+                return next(filter(None, failures))
         return None
+
+    async def _row(
+        self, job: str, row: Sequence[Stage], step: Callable[[Stage], Coroutine[Any, Any, Failure | None]]
+    ) -> list[Failure | None]:
+        """Stages of one row of the plan, up to the first failure: at the same time where there is memory."""
+        if len(row) == 1 or not await self._together(job):
+            failures: list[Failure | None] = []
+            for stage in row:
+                failures.append(await step(stage))
+                if failures[-1]:
+                    break
+            return failures
+        tasks = [asyncio.create_task(step(stage)) for stage in row]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:  # where one breaks off, as when the job is not ours any more, so does the other
+            for task in tasks:
+                task.cancel()
 
     async def _together(self, job: str) -> bool:
         if not await self._is_done(job, Stage.DETECT):  # deleted: nothing will be computed
             return True
+        place = self._storage.job(job).stage(Stage.DETECT) / artifacts.LEFT
         try:
-            left = load_json(self._storage.job(job).stage(Stage.DETECT) / stages.LEFT)
+            return artifacts.load(place, Detected).together
         except OSError:  # tidied up after the end
             return True
-        return bool(left["together"])
 
     async def _failure(self, job: str, stage: str, outcome: dict[str, str]) -> Failure | None:
         """Read from what was noted beside the files, since a step's result holds no words."""
@@ -379,7 +384,7 @@ class Runner:
             "device": settings.device,
         }
         limits = arguments(settings.niceness, settings.stage_memory_mb * MEBIBYTE)
-        kind = KINDS.get(Stage(stage), "other") if stage != STORE else "other"
+        kind = KINDS.get(Stage(stage), "other")
         return program(kind, "service.stages", *limits), asked
 
     async def _fail(
@@ -457,7 +462,7 @@ class Runner:
 
 def _hash(folder: Path) -> str:
     """SHA-256 of the file in which a stage leaves its result. Raises FileNotFoundError where it is gone."""
-    names = (stages.LEFT, stages.MEDIA, "result.json")
+    names = (artifacts.LEFT, artifacts.MEDIA, "result.json")
     found = [folder / name for name in names if (folder / name).exists()]
     with (found[0] if found else folder / names[0]).open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

@@ -20,247 +20,90 @@ import sys
 import time
 import traceback
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TypeVar
 
 import numpy as np
 
 from pipelines import formats, models, supplied
-from pipelines.attribution import attribute, take_turns
-from pipelines.audio_preview import data_uri, encode_opus
-from pipelines.engines.base import Engines
+from pipelines.audio_preview import playable
+from pipelines.engines.base import Engines, Progress
 from pipelines.engines.given import GivenDiarizer, GivenTranscriber
 from pipelines.errors import EngineMemoryError, TextError, TurnwiseError
 from pipelines.formats import heard as heard_format
-from pipelines.formats import html, rttm
-from pipelines.pipeline import (
-    Aligned,
-    Options,
-    Reading,
-    Stage,
-    as_supplied,
-    diarize,
-    doubts,
-    find_speech,
-    provenance,
-    put_in_time,
-    reconcile,
-    transcribe,
-)
+from pipelines.formats import rttm
+from pipelines.pipeline import LEFT_BY, STEPS, Decoded, Options, Stage, Text
 from pipelines.processes import die_with_parent
-from pipelines.roles import assign_roles
-from pipelines.types import (
-    Attribution,
-    Audio,
-    Diarization,
-    Heard,
-    Media,
-    Notice,
-    Span,
-    Speaker,
-    SpeakerCount,
-    Supplied,
-    Transcript,
-    Turn,
-)
+from pipelines.types import Audio, Notice, SpeakerCount, Transcript
 from service import artifacts
 from service.processes import INTERNAL
-from service.storage import STORE, JobFolder
+from service.storage import JobFolder
+
+Value = TypeVar("Value")
 
 DISK_FULL = "DiskFullError"
 PROGRESS_INTERVAL = 0.2
 """Seconds between two lines about one stage."""
-LONGEST_EMBEDDED = 3600.0
-"""Seconds of a recording that the page holds itself, as the command's does."""
-
-
-# --------------------------------------------------------------------------- what the stages leave
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    media: Media
-    warnings: tuple[Notice, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Detected:
-    speech: tuple[Span, ...]
-    together: bool  # whether the memory is enough to transcribe and diarize at the same time
-
-
-@dataclass(frozen=True, slots=True)
-class Diarized:
-    diarization: Diarization
-    warnings: tuple[Notice, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Attributed:
-    attribution: Attribution
-    turns: tuple[Turn, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Assigned:
-    speakers: tuple[Speaker, ...]
-
-
-LEAVES: dict[Stage, type] = {
-    Stage.DETECT: Detected,
-    Stage.TRANSCRIBE: Heard,
-    Stage.DIARIZE: Diarized,
-    Stage.ALIGN: Aligned,
-    Stage.ATTRIBUTE: Attributed,
-    Stage.ROLES: Assigned,
-    Stage.RECONCILE: Reading,
-}
-LEFT = "left.json"
-"""Name of the file in a stage's folder that holds what it leaves."""
-MEDIA, SAMPLES = "media.json", "samples.f32"
-"""What service/decoding.py leaves."""
-TRANSCRIPT = "transcript.json"
-"""Name of the file beside the results that holds the transcript itself."""
 
 
 # --------------------------------------------------------------------------- one job
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Work:
-    """A job's folder, and what is known of it so far."""
+    """One stage of a job: its folder, and the names of engines that it is to be done with."""
 
     folder: JobFolder
-    engines: Engines
-    progress: Callable[[float], None]
+    request: Mapping[str, str]
 
-    def left(self, stage: Stage) -> Any:
-        return artifacts.load(self.folder.stage(stage) / LEFT, LEAVES[stage])
+    def load(self, kind: type) -> object:
+        """What a step needs, by its type."""
+        if kind in LEFT_BY or kind is Decoded:
+            return self.left(kind)
+        return {Audio: self.audio, Options: self.options, Text: self.text, Engines: self.engines}[kind]()
 
-    @cached_property
-    def options(self) -> Options:
-        request = self.folder.request()
-        count = SpeakerCount(request.min_speakers, request.max_speakers)
-        return Options(request.language, count, request.glossary)
+    def left(self, kind: type[Value]) -> Value:
+        """What an earlier step has left."""
+        stage = LEFT_BY.get(kind, Stage.DECODE)
+        return artifacts.load(self.folder.stage(stage) / artifacts.name(stage), kind)
 
-    @cached_property
-    def decoded(self) -> Decoded:
-        return artifacts.load(self.folder.stage(Stage.DECODE) / MEDIA, Decoded)
-
-    @cached_property
     def audio(self) -> Audio:
         """The samples stay on the disk until they are read; a private copy of what an engine changes."""
-        path = self.folder.stage(Stage.DECODE) / SAMPLES
-        return Audio(np.memmap(path, np.float32, mode="c"), self.decoded.media)
+        path = self.folder.stage(Stage.DECODE) / artifacts.SAMPLES
+        return Audio(np.memmap(path, np.float32, mode="c"), self.left(Decoded).media)
 
-    @cached_property
-    def speech(self) -> tuple[Span, ...]:
-        detected: Detected = self.left(Stage.DETECT)
-        return detected.speech
+    def options(self) -> Options:
+        sent = self.folder.request()
+        return Options(sent.language, SpeakerCount(sent.min_speakers, sent.max_speakers), sent.glossary)
 
-    @cached_property
-    def heard(self) -> Heard:
-        heard: Heard = self.left(Stage.TRANSCRIBE)
-        return heard
+    def text(self) -> Text:
+        name = self.folder.request().text_name
+        return Text(supplied.parse(self.folder.text.read_bytes(), name) if name else None)
 
-    @cached_property
-    def supplied(self) -> Supplied:
-        request = self.folder.request()
-        if not request.text_name:
-            return as_supplied(self.heard)
-        return supplied.parse(self.folder.text.read_bytes(), request.text_name)
-
-
-def _detect(work: Work) -> Detected:
-    return Detected(find_speech(work.audio, work.engines, work.progress), work.engines.together)
-
-
-def _transcribe(work: Work) -> Heard:
-    return transcribe(work.audio, work.speech, work.engines, work.options, work.progress)
+    def engines(self) -> Engines:
+        """Those that the job named; in their place what the user brought along."""
+        named, folder = self.request, self.folder
+        language = folder.request().language
+        engines = _choose(named["engines"], named["asr"], named["diarizer"], named["device"], language)
+        if folder.heard.exists():
+            transcriber = GivenTranscriber(heard_format.parse(_text(folder.heard)))
+            engines = replace(engines, transcriber=transcriber)
+        if folder.diarization.exists():
+            segments = rttm.parse(_text(folder.diarization))
+            engines = replace(engines, diarizer=GivenDiarizer(segments, "diarization.rttm"))
+        return engines
 
 
-def _diarize(work: Work) -> Diarized:
-    return Diarized(*diarize(work.audio, work.speech, work.engines, work.options, work.progress))
-
-
-def _align(work: Work) -> Aligned:
-    return put_in_time(work.supplied, work.heard, work.speech, work.audio, work.engines)
-
-
-def _attribute(work: Work) -> Attributed:
-    aligned: Aligned = work.left(Stage.ALIGN)
-    diarized: Diarized = work.left(Stage.DIARIZE)
-    attribution = attribute(aligned.tokens, diarized.diarization)
-    return Attributed(attribution, take_turns(aligned.tokens, attribution))
-
-
-def _assign(work: Work) -> Assigned:
-    aligned: Aligned = work.left(Stage.ALIGN)
-    given: Attributed = work.left(Stage.ATTRIBUTE)
-    return Assigned(assign_roles(given.turns, aligned.tokens, work.heard, given.attribution))
-
-
-def _reconcile(work: Work) -> Reading:
-    aligned: Aligned = work.left(Stage.ALIGN)
-    given: Attributed = work.left(Stage.ATTRIBUTE)
-    return reconcile(aligned.tokens, given.turns, work.heard, work.options)
-
-
-STEPS: dict[str, Callable[[Work], object]] = {
-    Stage.DETECT: _detect,
-    Stage.TRANSCRIBE: _transcribe,
-    Stage.DIARIZE: _diarize,
-    Stage.ALIGN: _align,
-    Stage.ATTRIBUTE: _attribute,
-    Stage.ROLES: _assign,
-    Stage.RECONCILE: _reconcile,
-}
-
-
-def assemble(work: Work) -> Transcript:
-    """The transcript that `pipelines.pipeline.run` would have returned."""
-    aligned: Aligned = work.left(Stage.ALIGN)
-    diarized: Diarized = work.left(Stage.DIARIZE)
-    given: Attributed = work.left(Stage.ATTRIBUTE)
-    assigned: Assigned = work.left(Stage.ROLES)
-    reading: Reading = work.left(Stage.RECONCILE)
-    doubtful = doubts(aligned, len(assigned.speakers), work.options)
-    return Transcript(
-        media=work.decoded.media,
-        language=work.heard.language,
-        supplied=work.supplied,
-        heard=work.heard,
-        engines=provenance(work.engines, work.heard, diarized.diarization),
-        tokens=aligned.tokens,
-        attribution=given.attribution,
-        turns=reading.turns,
-        speakers=assigned.speakers,
-        findings=reading.findings,
-        corrections=reading.corrections,
-        corrected=reading.corrected,
-        warnings=(*work.decoded.warnings, *diarized.warnings, *aligned.warnings, *doubtful),
-    )
-
-
-def store(work: Work, attempt: Path) -> None:
-    """The result in every format, as `turnwise run` writes it; the transcript too, for OpenAI's shapes."""
-    transcript = assemble(work)
+def write_results(transcript: Transcript, audio: Audio, attempt: Path, progress: Progress) -> None:
+    """The result in every format, as `turnwise run` writes it."""
     for done, name in enumerate(formats.FORMATS):
-        if name == "html":
-            text = html.serialize(transcript, _playable(work.audio))
-        else:
-            text = formats.serialize(transcript, name)
+        text = formats.serialize(transcript, name, partial(playable, audio, "../audio"))
         (attempt / f"result.{name}").write_text(text, "utf-8", newline="")
-        work.progress(done / len(formats.FORMATS))
-    artifacts.dump(attempt / TRANSCRIPT, transcript)
-
-
-def _playable(audio: Audio) -> str:
-    return data_uri(encode_opus(audio)) if audio.duration <= LONGEST_EMBEDDED else "../audio"
+        progress(done / len(formats.FORMATS))
 
 
 # --------------------------------------------------------------------------- one request
@@ -284,19 +127,6 @@ def load_factory(name: str) -> EngineFactory:
     return factory
 
 
-def _engines(folder: JobFolder, request: dict[str, str]) -> Engines:
-    """Those that the job named; in their place what the user brought along."""
-    language = folder.request().language
-    engines = _choose(request["engines"], request["asr"], request["diarizer"], request["device"], language)
-    if folder.heard.exists():
-        transcriber = GivenTranscriber(heard_format.parse(_text(folder.heard)))
-        engines = replace(engines, transcriber=transcriber)
-    if folder.diarization.exists():
-        segments = rttm.parse(_text(folder.diarization))
-        engines = replace(engines, diarizer=GivenDiarizer(segments, "diarization.rttm"))
-    return engines
-
-
 def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
@@ -306,12 +136,15 @@ def _text(path: Path) -> str:
 
 def perform(request: dict[str, str], progress: Callable[[float], None]) -> None:
     """One stage. Raises TurnwiseError, or whatever else goes wrong."""
-    folder, attempt = JobFolder(Path(request["job"])), Path(request["attempt"])
-    work = Work(folder, _engines(folder, request), progress)
-    if request["stage"] == STORE:
-        store(work, attempt)
-    else:
-        artifacts.dump(attempt / LEFT, STEPS[request["stage"]](work))
+    work, stage, attempt = (
+        Work(JobFolder(Path(request["job"])), request),
+        Stage(request["stage"]),
+        Path(request["attempt"]),
+    )
+    left = STEPS[stage].run(work.load, progress)
+    if isinstance(left, Transcript):
+        write_results(left, work.audio(), attempt, progress)
+    artifacts.dump(attempt / artifacts.name(stage), left)
 
 
 def answer(request: dict[str, str], progress: Callable[[float], None]) -> dict[str, object]:

@@ -28,11 +28,7 @@ from pipelines.pipeline import Stage
 from service.disk import flush, whole
 from service.objects import Object
 
-STORE = "store"
-STAGES: tuple[str, ...] = (*(stage.value for stage in Stage), STORE)
-"""The stages of a job in order; transcribe and diarize run at the same time."""
-
-LASTING = (Stage.TRANSCRIBE, Stage.DIARIZE, STORE)
+LASTING = (Stage.TRANSCRIBE, Stage.DIARIZE, Stage.STORE)
 """Stages whose files stay after the end: the results, and what can be brought along to another job."""
 REQUEST, FAILURE = "request.json", "failure.json"
 ID_LENGTH = 32
@@ -128,7 +124,7 @@ class JobFolder:
     def tidy(self) -> None:
         """Drops what nobody asks for after the end."""
         shutil.rmtree(self.path / "attempts", ignore_errors=True)
-        for stage in STAGES:
+        for stage in Stage:
             if stage not in LASTING:
                 shutil.rmtree(self.stage(stage), ignore_errors=True)
 

@@ -17,7 +17,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 
-from pipelines import cli
+from pipelines import audio_preview, cli
 from pipelines.cli import run as run_module
 from pipelines.cli import show
 from pipelines.engines.base import Diarizer, Engines, Progress, Transcriber, no_progress
@@ -241,7 +241,7 @@ def test_the_page_holds_a_short_recording_and_links_a_long_one(
         return (tmp_path / "out" / "result.html").read_text(encoding="utf-8")
 
     assert 'src="data:audio/webm;base64,' in page()
-    monkeypatch.setattr(run_module, "LONGEST_EMBEDDED", 10.0)
+    monkeypatch.setattr(audio_preview, "LONGEST_EMBEDDED", 10.0)
     assert 'src="../noise.wav"' in page()
 
 

@@ -71,9 +71,15 @@ def test_a_stammered_word_is_heard_once() -> None:
 
 def test_words_heard_that_stand_in_for_a_text_are_one_reading() -> None:
     made = interview("A: Good evening.\nB: Hello.", supplied=False)
-    conversation = read_conversation(made.turns, made.tokens, made.heard)
+    conversation = read_conversation(made.turns, made.tokens, made.heard, stands_in=True)
     assert conversation.hearings == ()
     assert {passage.source for passage in conversation.texts} == {"heard"}
+
+
+def test_a_text_that_is_just_what_was_heard_is_still_a_text() -> None:
+    made = interview("A: Good evening.\nB: Hello.", supplied=False)
+    conversation = read_conversation(made.turns, made.tokens, made.heard)
+    assert {passage.source for passage in conversation.texts} == {"supplied"}
 
 
 def test_loose_punctuation_belongs_to_the_word_before() -> None:

@@ -22,9 +22,10 @@ from pipelines.engines.fake import (
     Line,
     script_audio,
 )
-from pipelines.errors import CancelledError, EngineError, NoSpeechError
+from pipelines.engines.given import GivenDiarizer, GivenTranscriber
+from pipelines.errors import CancelledError, EngineError, NoSpeechError, TextError
 from pipelines.formats import result
-from pipelines.pipeline import Options, Stage, run
+from pipelines.pipeline import PLAN, STEPS, Decoded, Given, Options, Stage, Text, run
 from pipelines.types import (
     Audio,
     Diarization,
@@ -35,6 +36,7 @@ from pipelines.types import (
     Role,
     Span,
     SpeakerCount,
+    SpeakerSegment,
     Transcript,
     join_words,
 )
@@ -305,32 +307,92 @@ def test_a_failed_forced_alignment_leaves_the_transcript() -> None:
     assert transcript.tokens == transcribe().tokens
 
 
-@pytest.mark.parametrize(
-    "error", [EngineError("The model is out of order."), KeyboardInterrupt(), MemoryError()]
-)
-def test_a_failed_transcription_stops_the_diarization_beside_it(error: BaseException) -> None:
+def test_an_interrupt_stops_both_engines() -> None:
     diarizer = EndlessDiarizer(SCRIPT)
-    transcriber = FailingTranscriber(SCRIPT, error=error, ready=diarizer.begun)
-    with pytest.raises(type(error)):
+    transcriber = FailingTranscriber(SCRIPT, error=KeyboardInterrupt(), ready=diarizer.begun)
+    with pytest.raises(KeyboardInterrupt):
         transcribe(made_by=replace(engines(), transcriber=transcriber, diarizer=diarizer))
     assert diarizer.stopped.is_set()
     assert not any(thread.name.startswith("diarize") for thread in threading.enumerate())
 
 
-def test_what_an_engine_found_is_kept_although_the_other_fails() -> None:
+@dataclass(frozen=True, slots=True)
+class PatientDiarizer(FakeDiarizer):
+    """Ends after `ready`; tells when it has begun."""
+
+    ready: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+
+    def diarize(
+        self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
+    ) -> Diarization:
+        self.begun.set()
+        assert self.ready.wait(30)
+        progress(0.5)
+        return FakeDiarizer(self.script).diarize(audio, speech, count, progress)
+
+
+@pytest.mark.parametrize("error", [EngineError("The model is out of order."), MemoryError()])
+@pytest.mark.parametrize("first", ["transcribe", "diarize"])
+def test_what_has_begun_runs_to_its_end_and_is_kept_although_the_other_fails(
+    error: Exception, first: str
+) -> None:
     kept: list[Heard | Diarization] = []
-    diarized = threading.Event()
-
-    def keep(found: Heard | Diarization) -> None:
-        kept.append(found)
-        diarized.set()
-
-    failing = replace(engines(), transcriber=FailingTranscriber(SCRIPT, ready=diarized))
-    with pytest.raises(EngineError):
-        run(script_audio(SCRIPT), SUPPLIED, failing, keep=keep)
+    diarizer = PatientDiarizer(SCRIPT)
+    transcriber = FailingTranscriber(SCRIPT, error=error, ready=diarizer.begun)
+    if first == "diarize":
+        diarizer.ready.set()
+    else:  # well after the failure
+        threading.Timer(0.1, diarizer.ready.set).start()
+    failing = replace(engines(), transcriber=transcriber, diarizer=diarizer)
+    with pytest.raises(type(error)):
+        run(script_audio(SCRIPT), SUPPLIED, failing, keep=kept.append)
     (diarization,) = kept
     assert isinstance(diarization, Diarization)
     assert diarization.speakers == ("anna", "ben")
+
+
+def test_what_has_not_begun_does_not_begin_after_a_failure() -> None:
+    diarizer = PatientDiarizer(SCRIPT)
+    failing = replace(engines(), transcriber=FailingTranscriber(SCRIPT), diarizer=diarizer, together=False)
+    with pytest.raises(EngineError):
+        transcribe(made_by=failing)
+    assert not diarizer.begun.is_set()
+
+
+@pytest.mark.parametrize("stage", ["transcribe", "diarize"])
+def test_what_belongs_to_a_longer_recording_is_told_before_any_engine_works(stage: str) -> None:
+    late = SCRIPT[-1].end + 60
+    words = Heard((HeardWord("late", late, late + 1, 0.9),), "en", EngineInfo("", "", "", ""))
+    begun: list[Stage] = []
+    given = (
+        replace(engines(), transcriber=GivenTranscriber(words))
+        if stage == "transcribe"
+        else replace(engines(), diarizer=GivenDiarizer((SpeakerSegment(0.0, late, "a"),), "x"))
+    )
+    with pytest.raises(TextError, match="give the file that belongs to this recording"):
+        run(script_audio(SCRIPT), SUPPLIED, given, watch=lambda stage, _: begun.append(stage))
+    assert set(begun) == {Stage.DETECT}
+
+
+# --------------------------------------------------------------------------- the plan
+
+
+def test_the_plan_has_every_stage_once_and_after_what_it_needs() -> None:
+    assert [stage for row in PLAN for stage in row] == list(Stage)
+    assert STEPS.keys() == set(Stage) - {Stage.DECODE}
+    there = {Audio, Engines, Options, Text, Decoded}
+    for row in PLAN[1:]:
+        assert all(set(STEPS[stage].needs) <= there for stage in row)
+        there |= {STEPS[stage].leaves for stage in row}
+
+
+def test_a_step_sees_what_it_needs_and_nothing_else() -> None:
+    assert Given({int: 3})[int] == 3
+    with pytest.raises(KeyError):
+        _ = Given({int: 3})[str]
+    with pytest.raises(TypeError):
+        _ = Given({int: "3"})[int]
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from pipelines import audio, formats, output, supplied
-from pipelines.audio_preview import data_uri, encode_opus
+from pipelines.audio_preview import playable
 from pipelines.cli import finished, show
 from pipelines.engines.base import Diarizer, Transcriber
 from pipelines.engines.choice import AUTO, choose
 from pipelines.engines.given import GivenDiarizer, GivenTranscriber
 from pipelines.errors import OptionError, TextError
-from pipelines.formats import heard, html, rttm
+from pipelines.formats import heard, rttm
 from pipelines.pipeline import Options, Stage
 from pipelines.pipeline import run as run_pipeline
 from pipelines.types import Audio, SpeakerCount, Supplied, Transcript
 
 LARGEST_GLOSSARY_BYTES = 2**20
-LONGEST_EMBEDDED = 3600.0
-"""Seconds of a recording that the page holds itself: 14 MB."""
 
 
 def run(request: Namespace) -> int:
@@ -35,10 +33,10 @@ def run(request: Namespace) -> int:
     names = {f"result.{name}": name for name in parse_formats(request.formats)}
     text = supplied.load(request.text) if request.text else None
     output.check_folder(request.output, names)
-    recording, transcript = transcribe(request, text, options)
-    contents = {file: formats.serialize(transcript, name) for file, name in names.items()}
-    if "html" in names.values():
-        contents["result.html"] = html.serialize(transcript, playable(recording, request))
+    recording, transcript = work(request, text, options)
+    place = relative_uri(request.audio, request.output)
+    sound = partial(playable, recording, place)
+    contents = {file: formats.serialize(transcript, name, sound) for file, name in names.items()}
     paths = output.write_files(request.output, contents)
     show.show_notices(transcript.warnings)
     show.show_transcript(transcript, request.quiet)
@@ -46,7 +44,7 @@ def run(request: Namespace) -> int:
     return 0
 
 
-def transcribe(request: Namespace, text: Supplied | None, options: Options) -> tuple[Audio, Transcript]:
+def work(request: Namespace, text: Supplied | None, options: Options) -> tuple[Audio, Transcript]:
     """The long work, watched."""
     engines, notices = choose(*brought(request), request.device, request.language)
     show.show_notices(notices)
@@ -54,8 +52,7 @@ def transcribe(request: Namespace, text: Supplied | None, options: Options) -> t
         recording, warnings = audio.load(
             request.audio, progress=lambda fraction: watch(Stage.DECODE, fraction)
         )
-        transcript = run_pipeline(recording, text, engines, options, watch, keep)
-    return recording, replace(transcript, warnings=(*warnings, *transcript.warnings))
+        return recording, run_pipeline(recording, text, engines, options, watch, keep, warnings)
 
 
 def brought(request: Namespace) -> tuple[str | Transcriber, str | Diarizer]:
@@ -77,13 +74,6 @@ def brought(request: Namespace) -> tuple[str | Transcriber, str | Diarizer]:
 def _check_alone(option: str, other: str, named: str) -> None:
     if named != AUTO:
         raise OptionError(f"{option} brings along what {other} {named} would find: leave one of them out.")
-
-
-def playable(recording: Audio, request: Namespace) -> str:
-    """What the page plays: the recording itself, small, or where it lies if it is long."""
-    if recording.duration <= LONGEST_EMBEDDED:
-        return data_uri(encode_opus(recording))
-    return relative_uri(request.audio, request.output)
 
 
 def relative_uri(path: Path, folder: Path) -> str:
@@ -108,9 +98,8 @@ def speaker_count(exact: int | None, minimum: int | None, maximum: int | None) -
 def parse_formats(text: str) -> tuple[str, ...]:
     """Names of formats, each once, json first. Raises OptionError for a name that is none."""
     names = dict.fromkeys(["json", *(name.strip().lower() for name in text.split(",") if name.strip())])
-    unknown = [name for name in names if name not in formats.FORMATS]
-    if unknown:
-        raise OptionError(f"There is no format {unknown[0]!r}: choose from {', '.join(formats.FORMATS)}.")
+    for name in names:
+        formats.find(name)
     return tuple(names)
 
 

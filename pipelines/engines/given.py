@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pipelines.engines.base import Progress, no_progress
+from pipelines.engines.base import Engines, Progress, no_progress
 from pipelines.errors import TextError
 from pipelines.overlap import exclusive
 from pipelines.types import (
@@ -36,6 +37,9 @@ class GivenTranscriber:
     def info(self) -> EngineInfo:
         return self.heard.engine
 
+    def check_fit(self, audio: Audio) -> None:
+        _check_end("The words heard", max((word.end for word in self.heard.words), default=0.0), audio)
+
     def transcribe(
         self,
         audio: Audio,
@@ -44,8 +48,7 @@ class GivenTranscriber:
         progress: Progress = no_progress,
         terms: Sequence[str] = (),
     ) -> Heard:
-        """The words as they are. Raises TextError where they go on after the recording has ended."""
-        _check_end("The words heard", max((word.end for word in self.heard.words), default=0.0), audio)
+        """The words as they are."""
         progress(1.0)
         return Heard(self.heard.words, self.heard.language or language or "en", self.heard.engine)
 
@@ -61,11 +64,13 @@ class GivenDiarizer:
     def info(self) -> EngineInfo:
         return EngineInfo("given", "", self.name, "")
 
+    def check_fit(self, audio: Audio) -> None:
+        _check_end("The speakers", max((segment.end for segment in self.segments), default=0.0), audio)
+
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
     ) -> Diarization:
-        """The segments as they are. Raises TextError where they go on after the recording has ended."""
-        _check_end("The speakers", max((segment.end for segment in self.segments), default=0.0), audio)
+        """The segments as they are."""
         progress(1.0)
         return _diarization(self.segments, self.info)
 
@@ -83,6 +88,20 @@ class OneVoice:
     ) -> Diarization:
         progress(1.0)
         return one_voice(speech, self.info)
+
+
+@runtime_checkable
+class _Fitted(Protocol):
+    """An engine that gives back what belongs to one recording."""
+
+    def check_fit(self, audio: Audio) -> None: ...
+
+
+def check_fit(engines: Engines, audio: Audio) -> None:
+    """Raises TextError where what was brought along goes on after the recording has ended."""
+    for engine in (engines.transcriber, engines.diarizer):
+        if isinstance(engine, _Fitted):
+            engine.check_fit(audio)
 
 
 def one_voice(speech: Sequence[Span], info: EngineInfo) -> Diarization:

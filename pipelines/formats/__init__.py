@@ -1,37 +1,72 @@
-"""One file per format: `parse` and `serialize`, the spec named at the top."""
+"""One file per format, the spec named at its top, and the table of them: a new one is a file and an entry."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from pipelines.errors import OptionError
 from pipelines.formats import ctm, html, result, rttm, seglst, srt, stm, ttml, txt, vtt
 from pipelines.types import Transcript
 
-FORMATS: Mapping[str, Callable[[Transcript], str]] = MappingProxyType(
-    {
-        "json": result.serialize,
-        "txt": txt.serialize,
-        "vtt": vtt.serialize,
-        "srt": srt.serialize,
-        "rttm": rttm.serialize,
-        "stm": stm.serialize,
-        "ctm": ctm.serialize,
-        "seglst": seglst.serialize,
-        "ttml": ttml.serialize,
-        "html": html.serialize,
-    }
-)
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A form that a transcript is written in, its media type, and an example for the API's description.
+
+    `play` makes it with the address of the recording in it, for a form that can play it.
+    """
+
+    serialize: Callable[[Transcript], str]
+    media_type: str = "text/plain; charset=utf-8"
+    example: object = "Ana Ruiz: Good evening.\n"
+    play: Callable[[Transcript, str], str] | None = None
+
+
+FORMATS: dict[str, Format] = {
+    "json": Format(
+        result.serialize,
+        "application/json",
+        [{"start_time": 0.0, "end_time": 1.2, "words": "Good evening."}],
+    ),
+    "txt": Format(txt.serialize),
+    "vtt": Format(
+        vtt.serialize,
+        "text/vtt; charset=utf-8",
+        "WEBVTT\n\n00:00.000 --> 00:01.200\n<v Ana Ruiz>Good evening.\n",
+    ),
+    "srt": Format(
+        srt.serialize,
+        "application/x-subrip; charset=utf-8",
+        "1\n00:00:00,000 --> 00:00:01,200\nGood evening.\n",
+    ),
+    "rttm": Format(rttm.serialize),
+    "stm": Format(stm.serialize),
+    "ctm": Format(ctm.serialize),
+    "seglst": Format(
+        seglst.serialize,
+        "application/json",
+        [{"start_time": 0.0, "end_time": 1.2, "words": "Good evening."}],
+    ),
+    "ttml": Format(ttml.serialize, "application/ttml+xml", '<tt xmlns="http://www.w3.org/ns/ttml"/>'),
+    "html": Format(html.serialize, "text/html; charset=utf-8", "<!doctype html>", play=html.serialize),
+}
 """What a transcript can be written as; the name is the file's ending."""
 
 
-def serialize(transcript: Transcript, format: str) -> str:
+def find(name: str) -> Format:
+    """Raises OptionError for a name of none."""
+    if name not in FORMATS:
+        raise OptionError(f"There is no format {name!r}: choose from {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def serialize(transcript: Transcript, name: str, recording: Callable[[], str] | None = None) -> str:
     """The transcript in the named format, as text that UTF-8 can encode.
 
-    Half surrogates, which a file name that is no UTF-8 brings in, become "?". Raises OptionError on an
-    unknown format.
+    `recording` gives the address under which a form that plays the recording finds it. Half surrogates, which
+    a file name that is no UTF-8 brings in, become "?". Raises OptionError on an unknown format.
     """
-    if format not in FORMATS:
-        raise OptionError(f"There is no format {format!r}: choose from {', '.join(FORMATS)}.")
-    return FORMATS[format](transcript).encode("utf-8", "replace").decode("utf-8")
+    form = find(name)
+    text = form.play(transcript, recording()) if form.play and recording else form.serialize(transcript)
+    return text.encode("utf-8", "replace").decode("utf-8")

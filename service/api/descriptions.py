@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.formats import FORMATS
 from service.api.shapes import EXAMPLE_ID, ID_PATTERN
 
 FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -84,15 +85,11 @@ TEXT = {"type": "string"}
 
 
 EXPORTS: dict[str, dict[str, Any]] = {
-    "application/json": {
-        "schema": {},
-        "example": [{"start_time": 0.0, "end_time": 1.2, "words": "Good evening."}],
-    },
-    "text/vtt": {"schema": TEXT, "example": "WEBVTT\n\n00:00.000 --> 00:01.200\n<v Ana Ruiz>Good evening.\n"},
-    "application/x-subrip": {"schema": TEXT, "example": "1\n00:00:00,000 --> 00:00:01,200\nGood evening.\n"},
-    "application/ttml+xml": {"schema": TEXT, "example": '<tt xmlns="http://www.w3.org/ns/ttml"/>'},
-    "text/html": {"schema": TEXT, "example": "<!doctype html>"},
-    "text/plain": {"schema": TEXT, "example": "Ana Ruiz: Good evening.\n"},
+    form.media_type.partition(";")[0]: {
+        "schema": TEXT if isinstance(form.example, str) else {},
+        "example": form.example,
+    }
+    for form in FORMATS.values()
 }
 """Of every media type of an export, what it looks like."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -13,10 +12,11 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.formats import heard, rttm
-from pipelines.pipeline import Stage
+from pipelines.formats import FORMATS, heard, rttm
+from pipelines.pipeline import Diarized, Stage
 from pipelines.types import Heard
 from service import artifacts, jobs, webhooks
 from service.api.access import ACCESS, Owner, find_own, own_job
@@ -39,8 +39,7 @@ from service.durable import WEBHOOK
 from service.jobs import Job, JobState
 from service.problems import Code, ProblemError, responses
 from service.settings import Settings
-from service.stages import LEFT, Diarized
-from service.storage import STORE, JobFolder, Storage
+from service.storage import JobFolder, Storage
 from service.worker import delete
 
 Value = TypeVar("Value")
@@ -48,30 +47,6 @@ Value = TypeVar("Value")
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
-class ExportFormat(StrEnum):
-    """Those of `pipelines.formats`."""
-
-    JSON = "json"
-    TXT = "txt"
-    VTT = "vtt"
-    SRT = "srt"
-    RTTM = "rttm"
-    STM = "stm"
-    CTM = "ctm"
-    SEGLST = "seglst"
-    TTML = "ttml"
-    HTML = "html"
-
-
-MEDIA_TYPES = {
-    "json": "application/json",
-    "vtt": "text/vtt; charset=utf-8",
-    "srt": "application/x-subrip; charset=utf-8",
-    "seglst": "application/json",
-    "ttml": "application/ttml+xml",
-    "html": "text/html; charset=utf-8",
-}
-PLAIN = "text/plain; charset=utf-8"
 SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
 PAGE = {"Content-Security-Policy": "sandbox allow-scripts"}  # the page may play, and reach nothing of ours
 LARGEST_BROUGHT_BYTES = 2**28
@@ -81,6 +56,16 @@ JobId = Annotated[
     str,
     InPath(description="Id of the job.", examples=[EXAMPLE_ID], json_schema_extra={"pattern": ID_PATTERN}),
 ]
+
+
+def _known(name: str) -> str:
+    """Raises ValueError for a format that there is not."""
+    if name not in FORMATS:
+        raise ValueError(f"there is no such format: choose from {', '.join(FORMATS)}")
+    return name
+
+
+FormatName = Annotated[str, AfterValidator(_known), InPath(json_schema_extra={"enum": [*FORMATS]})]
 OWN = (*ACCESS, Code.NOT_FOUND)
 
 
@@ -342,7 +327,7 @@ ENDED = (*OWN, Code.NOT_FINISHED, Code.JOB_FAILED)
     },
 )
 async def result(id: JobId, request: Request, context: Reach, owner: Owner) -> Response:
-    return await export(id, ExportFormat.JSON, request, context, owner)
+    return await export(id, "json", request, context, owner)
 
 
 @router.get(
@@ -351,21 +336,20 @@ async def result(id: JobId, request: Request, context: Reach, owner: Owner) -> R
     summary="The result in a format",
     responses={
         200: {
-            "description": "The file, as the command writes it: json and seglst as JSON, vtt, srt, ttml and"
-            " html as themselves, txt, rttm, stm and ctm as plain text.",
+            "description": "The file, as the command writes it, under its format's media type.",
             "content": EXPORTS,
         },
         **responses(*ENDED, Code.INVALID),
     },
 )
-async def export(id: JobId, format: ExportFormat, request: Request, context: Reach, owner: Owner) -> Response:
+async def export(id: JobId, format: FormatName, request: Request, context: Reach, owner: Owner) -> Response:
     job = await own_job(id, context, owner)
     check_succeeded(job)
     headers = SAFE | (PAGE if format == "html" else {})
 
     def answer() -> Response:
-        file = context.storage.left(job.id, STORE, job.accepted(STORE), f"result.{format}")
-        return send(file, request, MEDIA_TYPES.get(format, PLAIN), headers)
+        file = context.storage.left(job.id, Stage.STORE, job.accepted(Stage.STORE), f"result.{format}")
+        return send(file, request, FORMATS[format].media_type, headers)
 
     return await _unless_deleted(answer)
 
@@ -418,7 +402,7 @@ async def show_diarization(id: JobId, context: Reach, owner: Owner) -> Response:
 
 async def _left(job: Job, context: Context, stage: Stage, type: type[Value]) -> Value:
     def load() -> Value:
-        return artifacts.load(context.storage.left(job.id, stage, job.accepted(stage), LEFT), type)
+        return artifacts.load(context.storage.left(job.id, stage, job.accepted(stage), artifacts.LEFT), type)
 
     try:
         return await run_in_threadpool(load)

@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.errors import EngineMemoryError, EngineMissingError, InputError, ModelError
+from pipelines.pipeline import Stage
 from pipelines.types import Transcript
 from service import artifacts, jobs
 from service.api.access import ACCESS, Owner
@@ -35,8 +36,8 @@ from service.openai import (
 from service.openai_form import TranscriptionForm, TranscriptionOptions, parse
 from service.problems import Code, Problem, ProblemError, responses
 from service.settings import Settings
-from service.stages import TRANSCRIPT, snake
-from service.storage import STORE, Failure, JobFolder, Storage
+from service.stages import snake
+from service.storage import Failure, JobFolder, Storage
 from service.storage import Request as JobRequest
 
 router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
@@ -231,7 +232,8 @@ async def _transcript(job: Job, context: Context) -> Transcript:
 
 
 def _load(job: Job, storage: Storage) -> Transcript:
-    return artifacts.load(storage.left(job.id, STORE, job.accepted(STORE), TRANSCRIPT), Transcript)
+    file = storage.left(job.id, Stage.STORE, job.accepted(Stage.STORE), artifacts.TRANSCRIPT)
+    return artifacts.load(file, Transcript)
 
 
 def _problem(id: str, job: Job | None, failure: Failure | None) -> ProblemError:

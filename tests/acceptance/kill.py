@@ -31,7 +31,7 @@ from typing import Any
 import httpx
 import sqlalchemy as sa
 
-from service.storage import STAGES
+from pipelines.pipeline import Stage
 from tests.acceptance.children import children_of, left_after
 from tests.acceptance.findings import (
     ENDED,
@@ -124,7 +124,7 @@ class Trial:
 
     def attack(self, number: int) -> None:
         """On one worker, now and then on both, and sometimes on something else too."""
-        victims = self.aim(STAGES[number // 2 % len(STAGES)] if number % 2 else "")
+        victims = self.aim(tuple(Stage)[number // 2 % len(Stage)] if number % 2 else "")
         if number % 6 == 3:
             victims = list(self.workers)
         self.check_alive()
@@ -365,7 +365,7 @@ def report(here: Trial, findings: Findings, most_seconds: float, say: Callable[[
         f"kills of workers        {len(here.kills)}, of the API in an upload {here.api_kills},"
         f" of PostgreSQL {here.server_kills} and restarts of it {here.server_restarts}"
     )
-    hit = ", ".join(f"{stage} {findings.stages_hit[stage]}" for stage in STAGES)
+    hit = ", ".join(f"{stage} {findings.stages_hit[stage]}" for stage in Stage)
     say(f"stages under way then   {hit}")
     say(f"jobs acknowledged       {len(here.acknowledged)}, sent again until then {here.retried} times")
     say(f"lost                    {len(findings.lost)}")

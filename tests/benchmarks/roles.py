@@ -63,7 +63,7 @@ class Judgement:
 
 def judge_broadcast(broadcast: Broadcast, *, supplied: bool) -> list[Judgement]:
     tokens, heard, attribution, turns = interview(broadcast.script, supplied=supplied)
-    speakers = assign_roles(turns, tokens, heard, attribution)
+    speakers = assign_roles(turns, tokens, heard, attribution, stands_in=not supplied)
     return [Judgement(broadcast.voices[speaker.id], speaker) for speaker in speakers]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from pipelines.engines.fake import Line, script_audio
-from pipelines.engines.given import GivenDiarizer, GivenTranscriber, OneVoice
+from pipelines.engines.base import Engines
+from pipelines.engines.fake import FakeDetector, FakeDiarizer, FakeTranscriber, Line, script_audio
+from pipelines.engines.given import GivenDiarizer, GivenTranscriber, OneVoice, check_fit
 from pipelines.errors import TextError
 from pipelines.types import EngineInfo, Heard, HeardWord, Span, SpeakerCount, SpeakerSegment
 
@@ -40,10 +43,13 @@ def test_speakers_come_as_they_are_and_the_last_to_begin_is_in_front() -> None:
 
 def test_what_belongs_to_a_longer_recording_is_refused() -> None:
     late = Heard((HeardWord("Yes.", 12.5, 13.0, 0.9),), "en", ENGINE)
+    script = FakeDetector(()), FakeTranscriber(()), FakeDiarizer(())
     with pytest.raises(TextError, match=r"until 13\.0 s, but talk\.wav ends at 10\.0 s"):
-        GivenTranscriber(late).transcribe(AUDIO, SPEECH, "")
+        check_fit(replace(Engines(*script), transcriber=GivenTranscriber(late)), AUDIO)
+    longer = GivenDiarizer((SpeakerSegment(0.0, 30.0, "a"),), "x")
     with pytest.raises(TextError, match="give the file that belongs"):
-        GivenDiarizer((SpeakerSegment(0.0, 30.0, "a"),), "x").diarize(AUDIO, SPEECH, SpeakerCount())
+        check_fit(replace(Engines(*script), diarizer=longer), AUDIO)
+    check_fit(Engines(*script), AUDIO)
 
 
 def test_all_speech_is_one_voice() -> None:

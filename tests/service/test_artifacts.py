@@ -18,10 +18,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipelines.pipeline import Aligned, Reading
+from pipelines.pipeline import (
+    LEFT_BY,
+    Aligned,
+    Assigned,
+    Attributed,
+    Decoded,
+    Detected,
+    Diarized,
+    Reading,
+)
 from pipelines.types import Diarization, Heard, Span, Transcript
 from service import artifacts
-from service.stages import LEAVES, Assigned, Attributed, Decoded, Detected, Diarized
 from tests.formats.sample import sample
 
 LEFT = (Decoded, Detected, Heard, Diarized, Aligned, Attributed, Assigned, Reading, Transcript)
@@ -79,7 +87,7 @@ def same(one: object, other: object) -> bool:
 
 
 def test_every_stage_is_tried() -> None:
-    assert set(LEAVES.values()) <= set(LEFT)
+    assert LEFT_BY.keys() <= set(LEFT)
 
 
 @pytest.mark.parametrize("kind", LEFT)

@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
+from pipelines.pipeline import Stage
 from service import database, jobs
 from service.jobs import ACTIVE, Job, JobState, StageState
-from service.storage import STAGES, new_id
+from service.storage import new_id
 
 ENDS = [state for state in JobState if state.ended]
 OWNERS = ["", "1234567890abcdef", "fedcba0987654321"]
@@ -49,7 +50,7 @@ class JobModel:
     failed_stage: str = ""
     failure: str = ""
     revision: int = 1
-    stages: dict[str, StageModel] = field(default_factory=lambda: {stage: StageModel() for stage in STAGES})
+    stages: dict[str, StageModel] = field(default_factory=lambda: {stage: StageModel() for stage in Stage})
 
     @property
     def active(self) -> bool:
@@ -182,7 +183,7 @@ class Machine(RuleBasedStateMachine):
     def change_and_take_back(self, id: str) -> None:
         with self.engine.connect() as connection:
             jobs.begin(connection, id)
-            jobs.begin_stage(connection, id, STAGES[0])
+            jobs.begin_stage(connection, id, Stage.DECODE)
             jobs.end(connection, id, JobState.CANCELLED)
             connection.rollback()
 
@@ -193,24 +194,24 @@ class Machine(RuleBasedStateMachine):
         with self.engine.connect() as connection:
             found = {job.id: job for job in jobs.find_all(connection, self.model)}
             for model in self.model.values():
-                attempts_at_last = jobs.count_attempts(connection, model.id, STAGES[-1])
-                assert attempts_at_last == model.stages[STAGES[-1]].attempts
-            assert jobs.count_attempts(connection, "gone", STAGES[-1]) == 0
+                attempts_at_last = jobs.count_attempts(connection, model.id, Stage.STORE)
+                assert attempts_at_last == model.stages[Stage.STORE].attempts
+            assert jobs.count_attempts(connection, "gone", Stage.STORE) == 0
             accepted = {id: jobs.accepted(connection, id) for id in self.model}
             assert jobs.accepted(connection, "gone") == {}
             ended = {id for id in (*self.model, "gone") if jobs.has_ended(connection, id)}
             columns = (database.stages.c.job, database.stages.c.stage, database.stages.c.attempts)
             attempts = {(job, stage): count for job, stage, count in connection.execute(sa.select(*columns))}
         assert found.keys() == self.model.keys()
-        assert len(attempts) == len(STAGES) * len(self.model)  # no stage of a job that is gone
+        assert len(attempts) == len(Stage) * len(self.model)  # no stage of a job that is gone
         assert ended == {"gone"} | {id for id, model in self.model.items() if model.state.ended}
         for id, model in self.model.items():
             job = found[id]
             assert (job.owner, job.notify, job.state) == (model.owner, model.notify, model.state)
             assert (job.failed_stage, job.failure) == (model.failed_stage, model.failure)
             assert job.revision == model.revision
-            assert accepted[id] == {stage: model.stages[stage].accepted for stage in STAGES}
-            assert tuple(progress.stage for progress in job.stages) == STAGES
+            assert accepted[id] == {stage: model.stages[stage].accepted for stage in Stage}
+            assert tuple(progress.stage for progress in job.stages) == tuple(Stage)
             for progress in job.stages:
                 known = model.stages[progress.stage]
                 assert (progress.state, progress.fraction) == (known.state, known.fraction)

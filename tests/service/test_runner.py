@@ -15,6 +15,7 @@ import pytest
 from pipelines.errors import OutputError
 from pipelines.pipeline import Stage
 from service import jobs, runner
+from service.artifacts import LEFT
 from service.jobs import JobState
 from service.objects import AwayError, Objects
 from service.parts import Parts, opened
@@ -22,8 +23,7 @@ from service.processes import Done, Failed, Outcome, Program
 from service.runner import OVER, Runner
 from service.settings import Settings
 from service.shared import SCRATCH, SharedStorage
-from service.stages import LEFT
-from service.storage import STORE, Failure, Request, new_id
+from service.storage import Failure, Request, new_id
 from service.worker import delete
 
 Work = Callable[[Path, Path], Awaitable[Outcome] | None]
@@ -125,10 +125,10 @@ def test_a_worker_goes_on_with_what_another_has_done(one: At, other: At, job: st
 
 
 def test_what_is_done_is_not_done_again(one: At, other: At, job: str) -> None:
-    assert one.perform(job, STORE) == other.perform(job, STORE) == result("one's")
+    assert one.perform(job, Stage.STORE) == other.perform(job, Stage.STORE) == result("one's")
     one.storage.leave(job)
-    assert one.perform(job, STORE) == result("one's")
-    assert one.left(job) == {f"store/{one.accepted(job, STORE)}/{LEFT}"}
+    assert one.perform(job, Stage.STORE) == result("one's")
+    assert one.left(job) == {f"store/{one.accepted(job, Stage.STORE)}/{LEFT}"}
 
 
 def test_why_a_stage_failed_is_said_elsewhere(one: At, other: At, job: str) -> None:
@@ -149,13 +149,13 @@ def test_an_attempt_that_lost_takes_what_counts(one: At, other: At, job: str) ->
 
     async def late(folder: Path, attempt: Path) -> Outcome:
         (attempt / LEFT).write_text("one's")
-        assert await other.runner.perform(job, STORE) == result("other's")
+        assert await other.runner.perform(job, Stage.STORE) == result("other's")
         return Done()
 
     one.work = late
-    assert one.perform(job, STORE) == result("other's")
-    assert one.left(job) == {f"store/{one.accepted(job, STORE)}/{LEFT}"}
-    assert (one.storage.job(job).stage(STORE) / LEFT).read_text() == "other's"
+    assert one.perform(job, Stage.STORE) == result("other's")
+    assert one.left(job) == {f"store/{one.accepted(job, Stage.STORE)}/{LEFT}"}
+    assert (one.storage.job(job).stage(Stage.STORE) / LEFT).read_text() == "other's"
     assert not list(one.storage.job(job).path.glob("attempts/*"))
 
 
@@ -187,8 +187,8 @@ def test_an_attempt_at_a_job_that_is_over_leaves_nothing(
     one.work = work
     monkeypatch.setattr(Objects, "put", put_one)
     monkeypatch.setattr(SharedStorage, "publish", publish_all)
-    assert one.perform(job, STORE) == {"failed": OVER}
-    assert one.accepted(job, STORE) == ""
+    assert one.perform(job, Stage.STORE) == {"failed": OVER}
+    assert one.accepted(job, Stage.STORE) == ""
     assert one.left(job) == set()
     asyncio.run(one.runner._finish(job))
     assert one.storage.ids() == ({job} if way == "cancelled" else set())
@@ -214,7 +214,7 @@ def test_what_counts_stays_where_its_step_is_cancelled(
         return call
 
     async def run() -> None:
-        tasks.append(asyncio.create_task(one.runner.perform(job, STORE)))
+        tasks.append(asyncio.create_task(one.runner.perform(job, Stage.STORE)))
         with suppress(asyncio.CancelledError):
             await tasks[0]
 
@@ -224,10 +224,10 @@ def test_what_counts_stays_where_its_step_is_cancelled(
         else:
             patch.setattr(jobs, "accept", cancelling(jobs.accept))
         asyncio.run(run())
-    attempt = one.accepted(job, STORE)
+    attempt = one.accepted(job, Stage.STORE)
     assert attempt
     assert one.left(job) == {f"store/{attempt}/{LEFT}"}
-    assert other.perform(job, STORE) == result("one's")
+    assert other.perform(job, Stage.STORE) == result("one's")
 
 
 # --------------------------------------------------------------------------- what is away, or full
@@ -280,7 +280,7 @@ def test_a_stage_that_goes_on_without_the_store_is_not_done_twice(
 
     one.work = work
     monkeypatch.setattr(Objects, "put", fail)
-    assert one.perform(job, STORE) == result("one's")
+    assert one.perform(job, Stage.STORE) == result("one's")
     assert worked == ["worked", *["failed"] * 4]
 
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from pipelines.cli.run import speaker_count
 from pipelines.engines.choice import DIARIZERS, TRANSCRIBERS
 from pipelines.errors import OptionError
+from pipelines.pipeline import Stage
 from pipelines.types import SpeakerCount
 from service.api.shapes import JobOptions, JobView, check_engines, parse_options
 from service.jobs import Job, JobState, StageProgress, StageState
 from service.problems import Code, ProblemError
-from service.storage import STAGES, Failure, Request
+from service.storage import Failure, Request
 
 COUNTS = st.none() | st.integers(1, 6) | st.integers(1, 1000)
 
@@ -169,7 +170,7 @@ def test_no_options_are_options() -> None:
 def job(state: JobState, **values: Any) -> Job:
     stages = tuple(
         StageProgress(stage, StageState.RUNNING, 1 / 3, 1000.25, None if stage == "decode" else 2000.5)
-        for stage in STAGES
+        for stage in Stage
     )
     known = {"failed_stage": "", "failure": "", "started": None, "finished": None} | values
     return Job(
@@ -180,11 +181,11 @@ def job(state: JobState, **values: Any) -> Job:
 def test_a_job_as_it_is_shown() -> None:
     view = JobView.of(job(JobState.RUNNING, started=1000.5), Request("talk.wav", "talk.txt"), None)
     assert (view.recording, view.text, view.state, view.failure) == ("talk.wav", "talk.txt", "running", None)
-    assert view.stage == STAGES[-1]
+    assert view.stage == Stage.STORE
     assert view.created == datetime.fromtimestamp(1000, UTC)
     assert view.started == datetime.fromtimestamp(1000.5, UTC)
     assert view.finished is None
-    assert [stage.stage for stage in view.stages] == list(STAGES)
+    assert [stage.stage for stage in view.stages] == list(Stage)
     assert {stage.fraction for stage in view.stages} == {view.fraction} == {0.3333}
     assert view.stages[0].finished is None
     assert view.stages[1].finished == datetime.fromtimestamp(2000.5, UTC)

@@ -17,7 +17,7 @@ from pipelines.pipeline import Stage
 from service import shared
 from service.objects import AwayError, Object, Objects
 from service.shared import LOCK, SCRATCH, SharedStorage
-from service.storage import FAILURE, STORE, JobFolder, Request, new_id
+from service.storage import FAILURE, JobFolder, Request, new_id
 
 SENT = {"recording": b"RIFF", "text": b"Good evening.", "heard": b"{}"}
 REQUEST = Request("talk.wav", glossary=("新聞",))
@@ -184,11 +184,11 @@ def test_only_the_attempt_that_counts_is_gathered(api: SharedStorage, worker: Sh
     for storage in (api, worker):
         storage.gather(id, {})
     one, other = attempt(api.job(id), left=b"one"), attempt(worker.job(id), left=b"other")
-    api.publish(id, STORE, one)
-    worker.publish(id, STORE, other)
-    worker.withdraw(id, STORE, other.name)
-    worker.gather(id, {STORE: one.name})
-    assert files(worker.job(id).stage(STORE)) == {"left": b"one"}
+    api.publish(id, Stage.STORE, one)
+    worker.publish(id, Stage.STORE, other)
+    worker.withdraw(id, Stage.STORE, other.name)
+    worker.gather(id, {Stage.STORE: one.name})
+    assert files(worker.job(id).stage(Stage.STORE)) == {"left": b"one"}
 
 
 def test_a_decoded_recording_is_not_fetched(
@@ -222,7 +222,7 @@ def test_what_an_attempt_has_left_is_gathered_whole_or_not_at_all(
     api.gather(id, {})
     left = {f"file{number}": b"x" for number in range(3)}
     made = attempt(api.job(id), **left)
-    api.publish(id, STORE, made)
+    api.publish(id, Stage.STORE, made)
     get, count = Objects.get, len(SENT) + 1 + len(left)
     for fails in range(count):
         calls = iter(range(count))
@@ -235,13 +235,13 @@ def test_what_an_attempt_has_left_is_gathered_whole_or_not_at_all(
         with monkeypatch.context() as patch:
             patch.setattr(Objects, "get", fail)
             with pytest.raises(type(error)):
-                worker.gather(id, {STORE: made.name})
-        assert not worker.job(id).stage(STORE).exists()
+                worker.gather(id, {Stage.STORE: made.name})
+        assert not worker.job(id).stage(Stage.STORE).exists()
         assert not list(worker.job(id).path.glob("attempts/*"))
         if fails < count - 1:
             worker.leave(id)
-    worker.gather(id, {STORE: made.name})
-    assert files(worker.job(id).stage(STORE)) == left
+    worker.gather(id, {Stage.STORE: made.name})
+    assert files(worker.job(id).stage(Stage.STORE)) == left
     assert worker.job(id).recording.read_bytes() == SENT["recording"]
 
 
@@ -251,7 +251,7 @@ def test_a_job_that_was_deleted_is_not_gathered(api: SharedStorage, worker: Shar
     with pytest.raises(FileNotFoundError):
         worker.gather(id, {})
     with pytest.raises(FileNotFoundError):
-        worker.gather(id, {STORE: "0123"})
+        worker.gather(id, {Stage.STORE: "0123"})
     assert files(worker.root) == {LOCK: b""}
 
 
@@ -259,7 +259,7 @@ def test_the_end_leaves_what_lasts(api: SharedStorage, worker: SharedStorage) ->
     id = send(worker)
     worker.gather(id, {})
     accepted: dict[str, str] = {}
-    for stage in (Stage.DECODE, Stage.TRANSCRIBE, Stage.DIARIZE, Stage.ALIGN, STORE):
+    for stage in (Stage.DECODE, Stage.TRANSCRIBE, Stage.DIARIZE, Stage.ALIGN, Stage.STORE):
         for _ in range(2):  # the first of them lost
             made = attempt(worker.job(id), left=stage.encode())
             worker.publish(id, stage, made)
@@ -267,7 +267,7 @@ def test_the_end_leaves_what_lasts(api: SharedStorage, worker: SharedStorage) ->
     accepted |= {Stage.DIARIZE.value: "", Stage.ROLES.value: ""}
     worker.finish(id, accepted)
     assert set(api.objects.find(f"jobs/{id}/stages")) == {
-        f"{stage}/{accepted[stage]}/left" for stage in (Stage.TRANSCRIBE, STORE)
+        f"{stage}/{accepted[stage]}/left" for stage in (Stage.TRANSCRIBE, Stage.STORE)
     }
     assert set(api.objects.find(f"jobs/{id}")) >= {*SENT, "request.json"}
     worker.leave(id)
@@ -278,7 +278,7 @@ def test_nothing_of_a_discarded_job_is_left(api: SharedStorage, worker: SharedSt
     kept, id = send(api), send(api)
     api.objects.write(f"uploads/{id}/info.json", b"{}")
     worker.gather(id, {})
-    worker.publish(id, STORE, attempt(worker.job(id), left=b"x"))
+    worker.publish(id, Stage.STORE, attempt(worker.job(id), left=b"x"))
     worker.discard(id)
     assert {name.split("/")[0] for name in names(api.objects)} == {kept}
     assert api.ids() == worker.ids() == {kept}
@@ -305,7 +305,7 @@ def test_a_change_anywhere_is_a_change(api: SharedStorage, worker: SharedStorage
     worker.gather(id, {})
     assert worker.changed(id) > 1000
     assert api.changed(id) == 1000
-    worker.publish(id, STORE, attempt(worker.job(id), left=b"x"))
+    worker.publish(id, Stage.STORE, attempt(worker.job(id), left=b"x"))
     assert api.changed(id) > 1000
     assert api.changed(new_id()) == 0
 

@@ -27,12 +27,12 @@ from pipelines.engines.base import Engines, no_progress
 from pipelines.engines.given import GivenDiarizer, GivenTranscriber
 from pipelines.formats import heard as heard_format
 from pipelines.formats import html, rttm
-from pipelines.pipeline import Options, Stage, run
+from pipelines.pipeline import Decoded, Options, Stage, run
 from pipelines.types import Audio, Heard, HeardWord, Media, Notice, SpeakerCount, Transcript
 from service import artifacts, stages
 from service.processes import INTERNAL
-from service.stages import Decoded, Work, answer, snake
-from service.storage import STAGES, STORE, JobFolder, Request
+from service.stages import Work, answer, snake
+from service.storage import JobFolder, Request
 from tests.service import engines as fakes
 from tests.test_pipeline import SCRIPT, TEXT
 
@@ -58,8 +58,8 @@ def decoded(path: Path, audio: Audio, request: Request | None = None, **files: s
     for name, content in files.items():
         if content is not None:
             (path / name).write_text(content, "utf-8")
-    audio.samples.tofile(place / stages.SAMPLES)
-    artifacts.dump(place / stages.MEDIA, Decoded(audio.media, (CLIPPED,)))
+    audio.samples.tofile(place / artifacts.SAMPLES)
+    artifacts.dump(place / artifacts.MEDIA, Decoded(audio.media, (CLIPPED,)))
     return folder
 
 
@@ -88,7 +88,7 @@ def in_one_go(audio: Audio, text: str | None, made_by: Engines, options: Options
 
 
 def stored(folder: JobFolder) -> Transcript:
-    return artifacts.load(folder.stage(STORE) / stages.TRANSCRIPT, Transcript)
+    return artifacts.load(folder.stage(Stage.STORE) / artifacts.TRANSCRIPT, Transcript)
 
 
 def written(words: tuple[str, ...], pause: int = 7) -> str:
@@ -109,7 +109,7 @@ def test_stage_by_stage_is_as_in_one_go(with_text: bool, tmp_path: Path) -> None
     audio = recording()
     text = written(words_of(audio)) if with_text else None
     folder = decoded(tmp_path / "job", audio, text=text)
-    perform(folder, *STAGES[1:])
+    perform(folder, *tuple(Stage)[1:])
     whole = in_one_go(audio, text, engines(), Options())
     assert stored(folder) == whole
     assert len(whole.turns) > 1
@@ -117,9 +117,9 @@ def test_stage_by_stage_is_as_in_one_go(with_text: bool, tmp_path: Path) -> None
     expected["html"] = html.serialize(whole, data_uri(encode_opus(audio)))
     assert expected.keys() == set(formats.FORMATS)
     for name, content in expected.items():
-        assert (folder.stage(STORE) / f"result.{name}").read_bytes() == content.encode("utf-8", "replace"), (
-            name
-        )
+        assert (folder.stage(Stage.STORE) / f"result.{name}").read_bytes() == content.encode(
+            "utf-8", "replace"
+        ), name
 
 
 OTHER = st.sampled_from(
@@ -160,9 +160,8 @@ def test_damaged_texts_too(tmp_path_factory: pytest.TempPathFactory) -> None:
             glossary=glossary,
         )
         folder = decoded(tmp_path_factory.mktemp("jobs") / "job", audio, request, text=text)
-        perform(folder, *STAGES[1:-1])
-        work = Work(folder, engines(), no_progress)
-        assert stages.assemble(work) == in_one_go(audio, text, engines(), Options(language, count, glossary))
+        perform(folder, *tuple(Stage)[1:])
+        assert stored(folder) == in_one_go(audio, text, engines(), Options(language, count, glossary))
 
     check()
 
@@ -180,7 +179,7 @@ def test_what_was_brought_along_takes_the_place_of_engines(tmp_path: Path) -> No
     )
     request = Request("talk.wav", "talk.txt", glossary=("Basel",))
     folder = decoded(tmp_path / "job", audio, request, text=spelled, heard=heard, diarization=voices)
-    perform(folder, *STAGES[1:])
+    perform(folder, *tuple(Stage)[1:])
     brought = replace(
         engines(),
         transcriber=GivenTranscriber(heard_format.parse(heard)),
@@ -196,7 +195,7 @@ def test_a_failed_diarization_costs_the_speakers_only(tmp_path: Path) -> None:
     audio = recording(name="mixed.wav")
     text = written(words_of(audio))
     folder = decoded(tmp_path / "job", audio, text=text)
-    perform(folder, *STAGES[1:])
+    perform(folder, *tuple(Stage)[1:])
     assert stored(folder) == in_one_go(audio, text, engines(), Options())
     assert "diarization_failed" in [warning.code for warning in stored(folder).warnings]
 
@@ -204,7 +203,7 @@ def test_a_failed_diarization_costs_the_speakers_only(tmp_path: Path) -> None:
 def test_too_few_speakers_are_told_of(tmp_path: Path) -> None:
     audio = recording()
     folder = decoded(tmp_path / "job", audio, Request("talk.wav", min_speakers=3))
-    perform(folder, *STAGES[1:])
+    perform(folder, *tuple(Stage)[1:])
     assert [warning.code for warning in stored(folder).warnings] == ["clipped", "fewer_speakers"]
 
 
@@ -220,10 +219,10 @@ def test_what_the_decoder_writes_is_read(tmp_path: Path) -> None:
 def test_the_samples_on_the_disk_never_change(tmp_path: Path) -> None:
     audio = recording(1.0)
     folder = decoded(tmp_path / "job", audio)
-    read = Work(folder, engines(), no_progress).audio
+    read = Work(folder, {}).audio()
     assert read.samples.tobytes() == audio.samples.tobytes()
     read.samples[:] = 0  # an engine may, in its own copy
-    assert (folder.stage(Stage.DECODE) / stages.SAMPLES).read_bytes() == audio.samples.tobytes()
+    assert (folder.stage(Stage.DECODE) / artifacts.SAMPLES).read_bytes() == audio.samples.tobytes()
 
 
 # --------------------------------------------------------------------------- what goes wrong
@@ -415,7 +414,7 @@ def test_a_process_answers_and_keeps_its_models(tmp_path: Path) -> None:
     assert "FileNotFoundError" in said
     in_process = decoded(tmp_path / "again", recording(2.0, "slow-0.5.wav"))
     perform(in_process, Stage.DETECT, Stage.TRANSCRIBE)
-    left = [folder.stage(Stage.TRANSCRIBE) / stages.LEFT for folder in (slow, in_process)]
+    left = [folder.stage(Stage.TRANSCRIBE) / artifacts.LEFT for folder in (slow, in_process)]
     assert left[0].read_bytes() == left[1].read_bytes()
 
 

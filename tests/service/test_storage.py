@@ -22,8 +22,6 @@ from hypothesis import strategies as st
 from pipelines.pipeline import Stage
 from service.storage import (
     FAILURE,
-    STAGES,
-    STORE,
     Failure,
     JobFolder,
     Request,
@@ -251,7 +249,7 @@ def test_a_folder_is_as_old_as_the_last_change_in_it(storage: Storage) -> None:
 
 def test_tidying_leaves_what_can_be_brought_along_again(storage: Storage) -> None:
     folder = job(storage)
-    for stage in STAGES:
+    for stage in Stage:
         folder.accept(attempt(folder, stage), folder.stage(stage))
     folder.write_request(Request("talk.wav"))
     attempt(folder, "unfinished")
@@ -260,7 +258,7 @@ def test_tidying_leaves_what_can_be_brought_along_again(storage: Storage) -> Non
     assert {path.name for path in (folder.path / "stages").iterdir()} == {
         Stage.TRANSCRIBE,
         Stage.DIARIZE,
-        STORE,
+        Stage.STORE,
     }
     assert {path.name for path in folder.path.iterdir()} == {"recording", "request.json", "stages"}
 
