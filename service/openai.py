@@ -23,9 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines import formats
 from pipelines.formats.names import one_line
+from pipelines.languages import english_name
 from pipelines.normalization import ends_sentence
 from pipelines.types import AlignedToken, Match, Transcript, Turn, join_words
-from service.languages import english_name
 
 PAUSE = 1.0
 """Seconds of silence that end a segment where no sentence ends."""

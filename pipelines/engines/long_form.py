@@ -17,7 +17,8 @@ from functools import cached_property
 from threading import Lock
 from typing import Protocol
 
-from pipelines.engines import languages, sections
+from pipelines import languages
+from pipelines.engines import sections
 from pipelines.engines.base import Progress, no_progress
 from pipelines.engines.sections import Section
 from pipelines.errors import EngineMemoryError

@@ -19,6 +19,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.errors import TextError
+from pipelines.languages import from_name
 from pipelines.types import EngineInfo, Heard, HeardWord
 
 SCHEMA = "turnwise-heard/1"
@@ -28,9 +29,6 @@ UNKNOWN = EngineInfo("unknown", "", "", "")
 
 UNSURE = 0.5
 """Confidence of a word that comes with none."""
-
-LANGUAGES = {"english": "en", "german": "de", "french": "fr", "spanish": "es", "italian": "it"}
-"""OpenAI's `verbose_json` names the language in English; other names stay as they are."""
 
 Object = dict[str, Any]
 
@@ -105,8 +103,7 @@ def _seconds(value: object) -> float:
 
 def _language(document: Object) -> str:
     language = document.get("language")
-    name = _encodable(language.strip()) if isinstance(language, str) else ""
-    return LANGUAGES.get(name.lower(), name)
+    return from_name(_encodable(language.strip())) if isinstance(language, str) else ""
 
 
 def _engine(document: Object) -> EngineInfo:

@@ -1,11 +1,20 @@
-"""Whisper's codes and BCP 47."""
+"""Whisper's codes, BCP 47, and English names."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engines.languages import check, parse, serialize
 from pipelines.errors import OptionError
+from pipelines.languages import (
+    NAMES,
+    UNKNOWN,
+    check,
+    check_known,
+    english_name,
+    from_name,
+    parse,
+    serialize,
+)
 
 KNOWN = ("en", "fr", "zh", "he", "no", "jw", "yue")
 
@@ -63,3 +72,44 @@ def test_any_text_is_a_code_or_an_error(tag: str) -> None:
     else:
         with pytest.raises(OptionError):
             check(tag, KNOWN, "small")
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("en", "english"),
+        ("en-GB", "english"),
+        ("pt_BR", "portuguese"),
+        ("nb", "norwegian"),
+        ("fil", "tagalog"),
+        ("zh-yue", "cantonese"),
+        ("jv", "javanese"),
+        ("", UNKNOWN),
+        ("und", UNKNOWN),
+        ("tlh", "tlh"),
+    ],
+)
+def test_a_language_has_its_english_name(tag: str, name: str) -> None:
+    assert english_name(tag) == name
+
+
+@pytest.mark.engine  # importing openai-whisper takes seconds
+def test_the_names_are_those_of_openai_whisper() -> None:
+    tokenizer = pytest.importorskip("whisper.tokenizer")
+    assert tokenizer.LANGUAGES == NAMES
+
+
+def test_every_name_gives_a_tag_of_that_name() -> None:
+    assert [english_name(from_name(name.title())) for name in NAMES.values()] == list(NAMES.values())
+    assert (from_name("Dutch"), from_name("javanese"), from_name("de-CH")) == ("nl", "jv", "de-CH")
+
+
+@pytest.mark.parametrize("tag", ["", "en", "en-GB", "nb", "cmn-Hans", "jv", "PT_br"])
+def test_a_language_that_there_is(tag: str) -> None:
+    assert check_known(tag) == tag
+
+
+@pytest.mark.parametrize("tag", ["xx", "english", "-", "und", "🙂"])
+def test_a_language_that_there_is_not(tag: str) -> None:
+    with pytest.raises(OptionError, match="such as en, fr or pt-BR"):
+        check_known(tag)
