@@ -152,7 +152,12 @@ class TranscriptionOptions(BaseModel):
 class TranscriptionForm(TranscriptionOptions):
     """The whole form, as the OpenAPI document describes it."""
 
-    file: Annotated[bytes, WithJsonSchema({"type": "string", "contentMediaType": "application/octet-stream"})]
+    file: Annotated[
+        bytes,
+        WithJsonSchema(
+            {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+        ),
+    ]
     """The recording: any audio or video file."""
 
     text: str = Field(default="", examples=["Good evening. Joining me is Ana Ruiz …"])

@@ -56,6 +56,7 @@ class Request:
     max_speakers: int = 0
     glossary: tuple[str, ...] = ()
     webhook: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)  # the user's own, given back as it came
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

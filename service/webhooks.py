@@ -73,10 +73,11 @@ class Outcome:
     retry_after: float = 0.0  # seconds that the receiver asks to be left alone
 
 
-def payload(job: str, state: str, finished: float) -> bytes:
-    """The body: which job has ended and how. Whoever wants more asks the API, with a key."""
+def payload(job: str, state: str, finished: float, metadata: Mapping[str, str]) -> bytes:
+    """The body: which job has ended, how, and its metadata. Whoever wants more asks the API, with a key."""
     moment = datetime.fromtimestamp(finished, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    body = {"type": f"job.{state}", "timestamp": moment, "data": {"id": job, "state": state}}
+    data = {"id": job, "state": state, "metadata": dict(metadata)}
+    body = {"type": f"job.{state}", "timestamp": moment, "data": data}
     return json.dumps(body, separators=(",", ":")).encode()
 
 

@@ -120,11 +120,11 @@ class Worker:
         if found is None or found.finished is None:
             return -1.0
         try:
-            url = (await self.runner.on_disk(self._storage.request, job)).webhook
+            request = await self.runner.on_disk(self._storage.request, job)
         except FileNotFoundError:  # deleted a moment ago
             return -1.0
-        body = webhooks.payload(job, found.state, found.finished)
-        outcome = await webhooks.deliver(url, f"msg_{job}", time.time(), body, self._settings)
+        body = webhooks.payload(job, found.state, found.finished, request.metadata)
+        outcome = await webhooks.deliver(request.webhook, f"msg_{job}", time.time(), body, self._settings)
         log.info("webhook", job=job, attempt=number, outcome=outcome.verdict.value, reason=outcome.reason)
         if outcome.verdict is not Verdict.RETRY:
             return -1.0

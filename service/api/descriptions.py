@@ -7,7 +7,8 @@ from typing import Any
 from pipelines.formats import FORMATS
 from service.api.shapes import EXAMPLE_ID, ID_PATTERN
 
-FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+FILE = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+"""Said twice: OpenAPI 3.1 asks for the media type, and generators of clients for the format."""
 PARTS = {
     "audio": FILE | {"description": "The recording: any audio or video file."},
     "upload": {
@@ -20,16 +21,19 @@ PARTS = {
     "heard": FILE | {"description": "Words heard already: heard.json, or Whisper's JSON."},
     "diarization": FILE | {"description": "Speakers known already: an RTTM."},
 }
+JOB_FORM = {
+    "type": "object",
+    "description": "A recording, as a file or an upload, and what belongs to it.",
+    "properties": PARTS,
+    "additionalProperties": False,
+    # Neither both nor none. Of `oneOf` generators of clients make two forms without parts.
+    "not": {"anyOf": [{"required": ["audio", "upload"]}, {"properties": {"audio": False, "upload": False}}]},
+}
 FORM = {
     "required": True,
     "content": {
         "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": PARTS,
-                "additionalProperties": False,
-                "oneOf": [{"required": ["audio"]}, {"required": ["upload"]}],
-            },
+            "schema": {"$ref": "#/components/schemas/JobForm"},
             "encoding": {"options": {"contentType": "application/json"}},
             "examples": {
                 "recording": {
@@ -89,9 +93,9 @@ EXPORTS: dict[str, dict[str, Any]] = {
         "schema": TEXT if isinstance(form.example, str) else {},
         "example": form.example,
     }
-    for form in FORMATS.values()
+    for form in sorted(FORMATS.values(), key=lambda form: not isinstance(form.example, str))
 }
-"""Of every media type of an export, what it looks like."""
+"""Of every media type of an export, what it looks like. Clients that are generated read all as the first."""
 
 ENGINE = {"engine": "faster-whisper", "version": "1.2.1", "model": "small", "model_sha256": ""}
 WORDS = [
@@ -199,7 +203,7 @@ RESULT: dict[int | str, dict[str, Any]] = {
         },
     }
 }
-BYTES = {"schema": TEXT | {"contentMediaType": "application/octet-stream"}, "example": "(the bytes)"}
+BYTES = {"schema": FILE, "example": "(the bytes)"}
 RECORDING = dict.fromkeys(("audio/*", "video/*", "application/octet-stream"), BYTES)
 AUDIO: dict[int | str, dict[str, Any]] = {
     200: {"description": "The recording, under the media type that its name suggests.", "content": RECORDING},

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Header
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from service.api.shapes import JobOptions, Progress
+from service.api.descriptions import JOB_FORM
+from service.api.shapes import EXAMPLE_ID, Ended, JobOptions, Progress
 from service.problems import Code, OpenAIError, Problem, responses
 from service.settings import Settings
 
@@ -33,6 +35,7 @@ TAGS = [
     {"name": "engines", "description": "Engines and models."},
     {"name": "health", "description": "For whoever runs it; needs no key."},
 ]
+COMPONENTS = "#/components/schemas/"
 ID = "$response.body#/id"
 LINKS: dict[str, dict[str, dict[str, Any]]] = {
     "jobs_create": {
@@ -61,6 +64,36 @@ def name_operation(route: APIRoute) -> str:
     return "_".join([*map(str, route.tags[:1]), route.name])
 
 
+webhooks = APIRouter(tags=["jobs"], generate_unique_id_function=name_operation)
+"""What this service calls."""
+
+
+@webhooks.post(
+    "job-ended",
+    status_code=204,
+    summary="A job with options.webhook has ended",
+    responses={
+        204: {"description": "Any 2xx: it was taken. Anything else but 410: it is sent again, later."},
+        410: {"description": "It is not wanted, and not sent again."},
+    },
+)
+async def ended(
+    body: Ended,
+    webhook_id: Annotated[str, Header(description="The same in all tries.", examples=[f"msg_{EXAMPLE_ID}"])],
+    webhook_timestamp: Annotated[
+        int, Header(description="When this try was made, in seconds since 1970.", examples=[1_795_637_850])
+    ],
+    webhook_signature: Annotated[
+        str,
+        Header(
+            description="As Standard Webhooks says; the secret is TURNWISE_WEBHOOK_SECRET.",
+            examples=["v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="],
+        ),
+    ],
+) -> None:
+    """To be verified with a library of https://www.standardwebhooks.com before it is believed."""
+
+
 def describe(app: FastAPI, settings: Settings) -> dict[str, Any]:
     """The document of this application with these settings."""
     document = get_openapi(
@@ -68,37 +101,49 @@ def describe(app: FastAPI, settings: Settings) -> dict[str, Any]:
         version=app.version,
         description=DESCRIPTION,
         routes=app.routes,
+        webhooks=webhooks.routes,
         tags=TAGS,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     _add_shapes(document["components"]["schemas"])
-    for operation in _operations(document):
+    for operation in _operations(document["webhooks"]):
+        del operation["responses"]["422"]  # the framework's, who would receive it
+    for operation in _operations(document["paths"]):
         _say_problems(operation)
         _link(operation)
         _limit(operation, settings)
     return document
 
 
-def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for methods in document["paths"].values():
+def _operations(items: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for methods in items.values():
         yield from methods.values()
 
 
 def _add_shapes(schemas: dict[str, Any]) -> None:
     """Those that no route's signature names, and none that no answer of ours has."""
     for shape in (Problem, OpenAIError, JobOptions, Progress):
-        schemas[shape.__name__] = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas[shape.__name__] = shape.model_json_schema(ref_template=COMPONENTS + "{model}")
         schemas[shape.__name__].pop("$defs", None)
+    for option in schemas["JobOptions"]["properties"].values():
+        del option["default"]  # with one, generators of clients ask for a value
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
-    schemas["Result"] = _result_shape()
+    schemas |= {"JobForm": JOB_FORM} | _result_shapes()
 
 
-def _result_shape() -> dict[str, Any]:
-    """The schema of result.json, its references made to fit where it stands here."""
+def _result_shapes() -> dict[str, Any]:
+    """The schema of result.json and of its parts. They lie beside it as ResultToken and so on: generators of
+    clients do not follow references into `$defs`."""
     text = files("pipelines.formats").joinpath("result.schema.json").read_text("utf-8")
-    shape: dict[str, Any] = json.loads(text.replace("#/$defs/", "#/components/schemas/Result/$defs/"))
-    return {name: value for name, value in shape.items() if name not in {"$schema", "$id"}}
+    result = json.loads(re.sub(r"#/\$defs/(\w+)", lambda found: COMPONENTS + _part(found[1]), text))
+    parts = {_part(name): shape for name, shape in result.pop("$defs").items()}
+    return parts | {"Result": {key: result[key] for key in result if key not in {"$schema", "$id", "title"}}}
+
+
+def _part(name: str) -> str:
+    """Of a part of the result, its name among the components: heard_word → ResultHeardWord."""
+    return f"Result{name.title().replace('_', '')}"
 
 
 def _say_problems(operation: dict[str, Any]) -> None:

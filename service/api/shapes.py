@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -25,6 +25,13 @@ Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-
 Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 EngineName = Annotated[
     str, StringConstraints(pattern=r"^([a-z0-9-]+(:[A-Za-z0-9_-][A-Za-z0-9._-]*)?)?$", max_length=100)
+]
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=64)],
+        Annotated[str, StringConstraints(max_length=512)],
+    ],
+    Field(max_length=16, examples=[{"episode": "2026-11-25"}]),
 ]
 
 
@@ -64,6 +71,8 @@ class JobOptions(Shape):
     """Names and terms as they should be spelt."""
     webhook: str = Field(default="", max_length=2000, examples=["https://news.example.org/turnwise"])
     """Address that is called when the job has ended, signed as Standard Webhooks."""
+    metadata: Metadata = Field(default={})
+    """Notes of your own, given back with the job and its webhook."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -85,6 +94,7 @@ class JobOptions(Shape):
             max_speakers=self.speakers or self.max_speakers or 0,
             glossary=tuple(dict.fromkeys(term.strip() for term in self.glossary if term.strip())),
             webhook=self.webhook,
+            metadata=self.metadata,
         )
 
 
@@ -94,7 +104,7 @@ def parse_options(text: str) -> JobOptions:
         options = JobOptions.model_validate_json(text or "{}")
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(["options", *(str(part) for part in first["loc"])])
+        where = ".".join(["options", *(str(part)[:64] for part in first["loc"])])
         raise ProblemError(Code.INVALID, f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
     return options
 
@@ -149,6 +159,8 @@ class JobView(Shape):
     """The recording's name, as it was sent."""
     text: str = Field(examples=["interview.txt"])
     """The text's name, "" where none was sent."""
+    metadata: Metadata
+    """As it was sent."""
     stage: str = Field(examples=["transcribe"])
     """The stage at work, "" where none is."""
     fraction: float = Field(ge=0, le=1, examples=[0.42])
@@ -167,6 +179,7 @@ class JobView(Shape):
             state=job.state,
             recording=request.recording_name,
             text=request.text_name,
+            metadata=request.metadata,
             stage=job.stage,
             fraction=round(job.fraction, 4),
             stages=tuple(
@@ -204,6 +217,24 @@ class Progress(Shape):
     """How far all of it is; never falls."""
     stages: dict[str, float] = Field(examples=[{"decode": 1.0, "detect": 1.0, "transcribe": 0.5}])
     """How far each stage is."""
+
+
+class EndedJob(Shape):
+    """What a webhook says of a job."""
+
+    id: str = Field(examples=[EXAMPLE_ID])
+    state: Literal["succeeded", "failed", "cancelled"]
+    metadata: Metadata
+    """As it was sent."""
+
+
+class Ended(Shape):
+    """The body of a webhook: a job has ended. GET /v1/jobs/{id} tells more."""
+
+    type: Literal["job.succeeded", "job.failed", "job.cancelled"]
+    timestamp: datetime = Field(examples=["2026-11-25T20:17:30.250Z"])
+    """When it ended."""
+    data: EndedJob
 
 
 class UploadView(Shape):

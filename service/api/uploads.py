@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import jobs, uploads
 from service.api.access import ACCESS, Owner
 from service.api.context import Context, Reach
+from service.api.descriptions import FILE
 from service.api.errors import full
 from service.api.shapes import EXAMPLE_ID, ID_PATTERN, UploadView
 from service.api.submission import Form, ReceivedFile, blocks, check_space, clean_name, idempotency
@@ -38,6 +39,8 @@ PREFIX = "/v1/uploads"
 VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,termination"
 BODY_TYPE = "application/offset+octet-stream"
+PLAIN_TYPE = "application/octet-stream"
+"""Taken too: few generators of clients know the protocol's own."""
 LONGEST_METADATA = 4096
 BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 PAIR = rf"[!-+\--~]+(?: {BASE64})?"
@@ -74,11 +77,12 @@ TUS_RESUMABLE = {
     "in": "header",
     "required": True,
     "description": "Version of the protocol.",
-    "schema": {"type": "string", "const": VERSION},
+    # Not `const`, with which a generator of clients leaves the operation out.
+    "schema": {"type": "string", "enum": [VERSION], "default": VERSION},
     "example": VERSION,
 }
 SENT: dict[str, dict[str, Any]] = {
-    "Tus-Resumable": {"description": "Version of the protocol.", "schema": {"const": VERSION}},
+    "Tus-Resumable": {"description": "Version of the protocol.", "schema": {"type": "string"}},
     "Upload-Offset": {
         "description": "How much is here for good, in bytes.",
         "schema": {"type": "integer", "minimum": 0},
@@ -214,11 +218,12 @@ async def show(id: UploadId, context: Reach, owner: Owner) -> Response:
         "requestBody": {
             "required": True,
             "content": {
-                BODY_TYPE: {
-                    "schema": {"type": "string", "contentMediaType": "application/octet-stream"},
+                PLAIN_TYPE: {
+                    "schema": FILE,
                     "example": "(so many of the file's bytes, or all that are left)",
                 }
             },
+            "description": f"The bytes. Programs made for the protocol call them {BODY_TYPE}.",
         }
     },
     responses={
@@ -250,7 +255,10 @@ async def append(
 ) -> Response:
     """Whatever arrives is kept, even where the connection breaks."""
     upload = await _own(id, context, owner)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != BODY_TYPE:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in {
+        BODY_TYPE,
+        PLAIN_TYPE,
+    }:
         raise ProblemError(Code.MEDIA_TYPE, f"Send the piece as {BODY_TYPE}.", {"Connection": "close"})
     with _answered():
         async with _tail(upload) as tail:

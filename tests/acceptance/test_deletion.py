@@ -49,7 +49,7 @@ class Canaries:
     name: str = ""  # of the recording
     sound: bytes = b""  # a part of the recording
     samples: bytes = b""  # a part of what it is decoded to
-    words: tuple[str, ...] = ("text", "title", "term", "asr", "diarizer", "webhook", "voice")
+    words: tuple[str, ...] = ("text", "title", "term", "asr", "diarizer", "webhook", "voice", "note")
 
     def word(self, what: str) -> str:
         return self.mark + what
@@ -247,6 +247,7 @@ def _options(canaries: Canaries) -> str:
             "glossary": [canaries.word("term")],
             # Nobody listens there, so that it is still to be tried again when the job is deleted.
             "webhook": f"http://127.0.0.1:9/{canaries.word('webhook')}",
+            "metadata": {canaries.word("key"): canaries.word("note")},
         }
     )
 

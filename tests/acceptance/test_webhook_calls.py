@@ -21,6 +21,7 @@ from tests.service.receiver import Answer, Delivery, Receiver, receive
 pytestmark = pytest.mark.acceptance
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
+NOTES = {"episode": "7"}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def _submit(client: httpx.Client, audio: Path, url: str, name: str = "") -> str:
-    job: str = submit(client, audio, name=name, options=json.dumps({"webhook": url}))["id"]
+    job: str = submit(client, audio, name=name, options=json.dumps({"webhook": url, "metadata": NOTES}))["id"]
     return job
 
 
@@ -83,6 +84,7 @@ def test_every_end_is_told_once(running: Service, receiver: Receiver, tmp_path: 
         assert jobs.pop(job) == state
         assert delivery.path == f"/{state}"
         assert body["type"] == f"job.{state}"
+        assert body["data"]["metadata"] == NOTES
         assert body["timestamp"][:19] == finished[job][:19]
         assert delivery.headers["webhook-id"] == f"msg_{job}"
         assert delivery.headers["content-type"] == "application/json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +16,12 @@ from schemathesis.core.result import Ok
 
 from service.api.app import create_app
 from service.api.context import Context
+from service.api.shapes import EXAMPLE_ID
+from service.jobs import JobState
 from service.problems import EXAMPLES, MEDIA_TYPE, Code, responses
 from service.serving import opened
 from service.settings import Settings
+from service.webhooks import payload, sign
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
@@ -226,6 +230,20 @@ def test_links_lead_to_operations_and_name_their_parameters(operations: dict[str
         target = by_id[link["operationId"]]
         names = {parameter["name"].lower() for parameter in target.get("parameters", [])}
         assert {name.lower() for name in link.get("parameters", {})} <= names
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state.ended])
+def test_webhooks_are_as_the_document_says(document: dict[str, Any], state: JobState) -> None:
+    described = document["webhooks"]["job-ended"]["post"]
+    assert described["operationId"] == "jobs_ended"
+    body = json.loads(payload(EXAMPLE_ID, state, 1.7e9, {"episode": "7"}))
+    check(body, resolve(document, described["requestBody"]["content"]["application/json"]["schema"]))
+    sent = sign(f"msg_{EXAMPLE_ID}", 1.7e9, json.dumps(body).encode(), "whsec_" + "c2VjcmV0" * 4)
+    parameters = {parameter["name"]: parameter["schema"] for parameter in described["parameters"]}
+    assert set(parameters) == set(sent)
+    for schema in parameters.values():
+        check(schema["examples"][0], schema)
+    assert set(described["responses"]) == {"204", "410"}
 
 
 def ask(context: Context, method: str, path: str) -> httpx.Response:

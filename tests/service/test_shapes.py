@@ -136,6 +136,40 @@ def test_the_glossary_has_each_term_once() -> None:
     assert refused(glossary="Basel").startswith("options.glossary: ")
 
 
+def test_metadata_comes_back_as_it_was_sent() -> None:
+    notes = {f"{number:02}" + "é" * 62: "x" * 512 for number in range(16)} | {"00" + "é" * 62: " \n\0"}
+    request = parse_options(json.dumps({"metadata": notes})).request("talk.wav", "")
+    assert Request.from_json(request.to_json()).metadata == notes
+    assert JobView.of(job(JobState.QUEUED), request, None).metadata == notes
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {str(number): "" for number in range(17)},
+        {"": "x"},
+        {"k" * 65: "x"},
+        {"k" * 100_000: 3},
+        {"k": "x" * 513},
+        {"k": 3},
+        {"k": None},
+        {"k": {"k": "x"}},
+        ["k"],
+        "k",
+    ],
+)
+def test_metadata_is_a_few_short_strings(notes: object) -> None:
+    said = refused(metadata=notes)
+    assert said.startswith("options.metadata")
+    assert len(said) < 300
+
+
+def test_a_request_of_an_older_version_has_no_metadata() -> None:
+    values = json.loads(Request("talk.wav").to_json())
+    del values["metadata"]
+    assert Request.from_json(json.dumps(values)) == Request("talk.wav")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -31,7 +31,7 @@ from tests.service.receiver import TLS, Answer, Receiver, receive
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 STRICT = Settings(webhook_secret=SecretStr(SECRET))
 OPEN = Settings(webhook_secret=SecretStr(SECRET), webhook_private_addresses=True)
-BODY = payload("a1", "succeeded", 1.7e9)
+BODY = payload("a1", "succeeded", 1.7e9, {})
 PUBLIC = "93.184.215.14"
 
 
@@ -106,10 +106,10 @@ def test_the_signature_is_that_of_the_specification() -> None:
 
 
 def test_the_body_says_which_job_ended_and_how_and_when() -> None:
-    assert json.loads(payload("a1", "failed", 1700000000.25)) == {
+    assert json.loads(payload("a1", "failed", 1700000000.25, {"épisode": "7"})) == {
         "type": "job.failed",
         "timestamp": "2023-11-14T22:13:20.250Z",
-        "data": {"id": "a1", "state": "failed"},
+        "data": {"id": "a1", "state": "failed", "metadata": {"épisode": "7"}},
     }
 
 
