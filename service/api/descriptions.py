@@ -26,8 +26,10 @@ JOB_FORM = {
     "description": "A recording, as a file or an upload, and what belongs to it.",
     "properties": PARTS,
     "additionalProperties": False,
-    # Neither both nor none. Of `oneOf` generators of clients make two forms without parts.
-    "not": {"anyOf": [{"required": ["audio", "upload"]}, {"properties": {"audio": False, "upload": False}}]},
+    # One or the other. Of `oneOf` generators of clients make two forms without parts.
+    "if": {"required": ["upload"]},
+    "then": {"not": {"required": ["audio"]}},
+    "else": {"required": ["audio"]},
 }
 FORM = {
     "required": True,

@@ -133,7 +133,7 @@ def test_a_job_from_the_demo_to_its_typed_result(client: Client) -> None:
     assert result.speakers[0].id in {turn.speaker for turn in result.turns}
     assert text[result.tokens[3].char_start : result.tokens[3].char_end] == result.tokens[3].text
     assert result.to_dict() == json.loads(answer.content)
-    vtt = client.call("jobs", "export", job.id, client.models.ExportFormat.VTT).parsed
+    vtt = client.call("jobs", "export", job.id, client.models.JobsExportFormat.VTT).parsed
     assert vtt.startswith("WEBVTT\n")
     assert client.call("jobs", "audio", job.id).content == sound
 
