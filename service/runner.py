@@ -33,6 +33,7 @@ from service.durable import WEBHOOK, Cancelled, Step, Taken
 from service.jobs import JobState, StageState
 from service.objects import AwayError
 from service.parts import Parts
+from service.problems import snake
 from service.processes import (
     INTERNAL,
     Died,
@@ -392,7 +393,7 @@ class Runner:
     ) -> dict[str, str]:
         await self._note(job, f"{stage}.message", message or FAILURES[code].format(stage=stage, **values))
         await self.transact(jobs.end_stage, job, stage, StageState.FAILED)
-        return {"failed": code if code in FAILURES else stages.snake(code)}
+        return {"failed": code if code in FAILURES else snake(code)}
 
     # ------------------------------------------------------------------ disk and database
 

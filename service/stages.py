@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import resource
 import sys
 import time
@@ -172,11 +171,6 @@ def _trace(error: BaseException | None) -> None:
         traceback.print_tb(error.__traceback__)
         print(type(error).__name__, file=sys.stderr)
         error = error.__cause__ or error.__context__
-
-
-def snake(name: str) -> str:
-    """The stable code of an error's class: NoSpeechError → no_speech."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Error")).lower()
 
 
 def _failed(code: str, message: str) -> dict[str, object]:

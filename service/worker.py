@@ -23,6 +23,7 @@ import sqlalchemy as sa
 import structlog
 
 from service import health, jobs, webhooks
+from service.deletion import delete
 from service.durable import JOB, WEBHOOK, Step, Taken, Workflows
 from service.jobs import JobState
 from service.liveness import FileLiveness, Liveness, PostgresLiveness
@@ -257,22 +258,6 @@ class Worker:
         found = jobs.find(connection, job)
         if found is not None and found.notify:
             self._queue.enqueue(connection, WEBHOOK, job)
-
-
-def delete(job: str, parts: Parts) -> None:
-    """A job with all its files and all that the engine knows of it.
-
-    Raises AwayError, before anything is deleted where it can.
-    """
-    parts.storage.check()
-    with suppress(Exception):  # gone from the engine already
-        parts.queue.cancel(job)
-    with parts.engine.begin() as connection:
-        jobs.delete(connection, job)
-    try:
-        parts.storage.discard(job)
-    finally:
-        parts.queue.forget(job, parts.settings.webhook_attempts)
 
 
 def _liveness(executor: str, engine: sa.Engine, storage: Storage) -> Liveness:

@@ -174,3 +174,9 @@ def test_what_starts_often_loads_nothing_of_the_service_around_it(module: str) -
     """Every command, and every process of a stage."""
     around = WEB_LIBRARIES | {"alembic", "dbos", "httpx", "psycopg", "pydantic", "sqlalchemy"}
     assert loaded(module, HEAVY | around) == "[]"
+
+
+def test_the_api_does_not_load_the_work() -> None:
+    """It starts, and answers, without what computes."""
+    work = {f"service.{name}" for name in ("decoding", "runner", "stages", "worker", "working")}
+    assert loaded("service.api.app", HEAVY | work | {"av"}) == "[]"

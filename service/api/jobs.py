@@ -35,12 +35,12 @@ from service.api.shapes import (
 )
 from service.api.submission import Form, ReceivedFile, incoming, receive, submit
 from service.api.uploads import handed_over
+from service.deletion import delete
 from service.durable import WEBHOOK
 from service.jobs import Job, JobState
 from service.problems import Code, ProblemError, responses
 from service.settings import Settings
 from service.storage import JobFolder, Storage
-from service.worker import delete
 
 Value = TypeVar("Value")
 

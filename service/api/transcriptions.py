@@ -34,9 +34,8 @@ from service.openai import (
     serialize_event,
 )
 from service.openai_form import TranscriptionForm, TranscriptionOptions, parse
-from service.problems import Code, Problem, ProblemError, responses
+from service.problems import Code, Problem, ProblemError, responses, snake
 from service.settings import Settings
-from service.stages import snake
 from service.storage import Failure, JobFolder, Storage
 from service.storage import Request as JobRequest
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from pipelines import errors
-from service.stages import snake
+from service.problems import snake
 from tests.acceptance.server import Program, recording, service, submit, wait_for
 from tests.hostile import DURATION, Hostile, corpus, mutation
 from tests.surroundings import Surroundings, surroundings

@@ -16,6 +16,7 @@ from pipelines.errors import OutputError
 from pipelines.pipeline import Stage
 from service import jobs, runner
 from service.artifacts import LEFT
+from service.deletion import delete
 from service.jobs import JobState
 from service.objects import AwayError, Objects
 from service.parts import Parts, opened
@@ -24,7 +25,6 @@ from service.runner import OVER, Runner
 from service.settings import Settings
 from service.shared import SCRATCH, SharedStorage
 from service.storage import Failure, Request, new_id
-from service.worker import delete
 
 Work = Callable[[Path, Path], Awaitable[Outcome] | None]
 

@@ -30,8 +30,9 @@ from pipelines.formats import html, rttm
 from pipelines.pipeline import Decoded, Options, Stage, run
 from pipelines.types import Audio, Heard, HeardWord, Media, Notice, SpeakerCount, Transcript
 from service import artifacts, stages
+from service.problems import snake
 from service.processes import INTERNAL
-from service.stages import Work, answer, snake
+from service.stages import Work, answer
 from service.storage import JobFolder, Request
 from tests.service import engines as fakes
 from tests.test_pipeline import SCRIPT, TEXT
