@@ -37,7 +37,7 @@ test: models .venv/tested
 
 MINUTES := 10
 fuzz-api: models .venv/tested
-	$(BIN)/python -m tests.schemathesis_run --minutes $(MINUTES)
+	$(BIN)/python -m tests.support.schemathesis_run --minutes $(MINUTES)
 
 BENCHMARK := $(BIN)/python -m tests.benchmarks
 SEGMENT := tests/data/demo

@@ -16,15 +16,12 @@ from enum import StrEnum
 from threading import Event
 from typing import Generic, TypeVar
 
-from pipelines.alignment import align
+from pipelines.alignment import align, place, recover
 from pipelines.attribution import attribute, take_turns
-from pipelines.correction import correct, read
-from pipelines.engines.base import Engines, ForcedAligner, Progress, no_progress
-from pipelines.engines.given import check_fit, one_voice
+from pipelines.engines import check_fit, one_voice
 from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechError
-from pipelines.placement import place
-from pipelines.reconciliation import find
-from pipelines.recovery import recover
+from pipelines.protocols import Engines, ForcedAligner, Progress, no_progress
+from pipelines.reconciliation import correct, find, read
 from pipelines.roles import assign_roles
 from pipelines.types import (
     AlignedToken,

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(request: Namespace) -> int:
     asked = _settings(host=request.host, port=request.port)
-    from service import serving  # noqa: PLC0415
+    from service.running import serving  # noqa: PLC0415
 
     serving.serve(asked, with_worker=not request.no_worker)
     return 0
@@ -37,7 +37,7 @@ def serve(request: Namespace) -> int:
 
 def worker(request: Namespace) -> int:
     asked = _settings()
-    from service import working  # noqa: PLC0415
+    from service.running import working  # noqa: PLC0415
 
     working.work(asked)
     return 0
@@ -66,7 +66,7 @@ def health(request: Namespace) -> int:
     """Exits with 0 or 1, whatever is wrong: Docker knows no other status."""
     try:
         asked = _settings(port=request.port)
-        from service import health as checks  # noqa: PLC0415
+        from service.observability import health as checks  # noqa: PLC0415
 
         executors = asked.data_dir / "executors"
         said = checks.check_worker(executors) if request.worker else checks.check_api(asked)
@@ -88,7 +88,7 @@ def settings(request: Namespace) -> int:
 def _shown(current: Settings, name: str) -> str:
     value = getattr(current, name)
     if name == "database_url" and value:
-        from service.database import url  # noqa: PLC0415
+        from service.records.database import url  # noqa: PLC0415
 
         return url(current).render_as_string(hide_password=True)
     return "" if value is None else ",".join(value) if isinstance(value, tuple) else str(value)

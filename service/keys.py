@@ -16,7 +16,7 @@ from hashlib import sha256
 import sqlalchemy as sa
 
 from pipelines.errors import OptionError
-from service.database import keys
+from service.records.database import keys
 
 LONGEST_NAME_CHARACTERS = 200
 _TOKEN = re.compile(r"tw_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")

@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from pipelines.errors import OutputError
-from service import database, durable
-from service.chunks import Chunks
-from service.metrics import Metrics
-from service.objects import AwayError, Objects
+from service.files.bucket import SharedStorage
+from service.files.bucket_uploads import Chunks
+from service.files.objects import AwayError, Objects
+from service.files.storage import Storage
+from service.files.uploads import FolderUploads, Uploads
+from service.observability.metrics import Metrics
+from service.records import database, workflows
 from service.settings import Settings
-from service.shared import SharedStorage
-from service.storage import Storage
-from service.uploads import FolderUploads, Uploads
 
 
 @dataclass(eq=False)
@@ -27,7 +27,7 @@ class Parts:
     settings: Settings
     engine: sa.Engine
     storage: Storage
-    queue: durable.Queue
+    queue: workflows.Queue
     uploads: Uploads
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -49,7 +49,7 @@ def _opened(settings: Settings, stack: ExitStack) -> Parts:
         stack.callback(engine.dispose)
         with database.one_at_a_time(engine, settings):
             database.migrate(engine)
-            durable.prepare(engine)
+            workflows.prepare(engine)
     except OSError as error:
         raise OutputError(
             f"The data folder {settings.data_dir} cannot be used by user {os.getuid()} ({error.strerror}): "
@@ -64,7 +64,7 @@ def _opened(settings: Settings, stack: ExitStack) -> Parts:
         raise OutputError(
             "The database cannot be reached: check TURNWISE_DATABASE_URL and that it runs."
         ) from None
-    queue = durable.Queue(engine)
+    queue = workflows.Queue(engine)
     stack.callback(queue.close)
     return Parts(settings, engine, storage, queue, uploads)
 

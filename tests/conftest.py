@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.objects import Server as ObjectServer
-    from tests.postgres import Server
+    from tests.support.objects import Server as ObjectServer
+    from tests.support.postgres import Server
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does, and as early
 
@@ -24,7 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """One private PostgreSQL server for all tests that only need a database of their own."""
-    from tests.postgres import ADVICE, Server, find  # noqa: PLC0415
+    from tests.support.postgres import ADVICE, Server, find  # noqa: PLC0415
 
     if find() is None:
         pytest.skip(ADVICE)
@@ -35,7 +35,7 @@ def postgres() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def object_server() -> Iterator[ObjectServer]:
     """One private server of the S3 protocol for all tests that only need a bucket of their own."""
-    from tests.objects import Server  # noqa: PLC0415
+    from tests.support.objects import Server  # noqa: PLC0415
 
     with Server() as server:
         yield server

@@ -2,6 +2,14 @@
 
 Exit status: 0 done · 1 a fault of ours · 2 the input or an option cannot be used · 3 an engine or a model
 failed · 4 the results cannot be written · 130 stopped with Ctrl-C.
+
+arguments  what can be asked for
+run        `turnwise run`: a recording and its text in, result files out
+finished   stages that are done, kept until all are
+show       what the user sees
+demo       `turnwise demo`
+models     `turnwise models`
+score      `turnwise score`
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines import output
+from pipelines import files
 from pipelines.cli import show
 from pipelines.errors import TextError
 from pipelines.formats import heard, rttm
@@ -31,10 +31,10 @@ def kept(folder: Path, recording: str) -> Iterator[Keep]:
 
     def keep(found: Heard | Diarization) -> None:
         if isinstance(found, Heard):
-            written.extend(output.write_files(folder, {HEARD: heard.serialize(found)}))
+            written.extend(files.write_files(folder, {HEARD: heard.serialize(found)}))
         else:
             text = rttm.serialize_segments(found.segments, recording)
-            written.extend(output.write_files(folder, {DIARIZATION: text}))
+            written.extend(files.write_files(folder, {DIARIZATION: text}))
 
     try:
         yield keep

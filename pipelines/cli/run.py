@@ -8,16 +8,15 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from pipelines import audio, formats, output, supplied
-from pipelines.audio_preview import playable
+from pipelines import audio, files, formats, supplied
+from pipelines.audio import playable
 from pipelines.cli import finished, show
-from pipelines.engines.base import Diarizer, Transcriber
-from pipelines.engines.choice import AUTO, choose
-from pipelines.engines.given import GivenDiarizer, GivenTranscriber
+from pipelines.engines import AUTO, GivenDiarizer, GivenTranscriber, choose
 from pipelines.errors import OptionError, TextError
 from pipelines.formats import heard, rttm
 from pipelines.pipeline import Options, Stage
 from pipelines.pipeline import run as run_pipeline
+from pipelines.protocols import Diarizer, Transcriber
 from pipelines.types import Audio, SpeakerCount, Supplied, Transcript
 
 LARGEST_GLOSSARY_BYTES = 2**20
@@ -32,12 +31,12 @@ def run(request: Namespace) -> int:
     )
     names = {f"result.{name}": name for name in parse_formats(request.formats)}
     text = supplied.load(request.text) if request.text else None
-    output.check_folder(request.output, names)
+    files.check_folder(request.output, names)
     recording, transcript = work(request, text, options)
     place = relative_uri(request.audio, request.output)
     sound = partial(playable, recording, place)
     contents = {file: formats.serialize(transcript, name, sound) for file, name in names.items()}
-    paths = output.write_files(request.output, contents)
+    paths = files.write_files(request.output, contents)
     show.show_notices(transcript.warnings)
     show.show_transcript(transcript, request.quiet)
     show.show_files(paths)

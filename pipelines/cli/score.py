@@ -5,10 +5,11 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from pipelines import references, scoring
+from pipelines import scoring
 from pipelines.cli import show
 from pipelines.errors import TextError
 from pipelines.formats import result
+from pipelines.scoring import references
 from pipelines.types import Transcript
 
 

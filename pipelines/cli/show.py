@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.formats.timeline import minutes
+from pipelines.formats import minutes
 from pipelines.pipeline import Stage, Watch
 from pipelines.scoring import Scores
 from pipelines.types import Finding, FindingKind, Notice, Speaker, Transcript

@@ -14,15 +14,12 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from pipelines import models
 from pipelines.engines import footprint
-from pipelines.engines.base import Diarizer, Engines, Transcriber
-from pipelines.engines.embedded import EmbeddedDiarizer
-from pipelines.engines.faster_whisper import FasterWhisper
+from pipelines.engines.embedded import EmbeddedDiarizer, PocketSphinx, PocketSphinxAligner, SileroDetector
 from pipelines.engines.given import OneVoice
-from pipelines.engines.pocketsphinx import PocketSphinx, PocketSphinxAligner
 from pipelines.engines.pyannote import Pyannote
-from pipelines.engines.silero import SileroDetector
-from pipelines.engines.whisper import Whisper
+from pipelines.engines.whisper import FasterWhisper, Whisper
 from pipelines.errors import EngineMissingError, OptionError
+from pipelines.protocols import Diarizer, Engines, Transcriber
 from pipelines.types import Notice
 
 AUTO = "auto"

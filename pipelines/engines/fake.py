@@ -18,8 +18,8 @@ from hashlib import sha256
 
 import numpy as np
 
-from pipelines.engines.base import Progress, no_progress
 from pipelines.overlap import exclusive
+from pipelines.protocols import Progress, no_progress
 from pipelines.types import (
     SAMPLE_RATE,
     Audio,

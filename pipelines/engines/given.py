@@ -8,18 +8,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pipelines.engines.base import Engines, Progress, no_progress
 from pipelines.errors import TextError
 from pipelines.overlap import exclusive
-from pipelines.types import (
-    Audio,
-    Diarization,
-    EngineInfo,
-    Heard,
-    Span,
-    SpeakerCount,
-    SpeakerSegment,
-)
+from pipelines.protocols import Engines, Progress, no_progress
+from pipelines.types import Audio, Diarization, EngineInfo, Heard, Span, SpeakerCount, SpeakerSegment
 
 TOLERANCE = 2.0
 """Seconds by which what was brought along may go on after the recording has ended: encoders add silence."""

@@ -21,8 +21,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any, TypeVar
 
-from pipelines.engines.base import Progress, no_progress
 from pipelines.errors import EngineError
+from pipelines.protocols import Progress, no_progress
 
 Item = TypeVar("Item")
 

@@ -1,4 +1,26 @@
-"""One file per format, the spec named at its top, and the table of them: a new one is a file and an entry."""
+"""What a transcript is written as: one file per format, `parse` and `serialize`, the spec named at the top.
+
+The table FORMATS has them all: a new one is a file and an entry.
+
+result       result.json: everything
+heard        heard.json: the recognized words, to keep or to bring along
+txt          text to read
+vtt          WebVTT captions
+srt          SubRip captions
+ttml         TTML captions
+rttm         who speaks when
+stm          who says what, by stretches
+ctm          words with times
+seglst       turns as JSON
+html         one page to look at
+reading      the corrected reading as words with times
+cue_cutting  where captions are cut
+names        what to call a speaker
+markup       a turn as HTML
+timeline     who speaks when, as SVG
+nist         what RTTM, STM and CTM share
+utterance    a speaker's stretch of speech
+"""
 
 from __future__ import annotations
 
@@ -6,8 +28,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipelines.errors import OptionError
-from pipelines.formats import ctm, html, result, rttm, seglst, srt, stm, ttml, txt, vtt
+from pipelines.formats import ctm, heard, html, result, rttm, seglst, srt, stm, ttml, txt, vtt
+from pipelines.formats.names import one_line
+from pipelines.formats.timeline import minutes
 from pipelines.types import Transcript
+
+__all__ = ["FORMATS", "heard", "html", "minutes", "one_line", "result", "rttm", "serialize", "stm"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pipelines.errors import TextError
-from pipelines.languages import from_name
+from pipelines.text import from_name
 from pipelines.types import EngineInfo, Heard, HeardWord
 
 SCHEMA = "turnwise-heard/1"

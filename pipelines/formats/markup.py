@@ -17,15 +17,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from pipelines.formats.reading import compatible
-from pipelines.types import (
-    AlignedToken,
-    Correction,
-    Finding,
-    FindingKind,
-    Match,
-    TokenKind,
-    Transcript,
-)
+from pipelines.types import AlignedToken, Correction, Finding, FindingKind, Match, TokenKind, Transcript
 
 M = TypeVar("M", Finding, Correction)
 

@@ -6,7 +6,7 @@ only an arrow, which would read as a line of times, is replaced.
 
 from __future__ import annotations
 
-from pipelines.formats.captions import Cue, clock, cues, wrap
+from pipelines.formats.cue_cutting import Cue, clock, cues, wrap
 from pipelines.types import Transcript
 
 

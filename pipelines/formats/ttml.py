@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from xml.sax.saxutils import escape, quoteattr
 
-from pipelines.formats.captions import Cue, clock, cues, wrap
+from pipelines.formats.cue_cutting import Cue, clock, cues, wrap
 from pipelines.formats.names import display_names
 from pipelines.types import Role, Transcript
 

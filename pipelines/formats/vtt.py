@@ -5,7 +5,7 @@ Specification: W3C, "WebVTT: The Web Video Text Tracks Format", https://www.w3.o
 
 from __future__ import annotations
 
-from pipelines.formats.captions import Cue, clock, cues, wrap
+from pipelines.formats.cue_cutting import Cue, clock, cues, wrap
 from pipelines.types import Transcript
 
 

@@ -12,11 +12,13 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from service import addresses, jobs, keys
+from service import keys
+from service.api import guard
 from service.api.context import Context, Reach
-from service.jobs import Job
+from service.files.storage import is_id
 from service.problems import Code, ProblemError
-from service.storage import is_id
+from service.records import jobs
+from service.records.jobs import Job
 
 ACCESS = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE)
 """The problems of whatever needs a key."""
@@ -55,7 +57,7 @@ async def _owner(
     token = credentials.credentials if credentials else ""
     known, owner = await context.transact(_identify, token)
     if not known:
-        addresses.check_request(request.method, request.scope["headers"], context.settings)
+        guard.check_request(request.method, request.scope["headers"], context.settings)
         limit.spend(f"address {client}")
         return ANYBODY
     if owner is None:

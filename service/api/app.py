@@ -10,7 +10,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 
-from service.api import errors, jobs, system, transcriptions, uploads
+from service.api import handlers, job_routes, system_routes, transcription_routes, upload_routes
 from service.api.access import RateLimit
 from service.api.context import Context
 from service.api.document import describe, name_operation
@@ -28,22 +28,22 @@ def create_app(context: Context) -> FastAPI:
     )
     app.state.context = context
     app.state.rate_limit = RateLimit(context.settings.requests_per_minute)
-    app.include_router(jobs.router)
-    app.include_router(uploads.router)
-    app.include_router(transcriptions.router)
-    app.include_router(system.router)
+    app.include_router(job_routes.router)
+    app.include_router(upload_routes.router)
+    app.include_router(transcription_routes.router)
+    app.include_router(system_routes.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
-    errors.install(app)
+    handlers.install(app)
     if context.settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=context.settings.cors_origins,
             allow_methods=["GET", "POST", "PATCH", "DELETE", "HEAD"],
             allow_headers=["*"],
-            expose_headers=["Location", "X-Request-Id", "Retry-After", "Turnwise-Job", *uploads.SENT],
+            expose_headers=["Location", "X-Request-Id", "Retry-After", "Turnwise-Job", *upload_routes.SENT],
         )
-    app.add_middleware(uploads.Tus)
-    app.add_middleware(Tracing, metrics=context.metrics, fault=errors.fault, stopping=errors.stopping)
+    app.add_middleware(upload_routes.Tus)
+    app.add_middleware(Tracing, metrics=context.metrics, fault=handlers.fault, stopping=handlers.stopping)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from fastapi import Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 
-from service.objects import Object
+from service.files.objects import Object
+from service.files.storage import File
 from service.problems import Code, ProblemError
-from service.storage import File
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 

@@ -16,10 +16,10 @@ from pydantic import (
 )
 
 from pipelines import models
-from pipelines.engines.choice import AUTO, DIARIZERS, TRANSCRIBERS
-from service.jobs import Job, JobState, StageState
+from pipelines.engines import AUTO, DIARIZERS, TRANSCRIBERS
+from service.files.storage import Failure, Request
 from service.problems import Code, ProblemError
-from service.storage import Failure, Request
+from service.records.jobs import Job, JobState, StageState
 
 Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$", max_length=35)]
 Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]

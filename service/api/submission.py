@@ -25,14 +25,14 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from service import jobs
 from service.api.context import Context
-from service.api.errors import full
-from service.durable import JOB
-from service.jobs import Job
+from service.api.handlers import full
+from service.files.storage import JobFolder, Request, new_id
 from service.problems import Code, ProblemError
+from service.records import jobs
+from service.records.jobs import Job
+from service.records.workflows import JOB
 from service.settings import MEBIBYTE
-from service.storage import JobFolder, Request, new_id
 
 BLOCK_BYTES = MEBIBYTE
 """What is gathered before it is parsed and written, in a thread."""

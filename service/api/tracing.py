@@ -12,8 +12,8 @@ from http import HTTPStatus
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.metrics import Metrics
-from service.storage import new_id
+from service.files.storage import new_id
+from service.observability.metrics import Metrics
 
 log = structlog.get_logger("turnwise.api")
 

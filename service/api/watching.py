@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from service import jobs
-from service.jobs import Job
+from service.records import jobs
+from service.records.jobs import Job
 
 INTERVAL = 0.5
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import psycopg
 from psycopg import sql
 
-from tests.postgres import Server
+from tests.support.postgres import Server
 
 BLOCK_BYTES = 1 << 20
 SHORTEST_BYTES = 8

@@ -32,7 +32,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tests import objects, postgres
 from tests.acceptance import kill
 from tests.acceptance.findings import (
     SOUNDS,
@@ -47,6 +46,7 @@ from tests.acceptance.findings import (
 from tests.acceptance.hosts import Host, Network, Way, why_not
 from tests.acceptance.recordings import music, write_wav
 from tests.acceptance.server import Program, Service, service
+from tests.support import objects, postgres
 
 CONCURRENCY = 4
 UNDER_WAY = 4

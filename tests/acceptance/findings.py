@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from pipelines import audio, formats, supplied
-from pipelines.audio_preview import data_uri, encode_opus
+from pipelines import formats
+from pipelines.audio import decoding as audio
+from pipelines.audio.preview import data_uri, encode_opus
 from pipelines.formats import html
 from pipelines.pipeline import run
+from pipelines.supplied import parsing as supplied
 from tests.acceptance.server import Program
 from tests.service import engines
 

@@ -49,8 +49,8 @@ from tests.acceptance.findings import (
 )
 from tests.acceptance.recordings import music, write_wav
 from tests.acceptance.server import Program, Service, service
-from tests.objects import Server as ObjectServer
-from tests.postgres import Server
+from tests.support.objects import Server as ObjectServer
+from tests.support.postgres import Server
 
 WORKERS = 2
 CONCURRENCY = 2

@@ -11,7 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from pipelines import audio
+from pipelines.audio import decoding as audio
 from pipelines.types import SAMPLE_RATE, Samples
 
 DEMO = Path(__file__).resolve().parents[1] / "data" / "demo"

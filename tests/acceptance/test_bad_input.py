@@ -15,8 +15,8 @@ import soundfile
 
 from pipelines import cli, models
 from pipelines.cli import run as run_module
-from pipelines.engines.base import Engines
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
+from pipelines.protocols import Engines
 from pipelines.types import SAMPLE_RATE
 from tests.acceptance import recordings
 

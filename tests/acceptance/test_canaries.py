@@ -18,7 +18,7 @@ import pytest
 
 from tests.acceptance import canaries
 from tests.acceptance.canaries import Found, search_database, search_folder, search_server
-from tests.postgres import Server
+from tests.support.postgres import Server
 
 pytestmark = pytest.mark.acceptance
 

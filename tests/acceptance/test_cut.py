@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.cut import report, trial
 from tests.acceptance.hosts import Way, why_not
-from tests.postgres import ADVICE, find
+from tests.support.postgres import ADVICE, find
 
 pytestmark = pytest.mark.acceptance
 

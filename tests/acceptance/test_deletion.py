@@ -23,11 +23,12 @@ import psycopg
 import pytest
 
 from pipelines.types import SAMPLE_RATE
-from service import database, keys
+from service import keys
+from service.records import database
 from service.settings import Settings
 from tests.acceptance.canaries import Found, search_database, search_folder
 from tests.acceptance.server import PATIENCE, Service, service, wait_for
-from tests.postgres import Server
+from tests.support.postgres import Server
 
 pytestmark = pytest.mark.acceptance
 

@@ -19,9 +19,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pipelines import models, references
+from pipelines import models
 from pipelines.cli.score import load_result
-from pipelines.scoring import score
+from pipelines.scoring import references
+from pipelines.scoring.scoring import score
 from pipelines.types import Transcript
 from tests.acceptance.recordings import DEMO
 from tests.checkpoints.convert_whisper import convert

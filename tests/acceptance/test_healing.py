@@ -18,7 +18,7 @@ import pytest
 
 from tests.acceptance.children import children_of, left_after
 from tests.acceptance.server import DEMO, PATIENCE, Program, recording, service, submit, wait_for
-from tests.postgres import ADVICE, Server, find
+from tests.support.postgres import ADVICE, Server, find
 
 pytestmark = pytest.mark.acceptance
 

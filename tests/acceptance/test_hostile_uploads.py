@@ -14,8 +14,8 @@ import pytest
 from pipelines import errors
 from service.problems import snake
 from tests.acceptance.server import Program, recording, service, submit, wait_for
-from tests.hostile import DURATION, Hostile, corpus, mutation
-from tests.surroundings import Surroundings, surroundings
+from tests.support.hostile import DURATION, Hostile, corpus, mutation
+from tests.support.surroundings import Surroundings, surroundings
 
 pytestmark = pytest.mark.acceptance
 

@@ -16,9 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from service import database, keys
+from service import keys
+from service.files.storage import new_id
+from service.records import database
 from service.settings import Settings
-from service.storage import new_id
 from tests.acceptance.server import ROOT, Service, recording, service, submit, wait_for
 
 pytestmark = pytest.mark.acceptance

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.kill import report, trial
-from tests.postgres import ADVICE, find
+from tests.support.postgres import ADVICE, find
 
 pytestmark = pytest.mark.acceptance
 

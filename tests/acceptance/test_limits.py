@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from service import database, keys
+from service import keys
+from service.records import database
 from service.settings import Settings
 from tests.acceptance.server import PATIENCE, ROOT, Service, service
 

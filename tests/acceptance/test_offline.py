@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from pipelines import audio, models
+from pipelines import models
+from pipelines.audio import decoding as audio
 from pipelines.types import SAMPLE_RATE
 from tests.acceptance.recordings import write_wav
 
@@ -38,7 +39,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A models folder as a machine with network would have it: pulled models, and own ones beside them."""
     pytest.importorskip("whisper")
     pytest.importorskip("ctranslate2")
-    from tests.checkpoints.convert_whisper import convert  # noqa: PLC0415  (needs torch)
+    from tests.checkpoints.convert_whisper import convert  # noqa: PLC0415
 
     folder = tmp_path_factory.mktemp("prepared")
     shutil.copytree(models.folder() / "embedded", folder / "embedded")

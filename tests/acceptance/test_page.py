@@ -1,4 +1,4 @@
-"""The page in a real browser. What it escapes is tested without one in tests/formats/test_html.py."""
+"""The page in a real browser. What it escapes is tested without one in test_html.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from pipelines.formats import html
 from pipelines.types import Notice, Transcript
 from tests.acceptance.chromium import Chromium, find
-from tests.formats.sample import build, said, sample, speaker
+from tests.pipelines.formats.sample import build, said, sample, speaker
 
 pytestmark = [
     pytest.mark.acceptance,

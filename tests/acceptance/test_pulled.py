@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import audio, models
+from pipelines.audio import decoding as audio
 from pipelines.engines.pyannote import Pyannote
-from pipelines.engines.whisper import Whisper
-from pipelines.manifest import MANIFEST, Address, Hub
+from pipelines.engines.whisper.openai_whisper import Whisper
+from pipelines.models import locating as models
+from pipelines.models.manifest import MANIFEST, Address, Hub
 from pipelines.types import Audio, SpeakerCount
-from tests.hub_server import Holding, HubServer, serve
+from tests.support.hub_server import Holding, HubServer, serve
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.engine]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.findings import seen
 from tests.acceptance.server import PATIENCE, recording, service, submit, wait_for
-from tests.postgres import ADVICE, Server, find
+from tests.support.postgres import ADVICE, Server, find
 
 pytestmark = pytest.mark.acceptance
 

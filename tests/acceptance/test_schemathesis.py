@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.schemathesis_run import ask
+from tests.support.schemathesis_run import ask
 
 pytestmark = pytest.mark.acceptance
 

@@ -16,8 +16,8 @@ import pytest
 
 from pipelines import formats
 from tests.acceptance.server import PATIENCE, Service, recording, service, submit, wait_for
-from tests.objects import Server as ObjectServer
-from tests.postgres import Server
+from tests.support.objects import Server as ObjectServer
+from tests.support.postgres import Server
 
 pytestmark = pytest.mark.acceptance
 

@@ -14,10 +14,10 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from rapidfuzz.process import cdist
 
-from pipelines.alignment import align
-from pipelines.editing import Gaps, best_pairs
+from pipelines.alignment.alignment import align
+from pipelines.alignment.editing import Gaps, best_pairs
+from pipelines.alignment.placement import place
 from pipelines.engines.fake import script_audio
-from pipelines.placement import place
 from pipelines.types import AlignedToken, Audio, EngineInfo, HeardWord, Span
 from tests.benchmarks.generator import Interview
 from tests.benchmarks.spoken import SpokenWord, Utterance

@@ -1,4 +1,4 @@
-"""Fits the weights of `pipelines.cues` on made-up interviews, and prints them as they stand there.
+"""Fits the weights of `pipelines.attribution.cues` on made-up interviews, and prints them as they stand.
 
     python -m tests.benchmarks.cues
 
@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.cues import WEIGHTS, Cue, cues
+from pipelines.attribution.cues import WEIGHTS, Cue, cues
 from pipelines.types import Match
 from tests.benchmarks.aligner import bring_together
 from tests.benchmarks.generator import generate

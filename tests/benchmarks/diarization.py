@@ -23,12 +23,12 @@ from unittest.mock import patch
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.audio import load
-from pipelines.clustering import cluster
-from pipelines.engines import embedded
-from pipelines.engines.silero import SileroDetector
+from pipelines.audio.decoding import load
+from pipelines.engines.embedded import diarizer as embedded
+from pipelines.engines.embedded.agglomeration import cluster
+from pipelines.engines.embedded.silero import SileroDetector
 from pipelines.formats import rttm
-from pipelines.measures import DiarizationError, diarization_error
+from pipelines.scoring.measures import DiarizationError, diarization_error
 from pipelines.types import Audio, Span, SpeakerCount, SpeakerSegment
 from tests.benchmarks import spectral
 

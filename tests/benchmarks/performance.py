@@ -23,11 +23,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import supplied
-from pipelines.alignment import align
-from pipelines.audio import load as load_audio
+from pipelines.alignment.alignment import align
+from pipelines.audio.decoding import load as load_audio
 from pipelines.engines.choice import choose
 from pipelines.pipeline import Options, Stage, run
+from pipelines.supplied import parsing as supplied
 from tests.benchmarks.generator import Interview, generate
 from tests.benchmarks.memory import PeakMemory
 

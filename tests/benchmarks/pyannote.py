@@ -37,18 +37,18 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import audio as audio_files
+from pipelines.audio import decoding as audio_files
 from pipelines.engines.pyannote import Pyannote
 from pipelines.engines.pyannote import embedding as embedding_stage
 from pipelines.engines.pyannote import segmentation as segmentation_stage
 from pipelines.engines.pyannote.batches import Batches
 from pipelines.engines.pyannote.engine import FAST_STEP
 from pipelines.engines.pyannote.imports import import_pyannote, silenced
-from pipelines.measures import diarization_error
+from pipelines.scoring.measures import diarization_error
 from pipelines.types import SAMPLE_RATE, Audio, Diarization, Samples, SpeakerCount
 from tests.benchmarks.memory import PeakMemory
 from tests.checkpoints import make_pyannote
-from tests.engines.stock_pyannote import Heard, differences, load_stock, run_stock
+from tests.pipelines.engines.stock_pyannote import Heard, differences, load_stock, run_stock
 
 SMALL = make_pyannote.CHECKPOINTS / "pyannote-vbx"
 SEED = 7

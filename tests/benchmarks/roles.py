@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.roles --seeds 1-20
 
-The hand-written broadcasts of tests/interviews.py, with their text and with nothing but the words heard, and
+The hand-written broadcasts of interviews.py, with their text and with nothing but the words heard, and
 the interviews of the seeded generator through alignment and attribution, with 2 to 6 voices. Seeds 1 to 20
 are for reporting: tune on others.
 """
@@ -19,13 +19,13 @@ from rapidfuzz import fuzz
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.attribution import attribute, take_turns
-from pipelines.roles import assign_roles
+from pipelines.attribution.attribution import attribute, take_turns
+from pipelines.roles.roles import assign_roles
 from pipelines.types import Role, Speaker
 from tests.benchmarks.aligner import bring_together
 from tests.benchmarks.generator import Interview, generate
-from tests.interviews import HELD_OUT, TUNED, Broadcast, Voice
-from tests.scripts import interview
+from tests.support.interviews import HELD_OUT, TUNED, Broadcast, Voice
+from tests.support.scripts import interview
 
 OWN_REPORTERS = re.compile(r"correspondent|bureau chief")
 INTRODUCED = re.compile(r"(?:speak to|joined by|bring in|correspondent|bureau chief,) ([A-Z]\w+ [A-Z]\w+)")

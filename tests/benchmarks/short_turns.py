@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from pipelines.audio import load
-from pipelines.engines.embedded import EmbeddedDiarizer
-from pipelines.engines.silero import SileroDetector
+from pipelines.audio.decoding import load
+from pipelines.engines.embedded.diarizer import EmbeddedDiarizer
+from pipelines.engines.embedded.silero import SileroDetector
 from pipelines.formats import rttm
 from pipelines.types import SpeakerCount, SpeakerSegment
 from tests.benchmarks.diarization import compare_edges

@@ -1,4 +1,4 @@
-"""Spectral clustering with the normalised maximum eigengap, as a baseline for `pipelines.clustering`.
+"""Spectral clustering with the normalised maximum eigengap, as a baseline for agglomeration.py.
 
 Park, Han, Kumar, Narayanan, "Auto-Tuning Spectral Clustering for Speaker Diarization Using Normalized
 Maximum Eigengap", IEEE Signal Processing Letters 27, 2020; the numbers of equations are that paper's.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pipelines.clustering import Labels, Matrix
+from pipelines.engines.embedded.agglomeration import Labels, Matrix
 from pipelines.types import SpeakerCount
 
 MOST_SPEAKERS = 8
@@ -17,7 +17,7 @@ TRIALS = 25
 
 
 def cluster(vectors: Matrix, durations: Matrix, stretches: Labels, count: SpeakerCount) -> Labels:
-    """The speaker of every piece; takes and gives what `pipelines.clustering.cluster` does."""
+    """The speaker of every piece; takes and gives what `agglomeration.cluster` does."""
     n = len(vectors)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     similarity = unit @ unit.T

@@ -19,14 +19,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import audio, supplied
-from pipelines.assignment import assign
-from pipelines.engines.base import Diarizer
+from pipelines.audio import decoding as audio
 from pipelines.engines.choice import choose
 from pipelines.engines.given import GivenDiarizer
 from pipelines.formats import rttm, stm
 from pipelines.formats.utterance import Utterance
 from pipelines.pipeline import Options, run
+from pipelines.protocols import Diarizer
+from pipelines.scoring.assignment import assign
+from pipelines.supplied import parsing as supplied
 from pipelines.types import SpeakerCount, Transcript
 
 TWO = SpeakerCount(2, 2)

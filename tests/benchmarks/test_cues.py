@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.cues import Cue
+from pipelines.attribution.cues import Cue
 from tests.benchmarks.cues import fit, log_loss, observe
 
 

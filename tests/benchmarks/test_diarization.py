@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.measures import DiarizationError
+from pipelines.scoring.measures import DiarizationError
 from pipelines.types import SpeakerSegment
 from tests.benchmarks.diarization import Edges, changes, compare_edges, percent
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines import audio, supplied
-from pipelines.engines.base import Engines
+from pipelines.audio import decoding as audio
 from pipelines.engines.choice import choose
 from pipelines.engines.fake import FakeDetector, FakeDiarizer, FakeTranscriber, Line, script_audio
 from pipelines.formats import stm
 from pipelines.pipeline import Options, run
+from pipelines.protocols import Engines
+from pipelines.supplied import parsing as supplied
 from pipelines.types import Transcript
 from tests.benchmarks.telephone import rows, sample_folder, turns_right
 from tests.data.make_demo import DEMO

@@ -19,13 +19,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import references, supplied
-from pipelines.alignment import align
-from pipelines.attribution import attribute
-from pipelines.audio import load as load_audio
+from pipelines.alignment.alignment import align
+from pipelines.alignment.placement import place
+from pipelines.attribution.attribution import attribute
+from pipelines.audio.decoding import load as load_audio
 from pipelines.engines.choice import choose
-from pipelines.measures import Detection, ErrorRate, TokenScore, TurnScore, token_score
-from pipelines.placement import place
+from pipelines.scoring import references
+from pipelines.scoring.measures import Detection, ErrorRate, TokenScore, TurnScore, token_score
+from pipelines.supplied import parsing as supplied
 from pipelines.types import AlignedToken, Diarization, Heard, Match, SpeakerCount
 from tests.benchmarks.aligner import bring_together
 from tests.benchmarks.baselines import BASELINES

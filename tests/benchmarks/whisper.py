@@ -32,14 +32,14 @@ import whisper
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import audio
-from pipelines.engines.faster_whisper import FasterWhisper
-from pipelines.engines.silero import SileroDetector
-from pipelines.engines.whisper import Whisper
+from pipelines.audio import decoding as audio
+from pipelines.engines.embedded.silero import SileroDetector
+from pipelines.engines.whisper.faster_whisper import FasterWhisper
+from pipelines.engines.whisper.openai_whisper import Whisper
 from pipelines.types import SAMPLE_RATE, Audio, HeardWord, Media
 from tests.checkpoints.convert_whisper import convert
-from tests.engines.conftest import CHECKPOINT, CLIP
-from tests.engines.test_both_whispers import error_rate, reference, time_error
+from tests.pipelines.engines.conftest import CHECKPOINT, CLIP
+from tests.pipelines.engines.whisper.test_both_whispers import error_rate, reference, time_error
 
 SIZES = {"tiny": (384, 6, 4), "base": (512, 8, 6), "small": (768, 12, 12), "medium": (1024, 16, 24)}
 """Width, heads and layers of OpenAI's multilingual models, encoder and decoder alike."""

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipelines.audio import load
+from pipelines.audio.decoding import load
 from pipelines.engines.pyannote.imports import import_pyannote, silenced
 from pipelines.types import SAMPLE_RATE
 

@@ -23,7 +23,7 @@ from tests.checkpoints.convert_whisper import (
     tokenizer_for,
     vocabulary,
 )
-from tests.engines.conftest import CHECKPOINT
+from tests.pipelines.engines.conftest import CHECKPOINT
 
 SIZES = {"english": 51_864, "multilingual": 51_865, "large-v3": 51_866}
 

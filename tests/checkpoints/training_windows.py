@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipelines import audio
+from pipelines.audio import decoding as audio
 from pipelines.formats import rttm
 from pipelines.types import SAMPLE_RATE, Samples
 

@@ -3,7 +3,7 @@
     pip install torch librosa && python tests/data/make_dvector_reference.py
 
 The encoder here is `torch.nn.LSTM` and `Linear` with the weights of the models folder; the mel power is
-librosa's. tests/engines/test_dvector.py compares with both, and needs neither.
+librosa's. tests/pipelines/engines/embedded/test_dvector.py compares with both, and needs neither.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from pipelines import supplied
+from pipelines.supplied import parsing as supplied
 from tests.data import make_demo
 from tests.data.make_demo import DEMO, RATE_HZ, read_wave, rttm_line, stm_line, unmarked
 

@@ -22,16 +22,7 @@ from pathlib import Path
 from shutil import copytree
 
 from tests.docker.api import Api
-from tests.docker.container import (
-    PATIENCE,
-    Container,
-    Image,
-    Setting,
-    run,
-    start,
-    volume,
-    with_entrypoint,
-)
+from tests.docker.container import PATIENCE, Container, Image, Setting, run, start, volume, with_entrypoint
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.working import LAST_RESORT
+from service.running.working import LAST_RESORT
 from tests.docker.named import DOCKER, build_arguments, check_command, check_environment, targets
 
 FILES = [DOCKER / "compose.yaml", DOCKER / "compose.scale.yaml"]

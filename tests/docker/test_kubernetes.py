@@ -19,11 +19,11 @@ import sqlalchemy as sa
 import yaml
 from fastapi.routing import APIRoute
 
-from service import database
-from service.api import system
-from service.jobs import ACTIVE, JobState
+from service.api import system_routes as system
+from service.records import database
+from service.records.jobs import ACTIVE, JobState
+from service.running.working import LAST_RESORT
 from service.settings import Settings
-from service.working import LAST_RESORT
 from tests.docker.named import DOCKER, check_command, check_environment, targets
 
 FOLDER = DOCKER / "kubernetes"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service import database
+from service.records import database
 from service.settings import Settings
-from tests.postgres import Server
+from tests.support.postgres import Server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.acceptance)])

@@ -23,9 +23,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.engines.base import Engines, Progress, no_progress
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
 from pipelines.errors import EngineError
+from pipelines.protocols import Engines, Progress, no_progress
 from pipelines.types import Audio, Diarization, EngineInfo, Heard, HeardWord, Notice, Span, SpeakerCount
 
 WORDS = ["the", "talks", "went", "on", "all", "night", "and", "nobody", "would", "say", "how", "close"]

@@ -13,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from service import jobs, keys
+from service import keys
 from service.api.access import RateLimit, _identify, find_own
 from service.api.app import create_app
+from service.files.storage import new_id
 from service.problems import Code, ProblemError
-from service.serving import opened
+from service.records import jobs
+from service.running.serving import opened
 from service.settings import Settings
-from service.storage import new_id
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
 

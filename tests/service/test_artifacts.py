@@ -18,19 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from pipelines.pipeline import (
-    LEFT_BY,
-    Aligned,
-    Assigned,
-    Attributed,
-    Decoded,
-    Detected,
-    Diarized,
-    Reading,
-)
+from pipelines.pipeline import LEFT_BY, Aligned, Assigned, Attributed, Decoded, Detected, Diarized, Reading
 from pipelines.types import Diarization, Heard, Span, Transcript
-from service import artifacts
-from tests.formats.sample import sample
+from service.files import artifacts
+from tests.pipelines.formats.sample import sample
 
 LEFT = (Decoded, Detected, Heard, Diarized, Aligned, Attributed, Assigned, Reading, Transcript)
 

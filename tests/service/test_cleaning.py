@@ -9,14 +9,15 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from service import database, durable, jobs
-from service.durable import JOB, Queue
-from service.jobs import JobState
+from service.files.storage import Request, Storage, new_id
+from service.files.uploads import FolderUploads
 from service.parts import Parts
+from service.records import database, jobs
+from service.records import workflows as durable
+from service.records.jobs import JobState
+from service.records.workflows import JOB, Queue
 from service.settings import Settings
-from service.storage import Request, Storage, new_id
-from service.uploads import FolderUploads
-from service.worker import STRAY_AGE, Worker
+from service.work.worker import STRAY_AGE, Worker
 
 HOUR = 3600.0
 

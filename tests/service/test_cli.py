@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from service import logs, serving, telemetry
 from service.cli import COMMANDS, main
+from service.observability import logs, telemetry
+from service.running import serving
 from service.settings import Settings
 
 SECRET = "whsec_" + "c2VjcmV0" * 4

@@ -20,10 +20,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from service import database
-from service.database import VERSIONS, metadata
+from service.records import database
+from service.records.database import VERSIONS, metadata
 from service.settings import Settings
-from tests.postgres import Server
+from tests.support.postgres import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONS = {"version_table": VERSIONS}
@@ -31,7 +31,7 @@ OPTIONS = {"version_table": VERSIONS}
 
 def configuration(connection: sa.Connection) -> Config:
     config = Config()
-    config.set_main_option("script_location", "service:migrations")
+    config.set_main_option("script_location", "service.records:migrations")
     config.attributes["connection"] = connection
     return config
 
@@ -103,7 +103,7 @@ def test_the_way_back_leaves_nothing(tables: sa.Engine) -> None:
 
 STARTING = """
 import sys
-from service import database, durable
+from service.records import database, workflows as durable
 from service.settings import Settings
 
 settings = Settings()

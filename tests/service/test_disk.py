@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.disk import whole
+from service.files.disk import whole
 
 
 def test_a_file_is_seen_when_it_is_whole(tmp_path: Path) -> None:

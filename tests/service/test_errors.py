@@ -13,9 +13,9 @@ from starlette.testclient import TestClient
 from starlette.types import Send
 from structlog.testing import capture_logs
 
-from service.api import errors
+from service.api import handlers as errors
 from service.api.tracing import Tracing
-from service.metrics import Metrics
+from service.observability.metrics import Metrics
 from service.problems import Code, ProblemError
 
 PATH = "/srv/secret/turnwise.db"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import OutputError
-from service import health
 from service.cli import main
+from service.observability import health
 from service.settings import Settings
 
 

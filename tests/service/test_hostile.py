@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import audio, errors
+from pipelines import errors
+from pipelines.audio import decoding as audio
 from pipelines.errors import MediaError
-from service.decoding import MEDIA, SAMPLES
-from tests.decoding import Ending, decode
-from tests.hostile import DURATION, Hostile, corpus, mutation, pointers
-from tests.media import noise, write
-from tests.surroundings import Surroundings, surroundings
+from service.work.decode_process import MEDIA, SAMPLES
+from tests.support.decoding import Ending, decode
+from tests.support.hostile import DURATION, Hostile, corpus, mutation, pointers
+from tests.support.media import noise, write
+from tests.support.surroundings import Surroundings, surroundings
 
 pytestmark = pytest.mark.acceptance
 
 MUTATIONS = 12
-"""As many as there is time for; `python -m tests.fuzz_media` tries more."""
+"""As many as there is time for; `python -m tests.support.fuzz_media` tries more."""
 
 CODES = {"done", *(name for name in vars(errors) if name.endswith("Error"))}
 

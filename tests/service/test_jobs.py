@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from pipelines.pipeline import Stage
-from service import database, jobs
-from service.jobs import ACTIVE, Job, JobState, StageState
-from service.storage import new_id
+from service.files.storage import new_id
+from service.records import database, jobs
+from service.records.jobs import ACTIVE, Job, JobState, StageState
 
 ENDS = [state for state in JobState if state.ended]
 OWNERS = ["", "1234567890abcdef", "fedcba0987654321"]

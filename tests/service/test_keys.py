@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import OptionError
 from service import keys
-from service.database import metadata
+from service.records.database import metadata
 
 
 def test_a_token_opens_until_it_is_revoked(tables: sa.Engine) -> None:

@@ -16,17 +16,17 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from service import database
-from service.liveness import FileLiveness, Liveness, PostgresLiveness
+from service.records import database
 from service.settings import Settings
-from tests.postgres import PATIENCE, Server
+from service.work.liveness import FileLiveness, Liveness, PostgresLiveness
+from tests.support.postgres import PATIENCE, Server
 
 ROOT = Path(__file__).resolve().parents[2]
 
 FILE_HOLDER = """
 import subprocess, sys
 from pathlib import Path
-from service.liveness import FileLiveness
+from service.work.liveness import FileLiveness
 
 liveness = FileLiveness(sys.argv[1], Path(sys.argv[2]))
 liveness.hold()
@@ -38,7 +38,7 @@ liveness.release()
 POSTGRES_HOLDER = """
 import sys
 import sqlalchemy as sa
-from service.liveness import PostgresLiveness
+from service.work.liveness import PostgresLiveness
 
 liveness = PostgresLiveness(sys.argv[1], sa.make_url(sys.argv[2]))
 liveness.hold()

@@ -12,7 +12,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service import logs
+from service.observability import logs
 
 OTHERS = ("turnwise", "dbos", "uvicorn", "uvicorn.error", "alembic", "somebody")
 
@@ -72,7 +72,9 @@ def test_libraries_speak_the_same_way_from_warnings_on(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logging.getLogger(name).setLevel(logging.NOTSET)
-    monkeypatch.setattr(logging.getLogger(name), "filters", [])  # service/durable.py has one of its own
+    monkeypatch.setattr(
+        logging.getLogger(name), "filters", []
+    )  # service/records/workflows.py has one of its own
     logs.set_up("debug")
     logging.getLogger(name).info("an advertisement")
     logging.getLogger(name).warning("two\nlines of %s", "it")

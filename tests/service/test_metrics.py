@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.metrics import CONTENT_TYPE, Metrics
+from service.observability.metrics import CONTENT_TYPE, Metrics
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 import pytest
 from fsspec.registry import _registry
 
-import service.objects
+import service.files.objects
 from pipelines.errors import OptionError
-from service.objects import BLOCK_BYTES, PART_BYTES, AwayError, Objects
+from service.files.objects import BLOCK_BYTES, PART_BYTES, AwayError, Objects
 
 if TYPE_CHECKING:
-    from tests.objects import Server
+    from tests.support.objects import Server
 
 PATIENCE = 30.0
 """Seconds until a store that is away must be known to be: two or three, on a machine that is not busy."""
@@ -361,7 +361,7 @@ def test_a_server_that_is_gone_is_known_to_be(
     with pytest.raises(AwayError):
         Objects("s3://bucket", endpoint).prepare()
     assert time.monotonic() - begin < PATIENCE
-    monkeypatch.setattr(service.objects, "TRIES", 1)
+    monkeypatch.setattr(service.files.objects, "TRIES", 1)
     assert set(outcomes(calls(Objects("s3://bucket", endpoint), work)).values()) == {AwayError}
 
 
@@ -376,7 +376,7 @@ def test_a_server_that_says_nothing_is_away(
         "TRIES": 1,
         "SLOWEST_BYTES": 2**22,
     }.items():
-        monkeypatch.setattr(service.objects, name, value)
+        monkeypatch.setattr(service.files.objects, name, value)
     with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
         endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
         assert set(outcomes(calls(Objects("s3://bucket", endpoint), work)).values()) == {AwayError}
@@ -452,7 +452,7 @@ class Proxy:
 
 @pytest.fixture
 def proxy(bucket: Objects, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    monkeypatch.setattr(service.objects, "TRIES", 1)
+    monkeypatch.setattr(service.files.objects, "TRIES", 1)
     with Proxy(bucket.endpoint) as made:
         yield made
 

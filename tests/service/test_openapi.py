@@ -17,11 +17,11 @@ from schemathesis.core.result import Ok
 from service.api.app import create_app
 from service.api.context import Context
 from service.api.shapes import EXAMPLE_ID
-from service.jobs import JobState
 from service.problems import EXAMPLES, MEDIA_TYPE, Code, responses
-from service.serving import opened
+from service.records.jobs import JobState
+from service.running.serving import opened
 from service.settings import Settings
-from service.webhooks import payload, sign
+from service.work.webhooks import payload, sign
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 

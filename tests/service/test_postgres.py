@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.postgres import ADVICE, PATIENCE, Server, find
+from tests.support.postgres import ADVICE, PATIENCE, Server, find
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(find() is None, reason=ADVICE)]
 
@@ -83,7 +83,7 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
 def test_nothing_is_left_behind_by_tests_that_were_killed() -> None:
     code = (
-        "import time; from tests.postgres import Server; server = Server().__enter__();"
+        "import time; from tests.support.postgres import Server; server = Server().__enter__();"
         "print(server.folder, (server.data / 'postmaster.pid').read_text().split()[0], flush=True);"
         "time.sleep(600)"
     )

@@ -14,17 +14,18 @@ import pytest
 
 from pipelines.errors import OutputError
 from pipelines.pipeline import Stage
-from service import jobs, runner
-from service.artifacts import LEFT
-from service.deletion import delete
-from service.jobs import JobState
-from service.objects import AwayError, Objects
+from service.files.artifacts import LEFT
+from service.files.bucket import SCRATCH, SharedStorage
+from service.files.objects import AwayError, Objects
+from service.files.storage import Failure, Request, new_id
 from service.parts import Parts, opened
-from service.processes import Done, Failed, Outcome, Program
-from service.runner import OVER, Runner
+from service.records import jobs
+from service.records.jobs import JobState
 from service.settings import Settings
-from service.shared import SCRATCH, SharedStorage
-from service.storage import Failure, Request, new_id
+from service.work import runner
+from service.work.children import Done, Failed, Outcome, Program
+from service.work.deletion import delete
+from service.work.runner import OVER, Runner
 
 Work = Callable[[Path, Path], Awaitable[Outcome] | None]
 

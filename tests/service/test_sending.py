@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
 from service.api.sending import send
-from service.objects import AwayError, Objects
+from service.files.objects import AwayError, Objects
+from service.files.storage import File
 from service.problems import Code, ProblemError
-from service.storage import File
 
 SIZES = [0, 1, 100]
 CONTENT = bytes(range(100))

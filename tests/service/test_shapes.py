@@ -17,9 +17,9 @@ from pipelines.errors import OptionError
 from pipelines.pipeline import Stage
 from pipelines.types import SpeakerCount
 from service.api.shapes import JobOptions, JobView, check_engines, parse_options
-from service.jobs import Job, JobState, StageProgress, StageState
+from service.files.storage import Failure, Request
 from service.problems import Code, ProblemError
-from service.storage import Failure, Request
+from service.records.jobs import Job, JobState, StageProgress, StageState
 
 COUNTS = st.none() | st.integers(1, 6) | st.integers(1, 1000)
 

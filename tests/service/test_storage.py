@@ -20,16 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.pipeline import Stage
-from service.storage import (
-    FAILURE,
-    Failure,
-    JobFolder,
-    Request,
-    Storage,
-    is_id,
-    new_id,
-    write_through,
-)
+from service.files.storage import FAILURE, Failure, JobFolder, Request, Storage, is_id, new_id, write_through
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -298,7 +289,7 @@ def test_a_write_that_breaks_off_changes_nothing(
 CRASH = """
 import os, sys
 from pathlib import Path
-from service.storage import write_through
+from service.files.storage import write_through
 
 os.fsync = lambda descriptor: os._exit(7)
 write_through(Path(sys.argv[1]), "after")

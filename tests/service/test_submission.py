@@ -18,17 +18,17 @@ from hypothesis import strategies as st
 from starlette.datastructures import UploadFile
 from starlette.requests import Request as HttpRequest
 
-from service import jobs
 from service.api import submission
 from service.api.context import Context
 from service.api.submission import Form, clean_name, incoming, receive, submit
-from service.durable import Queue
-from service.objects import Objects
+from service.files.bucket import SharedStorage
+from service.files.objects import Objects
+from service.files.storage import Request, Storage, new_id
+from service.files.uploads import FolderUploads
 from service.problems import Code, ProblemError
+from service.records import jobs
+from service.records.workflows import Queue
 from service.settings import Settings
-from service.shared import SharedStorage
-from service.storage import Request, Storage, new_id
-from service.uploads import FolderUploads
 
 BOUNDARY = "boundary"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"

@@ -25,14 +25,14 @@ from hypothesis import strategies as st
 from service import keys
 from service.api.app import create_app
 from service.api.context import Context
-from service.api.uploads import METADATA, _described
-from service.chunks import ChunkTail
-from service.objects import AwayError, Objects
+from service.api.upload_routes import METADATA, _described
+from service.files.bucket_uploads import ChunkTail
+from service.files.objects import AwayError, Objects
+from service.files.storage import Storage, new_id
+from service.files.uploads import BusyError, FolderTail, FolderUploads, GoneError, Info, Used, used_for
 from service.problems import ProblemError
-from service.serving import opened
+from service.running.serving import opened
 from service.settings import Settings
-from service.storage import Storage, new_id
-from service.uploads import BusyError, FolderTail, FolderUploads, GoneError, Info, Used, used_for
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PIECE = TUS | {"Content-Type": "application/offset+octet-stream"}

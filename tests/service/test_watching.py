@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from service import jobs
 from service.api import watching
 from service.api.watching import Watcher
-from service.jobs import Job, JobState
+from service.files.storage import new_id
+from service.records import jobs
+from service.records.jobs import Job, JobState
 from service.settings import Settings
-from service.storage import new_id
 
 FOREVER = 600.0
 

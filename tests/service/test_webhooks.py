@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from service import webhooks
 from service.problems import Code, ProblemError
 from service.settings import Settings
-from service.webhooks import Outcome, Verdict, check_url, is_public, payload, waits
+from service.work import webhooks
+from service.work.webhooks import Outcome, Verdict, check_url, is_public, payload, waits
 from tests.service.receiver import TLS, Answer, Receiver, receive
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service import jobs
-from service.durable import JOB, Taken
-from service.jobs import JobState
+from service.files.storage import new_id
 from service.parts import opened
+from service.records import jobs
+from service.records.jobs import JobState
+from service.records.workflows import JOB, Taken
 from service.settings import Settings
-from service.storage import new_id
-from service.worker import LOST_SWEEPS, Worker
+from service.work.worker import LOST_SWEEPS, Worker
 
 PATIENCE = 60.0
 
@@ -159,7 +159,7 @@ def test_the_engine_says_every_kind_of_thing_once_in_a_while(
     worker: Worker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("service.durable.time.monotonic", lambda: now)
+    monkeypatch.setattr("service.records.workflows.time.monotonic", lambda: now)
     logger = logging.getLogger("dbos")
     for _ in range(3):
         for queue in ("jobs", "webhooks"):

@@ -2,7 +2,8 @@
 
 imports         pyannote.audio, on any build of torch, and without its telemetry
 folder          which files a pipeline folder is made of, and its parameters
-checkpoint      networks from files that cannot run code
+networks        networks from files that cannot run code
+batches         how many chunks go through a network at once
 windows         where the chunks and their frames lie in the recording
 segmentation    who of a chunk's local speakers is active in which frame
 embedding       a voice for each local speaker of each chunk

@@ -14,26 +14,26 @@ import numpy as np
 
 from pipelines import models
 from pipelines.engines import device as devices
-from pipelines.engines import weights
-from pipelines.engines.base import Progress, no_progress
+from pipelines.engines import kinds
 from pipelines.engines.failures import explained
 from pipelines.engines.pyannote.batches import NAME
-from pipelines.engines.pyannote.checkpoint import load_network
 from pipelines.engines.pyannote.clustering import Clusterer, Clusters
 from pipelines.engines.pyannote.embedding import Embedder
 from pipelines.engines.pyannote.folder import Recipe, load_recipe
 from pipelines.engines.pyannote.imports import import_pyannote
+from pipelines.engines.pyannote.networks import load_network
 from pipelines.engines.pyannote.reconstruction import fill_pauses, name_segments, rank, spans
 from pipelines.engines.pyannote.segmentation import Segmentation, Segmenter, count_speakers
 from pipelines.errors import EngineMissingError
 from pipelines.overlap import exclusive
+from pipelines.protocols import Progress, no_progress
 from pipelines.types import Audio, Diarization, EngineInfo, Samples, Span, SpeakerCount
 
 INSTALL = "run pip install 'turnwise[pyannote]'"
 HINTS = {
-    weights.Kind.PYANNOTE: "name the folder of a pyannote pipeline, with config.yaml in it",
-    weights.Kind.WHISPER: "name it with --asr whisper:PATH",
-    weights.Kind.FASTER_WHISPER: "name it with --asr faster-whisper:PATH",
+    kinds.Kind.PYANNOTE: "name the folder of a pyannote pipeline, with config.yaml in it",
+    kinds.Kind.WHISPER: "name it with --asr whisper:PATH",
+    kinds.Kind.FASTER_WHISPER: "name it with --asr faster-whisper:PATH",
 }
 """What to do about a model, by what it is."""
 
@@ -67,11 +67,11 @@ class Pyannote:
     @property
     def weights_bytes(self) -> int:
         """Of the folder, which is what they take in memory."""
-        return weights.size_bytes(self._folder)
+        return kinds.size_bytes(self._folder)
 
     @cached_property
     def _folder(self) -> Path:
-        return weights.locate("pyannote", self._model, weights.Kind.PYANNOTE, HINTS)
+        return kinds.locate("pyannote", self._model, kinds.Kind.PYANNOTE, HINTS)
 
     def check(self) -> None:
         """Whether it could work, without loading the networks.

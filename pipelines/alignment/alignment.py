@@ -1,0 +1,379 @@
+"""Where every supplied token is in the recording, or that it was not spoken.
+
+One alignment of the whole recording, in three steps:
+
+1. `anchors.split` cuts text and words heard into blocks at runs that occur once on both sides;
+   `editing.best_pairs` aligns each block exactly, by alikeness in spelling and sound, with affine gaps
+   that begin and end more cheaply at line ends and pauses.
+2. Time is evidence. Supplied words without a counterpart were spoken if there is speech left over for
+   them, and were not if there is none (ten words do not fit into 0.2 s), or if other words were plainly
+   heard in that time.
+3. Spoken words without a counterpart share the time between their neighbours by their syllables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations, islice, pairwise
+
+import numpy as np
+import numpy.typing as npt
+from rapidfuzz.distance import Levenshtein
+
+from pipelines.alignment.anchors import split
+from pipelines.alignment.comparison import Units, Vocabulary, compare
+from pipelines.alignment.editing import Gaps, best_pairs
+from pipelines.alignment.speech_clock import SpeechClock
+from pipelines.text import ends_sentence
+from pipelines.types import AlignedToken, HeardWord, Match, Span, Token, TokenKind
+
+Floats = npt.NDArray[np.float32]
+Indexes = npt.NDArray[np.int64]
+
+# Scores of one block. A rare word heard exactly as written is worth 1.
+EVEN = 0.55  # alikeness at which a pair is as good as nothing
+WORST_PAIR = -0.6  # so that up to three unlike words in a row are taken for misheard ones
+SKIP = 0.15
+EDGE = 0.4  # beginning or ending a gap inside a line
+EDGE_AT_LINE = 0.1  # pasted text begins and ends with lines
+EDGE_AT_SENTENCE = 0.2
+EDGE_AT_CAPITAL = 0.2
+HEARD_EDGE = 0.15  # recognisers split and merge words often
+
+SOLID = 0.6
+"""Alikeness from which a pair counts as heard, so that its times can be relied on."""
+
+NEIGHBOURS = 2
+"""Pairs on either side whose time is counted in: recognisers stretch words over unheard neighbours."""
+
+HOLD = 0.8
+"""Share of a surely heard word's extra time that it keeps: it was said slowly, not stretched over others."""
+
+# What it costs to call words without a counterpart spoken, or pasted in.
+CROWDED = 3.0  # per second that the words need and that is not there
+IDLE = 0.5  # per second of speech that no word fills
+PASTE = 0.5  # that anything was pasted in here
+PASTE_EDGE = 6.0  # times what a gap's edge costs at either end of what was pasted in
+
+SHORTEST_PASTE = 3
+"""Tokens. One or two words that nothing was heard of are too short to be told from swallowed ones."""
+
+LONGEST_MIX = 60
+"""Units. Of a longer run all was pasted in, or nothing."""
+
+SHORTEST_SWAP = 5
+"""Units. Fewer misheard words can sound like anything."""
+
+FOREIGN = 0.4
+"""Below this alikeness in sound, words plainly heard in the time of others contradict them."""
+
+PLAIN = 0.55
+"""Mean confidence of words plainly heard."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pairing:
+    """For every supplied unit its heard unit, or -1, and how alike they are. Shapes (n,)."""
+
+    partner: Indexes
+    alike: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sides:
+    """Both sides of the alignment, in units, and the time of every heard unit."""
+
+    tokens: Sequence[Token]
+    words: Sequence[HeardWord]
+    supplied: Units
+    heard: Units
+    vocabulary: Vocabulary
+    start: npt.NDArray[np.float64]
+    end: npt.NDArray[np.float64]
+
+
+def align(
+    tokens: Sequence[Token],
+    words: Sequence[HeardWord],
+    *,
+    speech: Sequence[Span],
+    duration: float,
+    language: str = "en",
+) -> tuple[AlignedToken, ...]:
+    """Every token in order, with its time and its match; as many as came in.
+
+    `speech` is where somebody speaks; `duration` is that of the recording, in seconds.
+    """
+    supplied, heard, vocabulary = compare(tokens, words, language)
+    start, end = np.clip(_unit_times(heard, words), 0.0, duration)
+    sides = _Sides(tokens, words, supplied, heard, vocabulary, start, end)
+    rows = _supplied_gaps(sides)
+    pairing = _pair(sides, rows)
+    clock = SpeechClock(speech, duration)
+    need = _time_needed(sides, pairing)
+    spoken = _judge(sides, pairing, clock, need, rows.edge)
+    start, end = _times(sides, pairing, spoken, clock, need)
+    return tuple(_place(sides, pairing, spoken, start, end))
+
+
+def _unit_times(
+    heard: Units, words: Sequence[HeardWord]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Units of one word share its time evenly."""
+    start = np.array([words[w].start for w in heard.owner], dtype=np.float64)
+    end = np.array([words[w].end for w in heard.owner], dtype=np.float64)
+    size = np.bincount(heard.owner, minlength=len(words))[heard.owner] if len(heard) else np.empty(0)
+    first = np.searchsorted(heard.owner, heard.owner)
+    share = (end - start) / np.maximum(size, 1)
+    nth = np.arange(len(heard)) - first
+    return start + nth * share, start + (nth + 1) * share
+
+
+# --------------------------------------------------------------------------- which word is which
+
+
+def _pair(sides: _Sides, rows: Gaps) -> _Pairing:
+    partner = np.full(len(sides.supplied), -1, dtype=np.int64)
+    alike = np.zeros(len(sides.supplied), dtype=np.float32)
+    columns = _heard_gaps(sides)
+    for top, bottom, left, right in split(sides.supplied.ids, sides.heard.ids):
+        ours, theirs = sides.supplied.ids[top:bottom], sides.heard.ids[left:right]
+        similarity = sides.vocabulary.similarity(ours, theirs)
+        weight = sides.vocabulary.weight
+        score = _score(similarity, weight[ours], weight[theirs])
+        pairs = best_pairs(score, rows.cut(top, bottom), columns.cut(left, right))
+        partner[top + pairs[:, 0]] = left + pairs[:, 1]
+        alike[top + pairs[:, 0]] = similarity[pairs[:, 0], pairs[:, 1]]
+    return _Pairing(partner, alike)
+
+
+def _score(similarity: Floats, ours: Floats, theirs: Floats) -> Floats:
+    """The weight of the word where both are equal, falling through 0 at EVEN."""
+    gain = np.maximum((similarity - EVEN) / (1 - EVEN), WORST_PAIR)
+    weight = (ours[:, None] + theirs[None, :]) / 2
+    return np.asarray(np.where(gain > 0, gain * weight, gain), dtype=np.float32)
+
+
+def _supplied_gaps(sides: _Sides) -> Gaps:
+    edge = np.full(len(sides.supplied) + 1, EDGE, dtype=np.float32)
+    edge[0] = edge[-1] = EDGE_AT_LINE
+    for place, (before, after) in enumerate(pairwise(sides.supplied.owner), start=1):
+        if before != after:
+            edge[place] = _edge(sides.tokens[before], sides.tokens[after])
+    return Gaps(np.full(len(sides.supplied), SKIP, dtype=np.float32), edge)
+
+
+def _edge(before: Token, after: Token) -> float:
+    """What it costs to begin or end unspoken text between two tokens."""
+    if before.line != after.line:
+        return EDGE_AT_LINE
+    if ends_sentence(before.text):
+        return EDGE_AT_SENTENCE
+    return EDGE_AT_CAPITAL if after.text[:1].isupper() else EDGE
+
+
+def _heard_gaps(sides: _Sides) -> Gaps:
+    count = len(sides.heard)
+    return Gaps(np.full(count, SKIP, dtype=np.float32), np.full(count + 1, HEARD_EDGE, dtype=np.float32))
+
+
+# --------------------------------------------------------------------------- what was spoken
+
+
+def _judge(
+    sides: _Sides, pairing: _Pairing, clock: SpeechClock, need: npt.NDArray[np.float64], edge: Floats
+) -> npt.NDArray[np.bool_]:
+    """For every supplied unit, whether it was spoken. Shape (n,)."""
+    spoken = np.ones(len(sides.supplied), dtype=np.bool_)
+    for first, last in _runs(pairing.partner < 0):
+        if _token_count(sides, first, last) >= SHORTEST_PASTE:
+            free = _free_time(sides, pairing, clock, need, first, last)
+            start, end = _pasted(sides, need, edge, first, last, free)
+            spoken[start:end] = False
+    return spoken
+
+
+def _token_count(sides: _Sides, first: int, last: int) -> int:
+    """Tokens that the units [first, last) belong to."""
+    owner = sides.supplied.owner
+    return int(owner[last - 1] - owner[first] + 1) if last > first else 0
+
+
+def _pasted(
+    sides: _Sides, need: npt.NDArray[np.float64], edge: Floats, first: int, last: int, free: float
+) -> tuple[int, int]:
+    """The part of the units [first, last) that was not spoken, given the seconds free for the rest.
+
+    The rest has to fit the time, and what is pasted in begins and ends at lines and sentences.
+    """
+    total = np.concatenate([[0.0], np.cumsum(need[first:last])])
+    best, part = _misfit(free - total[-1]), (first, first)
+    for start, end in _parts(sides, first, last):
+        rest = total[-1] - (total[end - first] - total[start - first])
+        price = PASTE + PASTE_EDGE * float(edge[start] + edge[end]) + _misfit(free - rest)
+        if price < best:
+            best, part = price, (start, end)
+    return part
+
+
+def _misfit(idle: float) -> float:
+    return IDLE * idle if idle >= 0 else -CROWDED * idle
+
+
+def _parts(sides: _Sides, first: int, last: int) -> Iterator[tuple[int, int]]:
+    """Every part long enough to have been pasted in, whole tokens only."""
+    if last - first > LONGEST_MIX:
+        yield first, last
+        return
+    owner = sides.supplied.owner
+    cuts = [i for i in range(first, last + 1) if i in (first, last) or owner[i - 1] != owner[i]]
+    for start, end in combinations(cuts, 2):
+        if _token_count(sides, start, end) >= SHORTEST_PASTE:
+            yield start, end
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """The half-open ranges in which mask is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
+    for start, end in edges.reshape(-1, 2):
+        yield int(start), int(end)
+
+
+def _time_needed(sides: _Sides, pairing: _Pairing) -> npt.NDArray[np.float64]:
+    """Seconds that each supplied unit takes to say, at the median pace of the words heard as written."""
+    syllables = sides.vocabulary.syllables[sides.supplied.ids].astype(np.float64)
+    solid = pairing.alike >= SOLID
+    taken = (sides.end - sides.start)[pairing.partner[solid]]
+    pace = float(np.median(taken / syllables[solid])) if solid.any() else 0.2
+    return syllables * min(max(pace, 0.08), 0.4)
+
+
+def _free_time(
+    sides: _Sides,
+    pairing: _Pairing,
+    clock: SpeechClock,
+    need: npt.NDArray[np.float64],
+    first: int,
+    last: int,
+) -> float:
+    """Seconds of speech for the units [first, last) that their neighbours and plainly heard words leave."""
+    before = list(islice((i for i in range(first - 1, -1, -1) if pairing.partner[i] >= 0), NEIGHBOURS))
+    after = list(islice((i for i in range(last, len(need)) if pairing.partner[i] >= 0), NEIGHBOURS))
+    start = sides.start[pairing.partner[before[-1]]] if before else 0.0
+    end = sides.end[pairing.partner[after[-1]]] if after else clock.duration
+    low, high = (before[-1] if before else 0), (after[-1] + 1 if after else len(need))
+    taken = sum(_taken(sides, pairing, need, i) for i in (*range(low, first), *range(last, high)))
+    return clock.between(start, end) - taken - _contradiction(sides, pairing, need, first, last)
+
+
+def _taken(sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], unit: int) -> float:
+    """Seconds that a neighbour takes: those of its heard word, less what that may be stretched by."""
+    partner = pairing.partner[unit]
+    if partner < 0:
+        return float(need[unit])
+    heard = float(sides.end[partner] - sides.start[partner])
+    doubt = 1.0 - HOLD * sides.words[sides.heard.owner[partner]].confidence
+    return float(heard - doubt * max(0.0, heard - float(need[unit])))
+
+
+def _contradiction(
+    sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], first: int, last: int
+) -> float:
+    """Seconds in which words unlike the units [first, last) were plainly heard in their place."""
+    left = pairing.partner[first - 1] + 1 if first else 0
+    right = pairing.partner[last] if last < len(sides.supplied) else len(sides.heard)
+    if last - first < SHORTEST_SWAP or right <= left:
+        return 0.0
+    confidence = np.mean([sides.words[word].confidence for word in sides.heard.owner[left:right]])
+    ours = "".join(sides.vocabulary.sounds[i] for i in sides.supplied.ids[first:last])
+    theirs = "".join(sides.vocabulary.sounds[i] for i in sides.heard.ids[left:right])
+    if confidence < PLAIN or Levenshtein.normalized_similarity(ours, theirs) >= FOREIGN:
+        return 0.0
+    return float((sides.end[left:right] - sides.start[left:right]).sum())
+
+
+# --------------------------------------------------------------------------- times
+
+
+def _times(
+    sides: _Sides,
+    pairing: _Pairing,
+    spoken: npt.NDArray[np.bool_],
+    clock: SpeechClock,
+    need: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Start and end of every supplied unit: as heard, else shared out. Undefined where not spoken."""
+    start = np.where(pairing.partner >= 0, _at(sides.start, pairing.partner), 0.0)
+    end = np.where(pairing.partner >= 0, _at(sides.end, pairing.partner), 0.0)
+    for first, last in _runs(pairing.partner < 0):
+        unheard = first + np.flatnonzero(spoken[first:last])
+        opening = end[first - 1] if first else 0.0
+        closing = start[last] if last < len(start) else clock.duration
+        start[unheard], end[unheard] = clock.share(opening, max(opening, closing), need[unheard])
+    return start, end
+
+
+def _at(times: npt.NDArray[np.float64], partner: Indexes) -> npt.NDArray[np.float64]:
+    return times[partner] if len(times) else np.zeros(len(partner))
+
+
+def _place(
+    sides: _Sides,
+    pairing: _Pairing,
+    spoken: npt.NDArray[np.bool_],
+    start: npt.NDArray[np.float64],
+    end: npt.NDArray[np.float64],
+) -> Iterator[AlignedToken]:
+    """Tokens with times that never decrease."""
+    bounds = np.searchsorted(sides.supplied.owner, np.arange(len(sides.tokens) + 1))
+    now = until = 0.0
+    match = Match.NOT_SPOKEN
+    for token, first, last in zip(sides.tokens, bounds[:-1], bounds[1:], strict=True):
+        match = _match(token, pairing, spoken, first, last, match)
+        said = first + np.flatnonzero(spoken[first:last])
+        if len(said):
+            now = max(now, float(start[said[0]]))
+            until = max(until, now, float(end[said[-1]]))
+        else:
+            now = until
+        left, right = _heard_range(sides, pairing, first, last)
+        yield AlignedToken(
+            token, match, now, until, left, right, _confidence(sides, pairing, match, first, last)
+        )
+
+
+def _match(
+    token: Token, pairing: _Pairing, spoken: npt.NDArray[np.bool_], first: int, last: int, before: Match
+) -> Match:
+    """`before` is the match of the token in front: loose punctuation goes with it."""
+    if token.kind is not TokenKind.WORD:
+        return Match.NOT_SPOKEN
+    if first == last:
+        return Match.NOT_SPOKEN if before is Match.NOT_SPOKEN else Match.INTERPOLATED
+    if not spoken[first:last].any():
+        return Match.NOT_SPOKEN
+    if (pairing.partner[first:last] < 0).all():
+        return Match.INTERPOLATED
+    return Match.MATCHED if (pairing.alike[first:last] == 1.0).all() else Match.DIFFERS
+
+
+def _heard_range(sides: _Sides, pairing: _Pairing, first: int, last: int) -> tuple[int, int]:
+    """The heard words that the units [first, last) stand against; empty where there are none."""
+    partners = pairing.partner[first:last]
+    partners = partners[partners >= 0]
+    if not len(partners):
+        return 0, 0
+    owners = sides.heard.owner[partners]
+    return int(owners[0]), int(owners[-1]) + 1
+
+
+def _confidence(sides: _Sides, pairing: _Pairing, match: Match, first: int, last: int) -> float:
+    """Of the match: for a pair the recogniser's confidence and the alikeness, else one half or so."""
+    if match is Match.NOT_SPOKEN:
+        return 0.9
+    left, right = _heard_range(sides, pairing, first, last)
+    if left == right:
+        return 0.5
+    heard = float(np.mean([word.confidence for word in sides.words[left:right]]))
+    return (0.5 + 0.5 * heard) * float(pairing.alike[first:last].mean())

@@ -1,0 +1,104 @@
+"""How alike the words of the text and the words heard are, in spelling and in sound.
+
+Both sides become a sequence of comparable units (`normalization.units`): "US-Russia" is two, ",," none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from rapidfuzz.distance import Levenshtein
+from rapidfuzz.process import cdist
+
+from pipelines.text import sound, syllables, units
+from pipelines.types import HeardWord, Token, TokenKind
+
+Floats = npt.NDArray[np.float32]
+Indexes = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Units:
+    """The comparable units of one side, in order.
+
+    ids: (n,) index of each unit's form in the shared `Vocabulary`. owner: (n,) the token or heard word
+    that each unit came from, not decreasing.
+    """
+
+    ids: Indexes
+    owner: Indexes
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """Every distinct form of both sides.
+
+    weight: (v,) in (0.3, 1], how much meeting this form again says: little for "the", much for a
+    rare name. syllables: (v,) at least 1 each.
+    """
+
+    forms: tuple[str, ...]
+    sounds: tuple[str, ...]
+    weight: Floats
+    syllables: Floats
+
+    def similarity(self, rows: Indexes, columns: Indexes) -> Floats:
+        """Alikeness of two id sequences, shape (len(rows), len(columns)), in [0, 1]; 1 is equal.
+
+        The better of spelling (Levenshtein distance over the longer length) and sound (the same with
+        one more difference and one more class: keys are coarse, and short ones agree by chance).
+        Distinct forms are compared once, however often they occur.
+        """
+        left, left_at = np.unique(rows, return_inverse=True)
+        right, right_at = np.unique(columns, return_inverse=True)
+        spelling = _alike([self.forms[i] for i in left], [self.forms[i] for i in right], chance=0)
+        sounding = _alike([self.sounds[i] for i in left], [self.sounds[i] for i in right], chance=1)
+        alike: Floats = np.maximum(spelling, sounding)[left_at[:, None], right_at[None, :]]
+        return alike
+
+
+def _alike(left: Sequence[str], right: Sequence[str], chance: int) -> Floats:
+    distance = cdist(left, right, scorer=Levenshtein.distance, dtype=np.int32)
+    longer = np.maximum.outer([len(form) for form in left], [len(form) for form in right])
+    alike: Floats = (1.0 - (distance + chance) / (longer + chance)).astype(np.float32)
+    return alike
+
+
+def compare(
+    tokens: Sequence[Token], words: Sequence[HeardWord], language: str
+) -> tuple[Units, Units, Vocabulary]:
+    """The units of the supplied tokens, of the words heard, and the vocabulary they share."""
+    index: dict[str, int] = {}
+    spoken = ((token.text if token.kind is TokenKind.WORD else "") for token in tokens)
+    supplied = _collect(spoken, index, language)
+    heard = _collect((word.text for word in words), index, language)
+    forms = tuple(index)
+    counts = np.bincount(np.concatenate([supplied.ids, heard.ids]), minlength=len(forms)).astype(np.float32)
+    return supplied, heard, _describe(forms, counts)
+
+
+def _collect(texts: Iterable[str], index: dict[str, int], language: str) -> Units:
+    ids: list[int] = []
+    owner: list[int] = []
+    for position, text in enumerate(texts):
+        for unit in units(text, language):
+            ids.append(index.setdefault(unit, len(index)))
+            owner.append(position)
+    return Units(np.array(ids, dtype=np.int64), np.array(owner, dtype=np.int64))
+
+
+def _describe(forms: tuple[str, ...], counts: Floats) -> Vocabulary:
+    total = max(float(counts.sum()), 2.0)
+    rarity = np.log(total / np.maximum(counts, 1.0)) / np.log(total)
+    return Vocabulary(
+        forms=forms,
+        sounds=tuple(sound(form) or form for form in forms),
+        weight=(0.3 + 0.7 * rarity).astype(np.float32),
+        syllables=np.array([max(1, syllables(form)) for form in forms], dtype=np.float32),
+    )

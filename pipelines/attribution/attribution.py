@@ -1,0 +1,236 @@
+"""A speaker for every token, by one exact optimisation over the whole recording.
+
+    tokens    …  appreciate   it…  │  Thank   you.  │  US   Secretary  …
+    voices    ───── anchor ────────┼─── analyst ────┼────── anchor ─────
+    cues                    sentence, pause    answer, pause
+
+A hidden Markov model (Rabiner 1989). What is seen: how much of each token's time, and of the time around
+it as far as its times are uncertain, the diarization gives to each voice. What is hidden: who says the
+token, and whether the diarization noticed. Not noticing is an event with a price of its own, not a
+hundred independent ones: so a short answer that the diarization missed survives where the words call for
+it, and a stray segment in the middle of a sentence does not. Speakers change with the odds that `cues`
+gives for each place. The labels are the most probable sequence (Viterbi 1967), their confidence is the
+posterior probability; all evidence is in nats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.attribution.cues import change_odds
+from pipelines.overlap import overlaps
+from pipelines.types import AlignedToken, Attribution, Diarization, Match, SpeakerSegment, Turn
+
+Floats = npt.NDArray[np.float64]
+
+DOUBT = 0.06
+"""Share of a token's time that a voice may have had unnoticed, less the farther away it is heard."""
+
+BLUR = 0.4
+"""Seconds by which diarization and word times are off."""
+
+BLUR_UNSURE = 0.6
+"""The same for tokens whose times lie between their neighbours' or on a word that is little alike."""
+
+SURE = 0.6
+"""Confidence of a match from which its times are taken at their word."""
+
+TRUST = 0.7
+"""Weight of each token's evidence: that of neighbours is not independent."""
+
+UNNOTICED = 1.5
+"""Price of beginning a stretch in which the diarization is wrong."""
+
+UNNOTICED_SECOND = 2.0
+"""Price of each second of speech in such a stretch: short answers are missed, long ones are not."""
+
+PRESENCE = 10.0
+"""Seconds: a voice that is heard in none of them before or after is unlikely to be the unnoticed one."""
+
+
+def attribute(tokens: Sequence[AlignedToken], diarization: Diarization) -> Attribution:
+    """Labels of `diarization.speakers` for the tokens that were spoken, "" for the others.
+
+    Where the diarization knows no speaker at all, every spoken token gets the label "speaker_1".
+    """
+    speakers = diarization.speakers or ("speaker_1",)
+    spoken = [index for index, token in enumerate(tokens) if token.match is not Match.NOT_SPOKEN]
+    labels = [""] * len(tokens)
+    confidence = [token.confidence for token in tokens]
+    if spoken:
+        model = _model(tokens, spoken, speakers, diarization)
+        for index, speaker, row in zip(spoken, model.decode(), model.posterior(), strict=True):
+            labels[index] = speakers[speaker]
+            confidence[index] = float(row[speaker])
+    return Attribution(tuple(labels), tuple(confidence))
+
+
+def _model(
+    tokens: Sequence[AlignedToken],
+    spoken: Sequence[int],
+    speakers: Sequence[str],
+    diarization: Diarization,
+) -> VoiceModel:
+    """Where two voices speak at once, both are evidence, and the words decide between them."""
+    chosen = [tokens[index] for index in spoken]
+    tracks = [[s for s in diarization.segments if s.speaker == speaker] for speaker in speakers]
+    noticed = TRUST * _voices(chosen, tracks)
+    seconds = np.array([[token.end - token.start] for token in chosen])
+    unnoticed = np.broadcast_to(-UNNOTICED_SECOND * seconds, noticed.shape)
+    return VoiceModel(
+        evidence=np.concatenate([noticed, unnoticed], axis=1),
+        odds=change_odds(tokens, spoken, diarization.exclusive, overlaps(diarization.segments)),
+        entry=UNNOTICED - _presence(chosen, tracks),
+    )
+
+
+# --------------------------------------------------------------------------- what is seen
+
+
+def _voices(spoken: Sequence[AlignedToken], tracks: Sequence[Sequence[SpeakerSegment]]) -> Floats:
+    """Log likelihood of each voice for each token, 0 for the likeliest, shape (tokens, voices)."""
+    sure = np.array([token.match is Match.MATCHED or token.confidence >= SURE for token in spoken])
+    blur = np.where(sure, BLUR, BLUR_UNSURE)
+    start = np.array([token.start for token in spoken]) - blur
+    end = np.array([token.end for token in spoken]) + blur
+    share = np.stack([_talk(track, start, end) for track in tracks], axis=1)
+    away = np.stack([_distance(track, (start + end) / 2) for track in tracks], axis=1)
+    share = share / (end - start)[:, None] + DOUBT * np.exp(-away / PRESENCE)
+    return np.asarray(np.log(share / share.max(axis=1, keepdims=True)))
+
+
+def _talk(track: Sequence[SpeakerSegment], start: Floats, end: Floats) -> Floats:
+    """Seconds that one voice talks in each stretch: the difference of a running total at its edges."""
+    edges, total = [0.0], [0.0]
+    for segment in track:
+        begin = max(segment.start, edges[-1])
+        edges += [begin, max(segment.end, begin)]
+        total += [total[-1], total[-1] + edges[-1] - begin]
+    return np.asarray(np.interp(end, edges, total) - np.interp(start, edges, total))
+
+
+def _presence(spoken: Sequence[AlignedToken], tracks: Sequence[Sequence[SpeakerSegment]]) -> Floats:
+    """Log probability of each voice by how near in time it is heard, shape (tokens, voices)."""
+    middle = np.array([(token.start + token.end) / 2 for token in spoken])
+    nearness = np.stack([-_distance(track, middle) / PRESENCE for track in tracks], axis=1)
+    return np.asarray(nearness - np.log(np.exp(nearness).sum(axis=1, keepdims=True)))
+
+
+def _distance(track: Sequence[SpeakerSegment], moments: Floats) -> Floats:
+    """Seconds to the nearest segment, 0 inside one; at most 60 PRESENCE, so that exponents stay finite."""
+    if not track:
+        return np.full(len(moments), 60 * PRESENCE)
+    start = np.array([segment.start for segment in track])
+    end = np.array([segment.end for segment in track])
+    after = np.clip(np.searchsorted(start, moments), 0, len(track) - 1)
+    before = np.clip(after - 1, 0, None)
+    ahead = np.maximum(start[after] - moments, moments - end[after])
+    behind = np.maximum(start[before] - moments, moments - end[before])
+    return np.asarray(np.clip(np.minimum(ahead, behind), 0.0, 60 * PRESENCE))
+
+
+# --------------------------------------------------------------------------- optimisation
+
+
+CHUNK = 1024
+"""Tokens whose prices are laid out at once."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VoiceModel:
+    """The hidden Markov model over n tokens and k voices; state v is voice v noticed, k + v unnoticed.
+
+    evidence: (n, 2k) log likelihoods. odds: (n,) log odds of a change of voice in front of each token.
+    entry: (n, k) price of beginning an unnoticed stretch of each voice at each token.
+    """
+
+    evidence: Floats
+    odds: Floats
+    entry: Floats
+
+    @property
+    def voices(self) -> int:
+        return int(self.evidence.shape[1]) // 2
+
+    def decode(self) -> list[int]:
+        """The voice of every token in the most probable sequence of states. O(n k^2)."""
+        value = self._first()
+        came_from = np.zeros(self.evidence.shape, dtype=np.int64)
+        for row, price in self._prices():
+            reached = value[:, None] - price
+            came_from[row] = reached.argmax(axis=0)
+            value = reached.max(axis=0) + self.evidence[row]
+        path = [int(value.argmax())]
+        for origin in came_from[:0:-1]:
+            path.append(int(origin[path[-1]]))
+        return [state % self.voices for state in reversed(path)]
+
+    def posterior(self) -> Floats:
+        """Probability of each voice for each token given everything, shape (n, k)."""
+        seen = np.exp(self.evidence)
+        forward = np.empty_like(seen)
+        forward[0] = _normalised(np.exp(self._first()))
+        steps = [(row, np.exp(-price)) for row, price in self._prices()]
+        for row, step in steps:
+            forward[row] = _normalised((forward[row - 1] @ step) * seen[row])
+        backward = np.ones_like(seen)
+        for row, step in reversed(steps):
+            backward[row - 1] = _normalised(step @ (backward[row] * seen[row]))
+        joint = (forward * backward).reshape(len(seen), 2, self.voices).sum(axis=1)
+        return np.asarray(joint / joint.sum(axis=1, keepdims=True))
+
+    def _first(self) -> Floats:
+        return np.asarray(self.evidence[0] - np.concatenate([np.zeros(self.voices), self.entry[0]]))
+
+    def _prices(self) -> Iterator[tuple[int, Floats]]:
+        """From the second token on: its row and the price of going from any state to any other, (2k, 2k)."""
+        same = np.eye(self.voices, dtype=bool)
+        for first in range(1, len(self.evidence), CHUNK):
+            odds = self.odds[first : first + CHUNK, None, None]
+            between = np.logaddexp(0.0, np.where(same, odds, -odds))
+            entering = between + self.entry[first : first + CHUNK, None, :]
+            remaining = np.where(same, between, entering)
+            price = np.concatenate(
+                [np.concatenate([between, entering], axis=2), np.concatenate([between, remaining], axis=2)],
+                axis=1,
+            )
+            yield from enumerate(price, start=first)
+
+
+def _normalised(values: Floats) -> Floats:
+    scaled: Floats = values / values.sum()
+    return scaled
+
+
+# --------------------------------------------------------------------------- turns
+
+
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    index: int
+    speaker: str
+
+
+def take_turns(tokens: Sequence[AlignedToken], attribution: Attribution) -> tuple[Turn, ...]:
+    """The turns in order: the longest runs of spoken tokens of one speaker."""
+    spoken = [_Spoken(index, label) for index, label in enumerate(attribution.labels) if label]
+    return tuple(
+        _turn(tokens, speaker, [item.index for item in run])
+        for speaker, run in groupby(spoken, key=lambda item: item.speaker)
+    )
+
+
+def _turn(tokens: Sequence[AlignedToken], speaker: str, indexes: Sequence[int]) -> Turn:
+    return Turn(
+        speaker=speaker,
+        start=tokens[indexes[0]].start,
+        end=tokens[indexes[-1]].end,
+        token_start=indexes[0],
+        token_end=indexes[-1] + 1,
+        text=" ".join(tokens[index].token.text for index in indexes),
+    )

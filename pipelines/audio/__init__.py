@@ -1,0 +1,11 @@
+"""Any media file as samples, and a small copy of it to listen to.
+
+decoding  any media file, untrusted, to mono 16 kHz float32
+downmix   many channels to one, none of them lost
+preview   the recording as a small Opus file, for the result page
+"""
+
+from pipelines.audio.decoding import Limits, load, read
+from pipelines.audio.preview import playable
+
+__all__ = ["Limits", "load", "playable", "read"]

@@ -1,0 +1,210 @@
+"""faster-whisper: Whisper in CTranslate2, several times faster and half the memory of PyTorch.
+
+Sections go through the model in batches at temperature 0, without timestamps: the library's batched pipeline
+would lose what it hears behind the last one. It has neither temperature fallback nor a test for speech, and
+may stop in the middle; sections that came out repetitive, doubtful or with holes are therefore heard once
+more, one at a time, as the library does without batches. In both cases the word times are aligned by dynamic
+time warping over the decoder's attention.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from importlib import metadata
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines import models
+from pipelines.engines import device, failures, kinds, workers
+from pipelines.engines.kinds import Kind
+from pipelines.engines.whisper import prompting
+from pipelines.engines.whisper.long_form import LongFormTranscriber, Recognizer
+from pipelines.engines.whisper.sections import LONGEST_SAMPLES, LONGEST_SECTION
+from pipelines.errors import EngineMissingError, ModelUnusableError
+from pipelines.types import SAMPLE_RATE, EngineInfo, HeardWord, Samples
+
+BEAM_WIDTH = 5
+BATCH = {"cpu": 4, "cuda": 16}  # sections
+COMPUTE_TYPES = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8_float32", "float32")}
+"""The first that the processor or the graphics card supports."""
+MOST_THREADS = 16
+MOST_COMPRESSION = 2.4  # a text that gzip makes shorter than that repeats itself
+LEAST_LOG_PROBABILITY = -1.0  # mean of the tokens
+LONGEST_HOLE = 2.5  # from one word's start to the next: a slow word and a section's longest pause
+SEED = 0
+INSTALL = "run pip install 'turnwise[faster-whisper]'"
+PARTS = ("model.bin", "config.json", "tokenizer.json")  # the library would ask the network for the last
+VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
+HINTS = {
+    Kind.FASTER_WHISPER: "give the folder that holds the model.bin of a Whisper model",
+    Kind.WHISPER: "choose --asr whisper",
+    Kind.PYANNOTE: "choose --diarizer pyannote",
+    Kind.TRANSFORMERS: "convert it with ct2-transformers-converter",
+}
+
+
+class FasterWhisper(LongFormTranscriber):
+    """Transcriber. `model` is a name in the models folder or the path of a folder with model.bin, `device`
+    auto, cpu (8-bit integers) or cuda (half precision)."""
+
+    def check(self) -> None:
+        try:
+            metadata.version("faster-whisper")
+        except metadata.PackageNotFoundError:
+            raise EngineMissingError(f"faster-whisper is not installed: {INSTALL}.") from None
+        if device.lacks_avx():
+            raise EngineMissingError(
+                "faster-whisper needs a processor with AVX, which this one has not: choose --asr whisper."
+            )
+        _check_folder(self._path)
+        if self._device != "auto":
+            device.choose(self._device, device.ctranslate2_has_cuda)
+
+    @cached_property
+    def info(self) -> EngineInfo:
+        version = metadata.version("faster-whisper")
+        return EngineInfo("faster-whisper", version, self._path.name, models.sha256(self._path))
+
+    @property
+    def weights_bytes(self) -> int:
+        """Of the folder's files."""
+        return kinds.size_bytes(self._path)
+
+    @cached_property
+    def _path(self) -> Path:
+        return kinds.locate("faster-whisper", self._name, Kind.FASTER_WHISPER, HINTS)
+
+    def _load(self) -> Recognizer:
+        chosen = device.choose(self._device, device.ctranslate2_has_cuda)
+        return _Recognizer(_load(self._path, chosen), BATCH[chosen])
+
+
+def _check_folder(path: Path) -> None:
+    missing = [part for part in PARTS if not (path / part).is_file()]
+    if not any((path / name).is_file() for name in VOCABULARIES):
+        missing.append(VOCABULARIES[0])
+    if missing:
+        raise ModelUnusableError(f"{path.name} lacks {', '.join(missing)}: fetch the whole folder again.")
+
+
+def _load(path: Path, chosen: str) -> Any:
+    with failures.explained("faster-whisper"):
+        import ctranslate2  # noqa: PLC0415
+        import faster_whisper  # noqa: PLC0415
+        from faster_whisper.feature_extractor import FeatureExtractor  # noqa: PLC0415
+
+    logging.getLogger("faster_whisper").addHandler(logging.NullHandler())  # else remarks reach the screen
+    ctranslate2.set_log_level(logging.ERROR)
+    with failures.loading(path.name, "faster-whisper"):
+        supported = ctranslate2.get_supported_compute_types(chosen)
+        model = faster_whisper.WhisperModel(
+            str(path.resolve()),
+            device=chosen,
+            compute_type=next(kind for kind in COMPUTE_TYPES[chosen] if kind in supported),
+            cpu_threads=_threads(),
+            local_files_only=True,
+        )
+        if len(model.feature_extractor.mel_filters) != model.model.n_mels:  # no preprocessor_config.json
+            model.feature_extractor = FeatureExtractor(feature_size=model.model.n_mels)
+    return model
+
+
+def _threads() -> int:
+    """Of the processor; 0 leaves it to OMP_NUM_THREADS."""
+    return 0 if "OMP_NUM_THREADS" in os.environ else min(workers.available_processors(), MOST_THREADS)
+
+
+class _Recognizer:
+    def __init__(self, model: Any, batch: int) -> None:
+        from faster_whisper import BatchedInferencePipeline  # noqa: PLC0415
+
+        self._model = model
+        self._batched = BatchedInferencePipeline(model)
+        self._batch = batch
+
+    @property
+    def languages(self) -> Sequence[str]:
+        known: Sequence[str] = self._model.supported_languages
+        token = self._model.hf_tokenizer.token_to_id
+        return [code for code in known if len(known) == 1 or token(f"<|{code}|>") is not None]
+
+    @property
+    def sections_at_once(self) -> int:
+        return self._batch
+
+    def detect(self, samples: Samples) -> dict[str, float]:
+        with failures.explained("faster-whisper"):
+            _, _, probabilities = self._model.detect_language(audio=samples)
+        return dict(probabilities)
+
+    def recognize(
+        self, pieces: Sequence[Samples], language: str, terms: Sequence[str]
+    ) -> list[list[HeardWord]]:
+        with failures.explained("faster-whisper"):
+            import ctranslate2  # noqa: PLC0415
+
+            ctranslate2.set_random_seed(SEED)
+            options = {"language": language, "beam_size": BEAM_WIDTH, "word_timestamps": True}
+            options["hotwords"] = self._prompt(terms) or None
+            found = self._together(pieces, options)
+            return [
+                self._alone(samples, options) if answer is None else answer
+                for samples, answer in zip(pieces, found, strict=True)
+            ]
+
+    def _together(self, pieces: Sequence[Samples], options: dict[str, Any]) -> list[list[HeardWord] | None]:
+        """The words of each piece, None where they are doubtful. A piece lies at every 30 s of one array."""
+        slots = np.zeros(len(pieces) * LONGEST_SAMPLES, dtype=np.float32)
+        clips = []
+        for k, samples in enumerate(pieces):
+            first = k * LONGEST_SAMPLES
+            slots[first : first + len(samples)] = samples
+            clips.append({"start": k * LONGEST_SECTION, "end": (first + len(samples)) / SAMPLE_RATE})
+        segments, _ = self._batched.transcribe(
+            slots, clip_timestamps=clips, batch_size=len(pieces), without_timestamps=True, **options
+        )
+        found: list[list[HeardWord] | None] = [None for _ in pieces]
+        for segment in segments:
+            k = segment.seek // (self._model.frames_per_second * round(LONGEST_SECTION))
+            words = _words(segment, k * LONGEST_SECTION)
+            if not (_is_doubtful(segment) or _has_hole(words, len(pieces[k]) / SAMPLE_RATE)):
+                found[k] = words
+        return found
+
+    def _alone(self, samples: Samples, options: dict[str, Any]) -> list[HeardWord]:
+        """The words of one piece, with the library's temperature fallback and its test for speech."""
+        segments, _ = self._model.transcribe(samples, condition_on_previous_text=False, **options)
+        return [word for segment in segments for word in _words(segment, 0.0)]
+
+    def _prompt(self, terms: Sequence[str]) -> str:
+        encode = self._model.hf_tokenizer.encode
+        return prompting.prompt(terms, lambda text: len(encode(text, add_special_tokens=False).ids))
+
+    def shrink(self) -> bool:
+        smaller = self._batch > 1
+        self._batch = max(1, self._batch // 2)
+        return smaller
+
+
+def _is_doubtful(segment: Any) -> bool:
+    """The conditions under which Whisper decodes again at a higher temperature, or finds no speech."""
+    return bool(segment.compression_ratio > MOST_COMPRESSION or segment.avg_logprob < LEAST_LOG_PROBABILITY)
+
+
+def _has_hole(words: Sequence[HeardWord], duration: float) -> bool:
+    """Whether speech was left out: where it was, the neighbouring words are stretched."""
+    starts = [0.0, *(word.start for word in words), duration]
+    return any(after - before > LONGEST_HOLE for before, after in pairwise(starts))
+
+
+def _words(segment: Any, offset: float) -> list[HeardWord]:
+    return [
+        HeardWord(word.word, float(word.start) - offset, float(word.end) - offset, float(word.probability))
+        for word in segment.words or ()
+    ]

@@ -1,0 +1,52 @@
+"""Weights: which there are, where they lie, what they hash to, how they are fetched.
+
+locating           the whole of it: find, check, pull
+manifest           every model: licence, size, SHA-256, sources
+lockfile           what each model of the hub was when it was pulled
+fetching           one model into the models folder, whole or not at all
+download           one file over HTTPS, resumed where it broke off
+hub                what a repository of the model hub holds
+wheels             one file out of a wheel of the package registry
+hashing            the SHA-256 of files and folders
+legacy_checkpoint  tensors out of an old PyTorch checkpoint, without torch
+"""
+
+from pipelines.models.locating import (
+    ESSENTIAL,
+    FOLDER_VARIABLE,
+    Progress,
+    State,
+    available,
+    find,
+    folder,
+    locate,
+    look,
+    pull,
+    read,
+    select,
+    sha256,
+    state,
+    verify,
+)
+from pipelines.models.manifest import MODELS, SYNONYMS, Model
+
+__all__ = [
+    "ESSENTIAL",
+    "FOLDER_VARIABLE",
+    "MODELS",
+    "SYNONYMS",
+    "Model",
+    "Progress",
+    "State",
+    "available",
+    "find",
+    "folder",
+    "locate",
+    "look",
+    "pull",
+    "read",
+    "select",
+    "sha256",
+    "state",
+    "verify",
+]

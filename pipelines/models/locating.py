@@ -1,0 +1,315 @@
+"""Weights: which there are, where they are, what they hash to, and how to fetch them.
+
+They lie in one folder: TURNWISE_MODELS, or `turnwise/models` in the user's cache folder (XDG Base Directory
+Specification 0.8). Copying that folder to a machine without network is the whole installation there.
+
+    embedded/…               inside wheels of the package registry, which pip fetches and nobody runs
+    whisper/<name>.pt        openai-whisper's checkpoints
+    faster-whisper/<name>/   CTranslate2 folders of the Hugging Face hub
+    pyannote/<name>/         pipelines of the hub: config.yaml and its parts
+    lock.json                what the hub's models were when they were pulled: revision, sizes, sums
+
+Models that a user copies into the three folders of engines are found by their names there. The sums of what
+the manifest and the lock know are checked before every use: a changed byte refuses to load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from pipelines.errors import EngineMissingError, ModelCorruptError, ModelUnusableError, OptionError
+from pipelines.models import lockfile
+from pipelines.models.fetching import FOLDER_VARIABLE, alone, fetch, leftovers, tidy
+from pipelines.models.hashing import combine, hash_file, hash_folder
+from pipelines.models.manifest import (
+    EMBEDDED,
+    FASTER_WHISPER,
+    MANIFEST,
+    MODELS,
+    PYANNOTE,
+    SYNONYMS,
+    WHISPER,
+    Model,
+)
+
+__all__ = [
+    "FOLDER_VARIABLE",
+    "MANIFEST",
+    "MODELS",
+    "Model",
+    "State",
+    "available",
+    "find",
+    "folder",
+    "locate",
+    "look",
+    "pull",
+    "read",
+    "select",
+    "sha256",
+    "state",
+    "verify",
+]
+
+ESSENTIAL = {WHISPER: "", FASTER_WHISPER: "model.bin", PYANNOTE: "config.yaml"}
+"""What a model of each kind cannot be without, below its folder; "" where the model is one file."""
+
+Progress = Callable[[Model, int, int], None]
+"""Takes a model, the bytes of it that are here, and the bytes it has."""
+
+
+class State(StrEnum):
+    PRESENT = "present"  # here, with the sum of the manifest or the lock
+    COPIED = "copied"  # here, by hand: there is no sum to compare its own with
+    MISSING = "missing"
+    CORRUPT = "corrupt"  # here, with another sum
+
+
+def folder() -> Path:
+    """The models folder, which need not exist yet."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    base = Path(cache) if Path(cache).is_absolute() else Path.home() / ".cache"
+    return base / "turnwise" / "models"
+
+
+def select(names: Iterable[str] = ()) -> tuple[Model, ...]:
+    """The models of those names or kinds, in the manifest's order; all without names.
+
+    Raises OptionError for a name that is neither.
+    """
+    wanted = {SYNONYMS.get(name, name) for name in names}
+    unknown = wanted - {name for model in MANIFEST for name in (model.name, model.kind)}
+    if unknown:
+        known = ", ".join([*dict.fromkeys(model.kind for model in MANIFEST), *(m.name for m in MANIFEST)])
+        raise OptionError(f"There is no model {sorted(unknown)[0]!r}; the names are: {known}.")
+    return tuple(model for model in MANIFEST if not wanted or wanted & {model.name, model.kind})
+
+
+# --------------------------------------------------------------------------- for engines
+
+
+def locate(kind: str, model: str) -> Path:
+    """The checked file or folder that `--asr KIND:MODEL` or `--diarizer KIND:MODEL` means.
+
+    `model` is a name of the manifest, the name of what a user copied into the kind's folder, or a path.
+    What the manifest or the lock knows is hashed whole (about 1 s per GB, once per process); what a user
+    brings is only looked at: is it there, and is it a model of this kind?
+
+    Raises EngineMissingError where it is not here (and says how to get it), ModelCorruptError where it is
+    damaged, ModelUnusableError where it is no model of this kind, OptionError for a name of nothing.
+    """
+    name = SYNONYMS.get(f"{kind}:{model}", f"{kind}:{model}")
+    if name in MODELS:
+        path = find(name)
+        _check(MODELS[name])
+    elif model in available(kind):
+        path = _copied(kind, model)
+    else:
+        path = _own(kind, model)
+    _check_kind(kind, path)
+    return path
+
+
+def available(kind: str, language: str = "") -> list[str]:
+    """The names of the models of this kind that are here, better ones first; none of them is hashed.
+
+    Models that know nothing but English come after the others unless `language`, a BCP 47 tag, is English;
+    last come those that only the user knows, by name.
+    """
+    here = [model for model in MANIFEST if model.kind == kind and _is_here(model)]
+    if language.partition("-")[0].lower() != "en":
+        here.sort(key=lambda model: model.english)
+    known = [model.name.partition(":")[2] for model in here]
+    pattern = "*.pt" if kind == WHISPER else f"*/{ESSENTIAL[kind]}"
+    found = (path if kind == WHISPER else path.parent for path in (folder() / kind).glob(pattern))
+    names = sorted(path.stem if kind == WHISPER else path.name for path in found)
+    return [*known, *(each for each in names if not each.startswith(".") and each not in known)]
+
+
+def sha256(path: Path) -> str:
+    """The identity of a model's file or folder: of a folder, the sum of the sorted lines "path sha256".
+
+    Raises ModelUnusableError where it cannot be read.
+    """
+    try:
+        return combine(hash_folder(path)) if path.is_dir() else hash_file(path)
+    except OSError as error:
+        raise ModelUnusableError(f"The model {path} cannot be read: {error.strerror}.") from error
+
+
+def find(name: str) -> Path:
+    """Where the model is. Raises EngineMissingError where it is not; does not check its sum."""
+    model = MODELS[name]
+    path = folder() / model.path
+    if not _is_here(model):
+        raise EngineMissingError(
+            f"The model {model.identity} is not in {folder()}: fetch it with `turnwise models pull "
+            f"{_pull_name(model)}`, or copy the models folder from a machine that has it."
+        )
+    return path
+
+
+def read(name: str) -> bytes:
+    """The model's file, after its sum was checked: the very bytes that an engine then runs.
+
+    Raises EngineMissingError where it is not here and ModelCorruptError where it is another.
+    """
+    path = find(name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if hashlib.sha256(data).hexdigest() != MODELS[name].sha256:
+        raise _corrupt(MODELS[name], path, "is damaged (its SHA-256 is not the expected one)")
+    return data
+
+
+# --------------------------------------------------------------------------- for `turnwise models`
+
+
+def look(name: str) -> State:
+    """Whether the model is here, without hashing it: never CORRUPT."""
+    model = MODELS[name]
+    if not _is_here(model):
+        return State.MISSING
+    return State.PRESENT if model.sha256 or name in lockfile.load(folder()) else State.COPIED
+
+
+def state(name: str) -> State:
+    """Whether the model can be used as it is: all of it is hashed."""
+    try:
+        find(name)
+        _check(MODELS[name])
+    except EngineMissingError:
+        return State.MISSING
+    except ModelCorruptError:
+        return State.CORRUPT
+    return look(name)
+
+
+def verify(names: Iterable[str] = ()) -> None:
+    """Hashes again those named, or all that are here.
+
+    Raises ModelCorruptError or EngineMissingError for the first that fails.
+    """
+    wanted = tuple(names)
+    for model in select(wanted):
+        if wanted or _is_here(model):
+            find(model.name)
+            _check(model)
+
+
+def pull(names: Iterable[str] = (), progress: Progress = lambda *_: None) -> tuple[Model, ...]:
+    """Fetches what is not here, is damaged or of unknown origin; returns what it fetched.
+
+    Without names, what the embedded engines need. Quick where nothing is to do. One process at a time
+    fetches into a models folder; another one waits.
+
+    Raises OptionError for the kind of a library's models, which are gigabytes: they are named one by one.
+    Raises ModelFetchError without network, for what is not the model described, and where the folder cannot
+    be written; ModelGatedError where terms are to be accepted. What was there before is then still there.
+    """
+    wanted = _to_pull(names)
+    if all(state(model.name) is State.PRESENT and not leftovers(model, folder()) for model in wanted):
+        return ()
+    with alone(folder()):
+        fetched = tuple(model for model in wanted if state(model.name) is not State.PRESENT)
+        for model in fetched:
+            fetch(model, folder(), partial(progress, model))
+        for model in wanted:
+            tidy(model, folder())
+    return fetched
+
+
+def _to_pull(names: Iterable[str]) -> tuple[Model, ...]:
+    wanted = list(names) or [EMBEDDED]
+    for name in wanted:
+        if name in ESSENTIAL:
+            known = [model.name for model in select([name])]
+            raise OptionError(f"Which of the models for {name}? Name those you want: {', '.join(known)}.")
+    return select(wanted)
+
+
+# --------------------------------------------------------------------------- what is there
+
+
+def _is_here(model: Model) -> bool:
+    return (folder() / model.path / ESSENTIAL.get(model.kind, "")).exists()
+
+
+def _pull_name(model: Model) -> str:
+    return EMBEDDED if model.kind == EMBEDDED else model.name
+
+
+def _check(model: Model) -> None:
+    """Hashes a model that is here. Raises ModelCorruptError, EngineMissingError where it cannot be read."""
+    path = folder() / model.path
+    locked = lockfile.load(folder()).get(model.name)
+    try:
+        if model.sha256:
+            if hash_file(path) != model.sha256:
+                raise _corrupt(model, path, "is damaged (its SHA-256 is not the expected one)")
+        elif locked:
+            _compare(model, path, locked.sums, hash_folder(path))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _compare(model: Model, path: Path, expected: dict[str, str], found: dict[str, str]) -> None:
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise _corrupt(model, path / name, "is missing")
+        if name not in expected:
+            raise _corrupt(model, path / name, "is not part of the model (lock.json does not have it)")
+        if found[name] != expected[name]:
+            raise _corrupt(model, path / name, "is damaged (its SHA-256 is not the one in lock.json)")
+
+
+def _corrupt(model: Model, path: Path, what: str) -> ModelCorruptError:
+    return ModelCorruptError(
+        f"The model file {path} {what}: mend it with `turnwise models pull {_pull_name(model)}`."
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> EngineMissingError:
+    return EngineMissingError(f"The model {path} cannot be read: {error.strerror}.")
+
+
+# --------------------------------------------------------------------------- what users bring
+
+
+def _copied(kind: str, model: str) -> Path:
+    """Where a model of that name would be if a user had copied it in."""
+    return folder() / kind / (f"{model}.pt" if kind == WHISPER else model)
+
+
+def _own(kind: str, model: str) -> Path:
+    """The path that `model` is. Raises EngineMissingError for one to nothing, OptionError for a name."""
+    path = Path(model).expanduser()
+    if path.exists():
+        return path
+    if model.startswith((".", "~")) or "/" in model or os.sep in model:
+        raise EngineMissingError(f"There is no model at {path}: check the path after {kind}:.")
+    here = ", ".join(available(kind)) or "none"
+    known = ", ".join(each.name.partition(":")[2] for each in MANIFEST if each.kind == kind)
+    raise OptionError(
+        f"There is no {kind} model {model!r}: here are {here}; `turnwise models pull {kind}:NAME` fetches "
+        f"{known}; or give the path of your own."
+    )
+
+
+def _check_kind(kind: str, path: Path) -> None:
+    """Raises ModelUnusableError for a file where a folder belongs, and the other way round."""
+    essential = ESSENTIAL[kind]
+    if not essential and not path.is_file():
+        raise ModelUnusableError(f"{path} is a folder, and a {kind} model is one file with the ending .pt.")
+    if essential and not (path / essential).is_file():
+        raise ModelUnusableError(f"{path} is no {kind} model: that is a folder with {essential} in it.")

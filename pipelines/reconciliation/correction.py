@@ -1,0 +1,181 @@
+"""The corrected reading: the supplied text less what was not said, with its typing noise repaired.
+
+A word is changed only on strong evidence: a dropped beginning whose whole word was heard, or a term of the
+user's glossary that is near in spelling and sound where the recogniser did not hear the supplied word.
+Every change is a `Correction` and can be undone by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from pipelines.reconciliation.glossary import find_terms
+from pipelines.text import ends_sentence, units
+from pipelines.types import AlignedToken, Correction, Finding, FindingKind, HeardWord, Match, TokenKind, Turn
+
+HEARD = 0.5
+"""Confidence of recognition that supports a word which the supplied one is the end of."""
+
+DROPPED = 2
+"""Letters that may be missing at a word's beginning."""
+
+HABIT = 2
+"""Words of a text that have lost letters, from which it is taken to have this fault."""
+
+_DOUBLED = re.compile(r"([,;:!?])\1+")
+_TWO_STOPS = re.compile(r"(?<!\.)\.\.(?!\.)")
+_LEADING = re.compile(r"^(?:[,;:!?]+(?=\w|$)|\.$)")
+_STRAY_STOP = re.compile(r"(?<=[^\W_])\.$")
+_EDGES = re.compile(r"^(\W*)(.*?)(\W*)$", re.DOTALL)
+_POSSESSIVE_EDGES = re.compile(r"^(\W*)(.*?)((?:['’]s)?\W*)$", re.DOTALL)
+
+
+def correct(
+    tokens: Sequence[AlignedToken],
+    turns: Sequence[Turn],
+    findings: Sequence[Finding],
+    words: Sequence[HeardWord],
+    glossary: Iterable[str] = (),
+    language: str = "en",
+) -> tuple[Correction, ...]:
+    """The changes, in the order of the text, none of them overlapping."""
+    reading = {index: token.token.text for index, token in enumerate(tokens)}
+    reasons: dict[int, str] = {}
+    for index, text, reason in (
+        *_restored(tokens, words, language),
+        *_named(tokens, glossary, language),
+        *_dropped(tokens, findings),
+    ):
+        reading[index] = text
+        reasons[index] = reason
+    _punctuate(tokens, turns, reading)
+    return tuple(
+        Correction(
+            index, index + 1, token.token.text, reading[index], reasons.get(index, "punctuation and case")
+        )
+        for index, token in enumerate(tokens)
+        if reading[index] != token.token.text
+    )
+
+
+def read(
+    tokens: Sequence[AlignedToken], turns: Sequence[Turn], corrections: Sequence[Correction]
+) -> tuple[str, tuple[Turn, ...]]:
+    """The corrected reading, a line for each turn, and the turns with their part of it."""
+    changed = {correction.token_start: correction.after for correction in corrections}
+    filled = tuple(replace(turn, corrected=_line(tokens, turn, changed)) for turn in turns)
+    return "\n".join(turn.corrected for turn in filled if turn.corrected), filled
+
+
+def _line(tokens: Sequence[AlignedToken], turn: Turn, changed: Mapping[int, str]) -> str:
+    texts = (changed.get(i, tokens[i].token.text) for i in range(turn.token_start, turn.token_end))
+    return " ".join(text for text in texts if text)
+
+
+# --------------------------------------------------------------------------- words
+
+Change = tuple[int, str, str]
+"""Token, its new text, the reason."""
+
+
+def _dropped(tokens: Sequence[AlignedToken], findings: Sequence[Finding]) -> Iterator[Change]:
+    for index, token in enumerate(tokens):
+        if token.match is Match.NOT_SPOKEN:
+            kind = token.token.kind
+            yield index, "", "not spoken" if kind is TokenKind.WORD else f"caption mark: {kind.value}"
+    for finding in findings:
+        if finding.kind is FindingKind.REPEATED:
+            for index in range(finding.token_start, finding.token_end):
+                yield index, "", "written twice"
+
+
+def _restored(tokens: Sequence[AlignedToken], words: Sequence[HeardWord], language: str) -> Iterator[Change]:
+    """Words whose first letters were lost: "nd" where "and" was heard.
+
+    A word that was heard as written somewhere is one ("and" where "hand" was heard), and a single case in
+    the whole text rather a misheard word than a lost letter.
+    """
+    forms = [units(token.token.text, language) for token in tokens]
+    known = {form for form, token in zip(forms, tokens, strict=True) if token.match is Match.MATCHED}
+    lost: list[Change] = []
+    for index, (form, token) in enumerate(zip(forms, tokens, strict=True)):
+        if form not in known and token.match is Match.DIFFERS and token.heard_end == token.heard_start + 1:
+            heard = words[token.heard_start]
+            if heard.confidence >= HEARD and _is_end(form, units(heard.text, language)):
+                lost.append((index, _reword(token.token.text, heard.text), f"heard {heard.text!r}"))
+    return iter(lost if len(lost) >= HABIT else ())
+
+
+def _is_end(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
+    """Whether one word is another without up to DROPPED of its first letters."""
+    if len(ours) != 1 or len(theirs) != 1:
+        return False
+    return 0 < len(theirs[0]) - len(ours[0]) <= DROPPED and theirs[0].endswith(ours[0])
+
+
+def _named(tokens: Sequence[AlignedToken], glossary: Iterable[str], language: str) -> Iterator[Change]:
+    for index, word in find_terms(tokens, glossary, language):
+        yield index, _reword(tokens[index].token.text, word, _POSSESSIVE_EDGES), f"glossary: {word}"
+
+
+def _reword(text: str, word: str, edges: re.Pattern[str] = _EDGES) -> str:
+    """`word` in the place of the word in `text`, with its punctuation and its capital."""
+    match = edges.match(text)
+    before, core, after = match.groups() if match else ("", text, "")
+    return before + (word[:1].upper() + word[1:] if core[:1].isupper() else word) + after
+
+
+# --------------------------------------------------------------------------- punctuation and case
+
+
+def _punctuate(tokens: Sequence[AlignedToken], turns: Sequence[Turn], reading: dict[int, str]) -> None:
+    for turn in turns:
+        kept = [index for index in range(turn.token_start, turn.token_end) if reading[index]]
+        for index in kept:
+            reading[index] = _TWO_STOPS.sub(".", _DOUBLED.sub(r"\1", reading[index]))
+        kept = list(_move_leading(reading, kept))
+        for left, right in pairwise(kept):
+            _join_lines(tokens, reading, left, right)
+        _close(reading, kept)
+        _capitalise(reading, kept)
+
+
+def _move_leading(reading: dict[int, str], kept: Sequence[int]) -> Iterator[int]:
+    """ "indeed ,Putin" and "indeed , Putin" → "indeed, Putin"; yields the tokens that are left."""
+    last = -1
+    for index in kept:
+        found = _LEADING.match(reading[index])
+        if found and last >= 0:
+            reading[index] = reading[index][found.end() :]
+            if reading[last][-1:].isalnum():
+                reading[last] += found[0][0]
+        if reading[index]:
+            last = index
+            yield index
+
+
+def _join_lines(tokens: Sequence[AlignedToken], reading: dict[int, str], left: int, right: int) -> None:
+    """A full stop at the end of a line, in the middle of a sentence: "the US. / and Russia"."""
+    broken = tokens[left].token.line != tokens[right].token.line
+    if broken and reading[right][:1].islower() and ends_sentence(reading[left]):
+        reading[left] = _STRAY_STOP.sub("", reading[left])
+
+
+def _close(reading: dict[int, str], kept: Sequence[int]) -> None:
+    """A turn ends with a full stop, unless it has another end."""
+    if kept and not ends_sentence(reading[kept[-1]]):
+        last = reading[kept[-1]].rstrip(",;:-–—")
+        reading[kept[-1]] = last + "." if last[-1:].isalnum() else reading[kept[-1]]
+
+
+def _capitalise(reading: dict[int, str], kept: Sequence[int]) -> None:
+    """A capital at the beginning of the turn and behind the end of a sentence, though not behind "…"."""
+    begins = True
+    for index in kept:
+        text = reading[index]
+        if begins and text[:1].islower():
+            reading[index] = text[:1].upper() + text[1:]
+        begins = ends_sentence(text) and not text.endswith(("…", "..."))

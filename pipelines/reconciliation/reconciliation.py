@@ -1,0 +1,169 @@
+"""Where text and recording disagree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from pipelines.text import ends_sentence, units
+from pipelines.types import AlignedToken, Finding, FindingKind, HeardWord, Match, TokenKind
+
+CLEARLY_HEARD = 0.8
+"""Confidence of recognition from which another word than the supplied one is worth showing."""
+
+SPEECH_HEARD = 0.5
+"""Mean confidence from which words without a counterpart are taken for speech, not for noise."""
+
+SHORTEST_MISSING = 3
+"""Words; a recogniser often hears one word as two or three."""
+
+ROOM = 0.3
+"""Free time beside a word, in its own lengths, from which it may have been said twice."""
+
+SHORTEST_WORD = 0.05  # seconds
+
+Form = tuple[str, ...]
+"""The comparable units of a token."""
+
+
+def find(tokens: Sequence[AlignedToken], words: Sequence[HeardWord], language: str) -> tuple[Finding, ...]:
+    """All findings in the order of the text."""
+    forms = [units(token.token.text, language) for token in tokens]
+    found = [
+        *_unspoken(tokens, forms),
+        *_stuttered(tokens, words, forms),
+        *_missing(tokens, words),
+        *_differing(tokens, words),
+    ]
+    return tuple(sorted(found, key=lambda finding: (finding.token_start, finding.token_end)))
+
+
+def _finding(
+    kind: FindingKind,
+    tokens: Sequence[AlignedToken],
+    place: tuple[int, int],
+    suggestion: str,
+    confidence: float,
+) -> Finding:
+    """About the tokens [start, end) = `place`, at least one."""
+    run = tokens[slice(*place)]
+    text = " ".join(token.token.text for token in run)
+    return Finding(kind, *place, run[0].start, run[-1].end, text, suggestion, confidence)
+
+
+# --------------------------------------------------------------------------- in the text only
+
+
+def _unspoken(tokens: Sequence[AlignedToken], forms: Sequence[Form]) -> Iterator[Finding]:
+    for start, end in _runs(tokens, Match.NOT_SPOKEN):
+        words = [token for token in tokens[start:end] if token.token.kind is TokenKind.WORD]
+        if words:
+            kind = FindingKind.REPEATED if _is_copy(forms, start, end) else FindingKind.NOT_SPOKEN
+            confidence = float(np.mean([token.confidence for token in words]))
+            yield _finding(kind, tokens, (start, end), "", confidence)
+
+
+def _runs(tokens: Sequence[AlignedToken], match: Match) -> Iterator[tuple[int, int]]:
+    """The longest half-open ranges of tokens with this match."""
+    start = 0
+    for index in range(len(tokens) + 1):
+        if index == len(tokens) or tokens[index].match is not match:
+            if index > start:
+                yield start, index
+            start = index + 1
+
+
+def _is_copy(forms: Sequence[Form], start: int, end: int) -> bool:
+    """Whether [start, end) says what stands directly before it, directly behind it, or both in turn.
+
+    Roll-up captions show a line several times: of A A B B C, "A B" may be left over between an A and a B.
+    """
+    while start < end:
+        size = end - start
+        front = _overlap(forms[max(0, start - size) : start], forms[start:end])
+        back = 0 if front else _overlap(forms[start:end], forms[end : end + size])
+        if not front and not back:
+            return False
+        start, end = start + front, end - back
+    return True
+
+
+def _overlap(left: Sequence[Form], right: Sequence[Form]) -> int:
+    """How long the longest end of `left` is with which `right` begins; at most the shorter one.
+
+    Linear, by the prefix function of Knuth, Morris and Pratt, "Fast pattern matching in strings", 1977.
+    """
+    joined = [*right, None, *left]  # None is no form: nothing matches across it
+    borders = [0] * len(joined)
+    for at in range(1, len(joined)):
+        border = borders[at - 1]
+        while border and joined[at] != joined[border]:
+            border = borders[border - 1]
+        borders[at] = border + (joined[at] == joined[border])
+    return borders[-1] if left else 0
+
+
+def _stuttered(
+    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], forms: Sequence[Form]
+) -> Iterator[Finding]:
+    """A word written twice of which one was heard, with no room beside it for the other."""
+    for index, (left, right) in enumerate(pairwise(tokens)):
+        alike = forms[index] and forms[index] == forms[index + 1] and not ends_sentence(left.token.text)
+        if alike and {left.match, right.match} == {Match.MATCHED, Match.INTERPOLATED}:
+            heard, unheard = (left, index + 1) if left.match is Match.MATCHED else (right, index)
+            if _room_beside(heard, words) < ROOM:
+                yield _finding(FindingKind.REPEATED, tokens, (unheard, unheard + 1), "", 0.5)
+
+
+def _room_beside(token: AlignedToken, words: Sequence[HeardWord]) -> float:
+    """Time from the word heard before to the one behind that is not the token's, in the token's lengths."""
+    first, last = words[token.heard_start], words[token.heard_end - 1]
+    before = words[token.heard_start - 1].end if token.heard_start else 0.0
+    behind = words[token.heard_end].start if token.heard_end < len(words) else math.inf
+    length = last.end - first.start
+    return (behind - before - length) / max(length, SHORTEST_WORD)
+
+
+# --------------------------------------------------------------------------- in the recording only
+
+
+def _missing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:
+    """Words heard between two tokens that have no counterpart, where no other token takes their time."""
+    place = 0
+    paired = [(i, token) for i, token in enumerate(tokens) if token.heard_end > token.heard_start]
+    before = 0
+    for index, token in paired:
+        yield from _gap(tokens, words, before, token.heard_start, place, index)
+        before, place = token.heard_end, index + 1
+    yield from _gap(tokens, words, before, len(words), place, len(tokens))
+
+
+def _gap(
+    tokens: Sequence[AlignedToken], words: Sequence[HeardWord], left: int, right: int, start: int, end: int
+) -> Iterator[Finding]:
+    """Words [left, right) were heard in front of token `end`, with tokens [start, end) in the same place."""
+    heard = words[left:right]
+    unheard = sum(token.match is Match.INTERPOLATED for token in tokens[start:end])
+    if len(heard) - unheard < SHORTEST_MISSING:
+        return
+    confidence = float(np.mean([word.confidence for word in heard]))
+    if confidence >= SPEECH_HEARD:
+        suggestion = " ".join(word.text for word in heard)
+        yield Finding(
+            FindingKind.MISSING, end, end, heard[0].start, heard[-1].end, "", suggestion, confidence
+        )
+
+
+# --------------------------------------------------------------------------- in both
+
+
+def _differing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:
+    for start, end in _runs(tokens, Match.DIFFERS):
+        heard = words[tokens[start].heard_start : tokens[end - 1].heard_end]
+        confidence = min((word.confidence for word in heard), default=0.0)
+        if confidence >= CLEARLY_HEARD:
+            suggestion = " ".join(word.text for word in heard)
+            yield _finding(FindingKind.DIFFERS, tokens, (start, end), suggestion, confidence)

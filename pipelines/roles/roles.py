@@ -1,0 +1,264 @@
+"""The role and the name of each voice, with the evidence for both.
+
+    turns + words ──► cues      (who asks, who is asked; what is said by, to and about each voice)
+                  ──► mentions  (who is introduced, addressed, thanked, and which voice that points at)
+    cues          ──► role      posterior over all voices together
+    mentions      ──► name
+
+Each cue adds log evidence for and against roles (naive Bayes with the weights below, set by hand and checked
+by tests/benchmarks/roles.py). The roles of a recording depend on each other through the anchors: usually
+there is one, two happen, and without one there is nobody for a correspondent or an analyst to answer.
+UNKNOWN is one of the answers, and wins where little speaks for any other.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pipelines.roles.conversation import read_conversation
+from pipelines.roles.house import add_house
+from pipelines.roles.labels import label_mention, read_labels
+from pipelines.roles.mentions import Finder, Mention
+from pipelines.roles.naming import Naming, name_voices
+from pipelines.roles.passages import plain_form
+from pipelines.roles.phrases import phrases_for
+from pipelines.roles.remarks import Remarks, label_cues, mention_cues
+from pipelines.roles.turn_order import Cue, question_strengths, structural_cues
+from pipelines.types import AlignedToken, Attribution, Evidence, Heard, HeardWord, Match, Role, Speaker, Turn
+
+Timed = TypeVar("Timed", AlignedToken, HeardWord)
+
+ROLES = (Role.ANCHOR, Role.CORRESPONDENT, Role.ANALYST, Role.NARRATOR, Role.OTHER, Role.UNKNOWN)
+Weights = tuple[float, float, float, float, float]
+
+WEIGHTS: Mapping[str, Weights] = {
+    #                    anchor corresp. analyst narrator other
+    "opens":            (1.2, -0.6, -1.0, 0.0, -0.6),
+    "closes":           (0.6, -0.2, -0.3, -0.5, -0.2),
+    "asks":             (1.0, -0.9, -0.9, -1.2, -0.7),
+    "asked":            (-1.0, 0.9, 1.0, -1.5, -0.3),
+    "hub":              (1.0, -0.5, -0.5, -0.5, -0.5),
+    "reports":          (-0.8, 0.2, -0.8, 2.4, -0.3),
+    "clip":             (-1.5, -0.8, -0.8, -1.0, 2.6),
+    "brief":            (-1.5, -1.5, -1.5, -1.5, -0.5),
+    "faces_the_press":  (-2.0, -3.0, -2.5, -2.0, 1.0),
+    "of_the_press":     (-3.0, -0.5, -1.0, -1.0, 1.0),
+    "converses":        (0.0, 0.0, 0.2, -1.5, 0.0),
+    "hosts":            (1.0, -0.3, -0.7, -0.7, -0.7),
+    "introduces":       (1.5, -0.5, -1.5, -1.0, -0.8),
+    "handed_report":    (-1.0, 0.4, -0.8, 1.8, 0.0),
+    "guest":            (-1.0, -0.6, 1.4, -1.0, -0.3),
+    "asked_as_reporter": (-0.5, 1.3, -0.3, -0.3, -0.3),
+    "speaks_as_reporter": (-0.3, 0.9, -0.3, 0.1, -0.2),
+    "speaks_as_expert": (-0.5, -0.3, 0.8, -0.5, 0.0),
+    "calls_by_name":    (-0.2, 0.9, 0.2, -0.8, -0.3),
+    "introduced_reporter": (-1.5, 3.0, -1.0, 0.5, -1.0),
+    "introduced_expert": (-2.0, -1.0, 3.0, -1.0, 0.3),
+    "names_itself":     (1.4, 0.3, -0.7, -0.7, -0.7),
+    "introduced_guest": (-1.5, -0.5, 1.8, -0.8, 0.2),
+    "signs_off":        (-1.0, 4.5, -1.0, 1.0, -1.0),
+    "labelled_anchor":  (5.0, -2.0, -2.0, -2.0, -2.0),
+    "labelled_correspondent": (-2.0, 5.0, -2.0, -1.0, -2.0),
+    "labelled_analyst": (-2.0, -2.0, 5.0, -2.0, -1.0),
+    "labelled_narrator": (-2.0, -1.0, -2.0, 5.0, -2.0),
+    "labelled_other":   (-2.0, -2.0, -1.0, -2.0, 5.0),
+}  # fmt: skip
+"""Natural-log evidence of one cue for each of the first five of ROLES."""
+
+MOST: Mapping[str, float] = {"asks": 3.0, "asked": 3.0, "hosts": 2.5, "speaks_as_reporter": 2.0}
+"""How much of a kind counts at most for one speaker, 1 where it says nothing else."""
+
+PRIOR: Weights = (-0.7, -0.5, 0.0, -0.5, -0.8)
+UNKNOWN_PRIOR = 1.3
+"""Log weight of UNKNOWN: what the evidence for a role must outweigh."""
+
+ANCHORS = (-1.0, 0.0, -1.2, -3.0, -6.0)
+"""Log prior of 0, 1, 2, 3, 4 anchors in one recording; more are not thought of."""
+NOBODY_ASKS: Weights = (0.0, -1.0, -1.0, 0.0, 0.0)
+"""Log evidence on the other roles in a recording without an anchor."""
+
+AROUND = 2.0  # seconds
+CLEARLY = 0.6
+"""Confidence of its words from which a name is believed that was only heard."""
+
+QUOTES = 4
+"""Quotes kept for a role."""
+
+
+def assign_roles(
+    turns: Sequence[Turn],
+    tokens: Sequence[AlignedToken],
+    heard: Heard,
+    attribution: Attribution,
+    *,
+    stands_in: bool = False,
+) -> tuple[Speaker, ...]:
+    """Every voice of the attribution and the turns once, in order of first appearance.
+
+    `stands_in`: whether there was no text and the tokens are the words heard.
+    `role_confidence` is the posterior of the role given, of UNKNOWN that of anything but the best role.
+    `affiliation` is the organisation as the text gives it, without the person's position there ("DW" of
+    "DW's Riga bureau chief"). Evidence from words quotes them as written; evidence from "structure"
+    describes who did what. Languages without a table in `phrases` get roles from structure, and names only
+    from labels.
+    """
+    phrases = phrases_for(heard.language)
+    conversation = read_conversation(turns, tokens, heard, stands_in=stands_in)
+    phrases = add_house(phrases, conversation)
+    labels = list(read_labels(tokens, attribution))
+    questions = question_strengths(conversation, phrases)
+    mentions = Finder(conversation, phrases, questions).mentions()
+    named = [mention for label in labels if (mention := label_mention(label, phrases))]
+    cues = [
+        *structural_cues(conversation, questions, phrases),
+        *Remarks(conversation, phrases, questions).cues(),
+        *mention_cues(mentions),
+        *label_cues(labels, phrases),
+    ]
+    voices = list(dict.fromkeys([*(turn.speaker for turn in turns), *filter(None, attribution.labels)]))
+    said = [mention for mention in mentions if _was_said(mention, tokens, heard.words)]
+    return _speakers(voices, turns, cues, name_voices([*named, *said]))
+
+
+def _was_said(mention: Mention, tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> bool:
+    """Whether recognition bears out the place that names somebody: what nobody said names nobody.
+
+    A written name needs a third of the words around it heard as written; one that was only heard must
+    have been heard clearly.
+    """
+    start, end = mention.evidence.start, mention.evidence.end
+    if mention.evidence.source == "heard":
+        name = [
+            word.confidence for word in _during(words, start, end) if plain_form(word.text) in mention.words
+        ]
+        return min(name, default=0.0) >= CLEARLY
+    around = _during(tokens, start - AROUND, end + AROUND)
+    return 3 * sum(token.match is Match.MATCHED for token in around) >= max(1, len(around))
+
+
+def _during(items: Sequence[Timed], start: float, end: float) -> Sequence[Timed]:
+    """Those of `items`, in order of their starts, that begin in [start, end]."""
+    return items[bisect_left(items, start, key=_start) : bisect_right(items, end, key=_start)]
+
+
+def _start(item: AlignedToken | HeardWord) -> float:
+    return item.start
+
+
+def _speakers(
+    voices: Sequence[str], turns: Sequence[Turn], cues: Sequence[Cue], names: Mapping[str, Naming]
+) -> tuple[Speaker, ...]:
+    by_voice: dict[str, list[Cue]] = {voice: [] for voice in voices}
+    for cue in cues:
+        by_voice[cue.speaker].append(cue)
+    posteriors = role_posteriors([_scores(by_voice[voice]) for voice in voices])
+    talk: dict[str, float] = defaultdict(float)
+    for turn in turns:
+        talk[turn.speaker] += turn.end - turn.start
+    count = Counter(turn.speaker for turn in turns)
+    return tuple(
+        _speaker(voice, posterior, by_voice[voice], names.get(voice, Naming()), talk[voice], count[voice])
+        for voice, posterior in zip(voices, posteriors, strict=True)
+    )
+
+
+def _speaker(
+    voice: str,
+    posterior: npt.NDArray[np.float64],
+    cues: Sequence[Cue],
+    naming: Naming,
+    talk: float,
+    count: int,
+) -> Speaker:
+    best, confidence = _decide(posterior)
+    evidence = [*_reasons(cues, best), *naming.evidence]
+    return Speaker(
+        voice,
+        ROLES[best],
+        confidence,
+        naming.name,
+        naming.confidence,
+        naming.affiliation,
+        tuple(evidence),
+        talk,
+        count,
+    )
+
+
+def _decide(posterior: npt.NDArray[np.float64]) -> tuple[int, float]:
+    """The best role and its posterior; UNKNOWN unless it is more likely than all others together."""
+    best = int(np.argmax(posterior))
+    if posterior[best] > 0.5:
+        return best, float(posterior[best])
+    return ROLES.index(Role.UNKNOWN), float(1.0 - posterior[:-1].max())
+
+
+def _reasons(cues: Sequence[Cue], role: int) -> list[Evidence]:
+    """The cues that say most for the role, none for UNKNOWN."""
+    if ROLES[role] is Role.UNKNOWN:
+        return []
+    weighed = [(WEIGHTS[cue.kind][role] * cue.amount, cue.evidence) for cue in cues]
+    chosen = sorted((pair for pair in weighed if pair[0] > 0.3), key=lambda pair: -pair[0])
+    return list(dict.fromkeys(evidence for _, evidence in chosen))[:QUOTES]
+
+
+# --------------------------------------------------------------------------- evidence → posterior
+
+
+def _scores(cues: Sequence[Cue]) -> npt.NDArray[np.float64]:
+    """Log evidence for each of ROLES, shape (6,)."""
+    amounts: dict[str, float] = defaultdict(float)
+    for cue in cues:
+        amounts[cue.kind] += cue.amount
+    scores = np.array([*PRIOR, UNKNOWN_PRIOR])
+    for kind, amount in amounts.items():
+        scores[:-1] += np.array(WEIGHTS[kind]) * min(amount, MOST.get(kind, 1.0))
+    return scores
+
+
+def role_posteriors(scores: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """The posterior of each role for each speaker, shape (n, 6), summed over all joint assignments.
+
+    The joint weight of an assignment is exp(Σ scores + ANCHORS[number of anchors]), with NOBODY_ASKS added to
+    every speaker where that number is 0. The sum over exponentially many assignments needs only, for each
+    number of anchors, the weight of the speakers before and after each one (forward-backward).
+    """
+    if not scores:
+        return np.zeros((0, len(ROLES)))
+    table = np.array(scores)
+    others = table[:, 1:]
+    alone = np.logaddexp.reduce(others + np.array([*NOBODY_ASKS[1:], 0.0]), axis=1)
+    some = np.logaddexp.reduce(others, axis=1)
+    before, after = _counts(table[:, 0], some), _counts(table[::-1, 0], some[::-1])[::-1]
+    posterior = np.empty_like(table)
+    for index, row in enumerate(table):
+        rest = _convolve(before[index], after[index + 1])  # rest[k]: weight of k anchors among the others
+        prior = np.array(ANCHORS)
+        anchored = row[0] + np.logaddexp.reduce(rest[:-1] + prior[1:])
+        answering = row[1:] + np.logaddexp.reduce(rest[1:] + prior[1:])
+        lonely = row[1:] + np.array([*NOBODY_ASKS[1:], 0.0]) + prior[0] + alone.sum() - alone[index]
+        logs = np.array([anchored, *np.logaddexp(answering, lonely)])
+        posterior[index] = np.exp(logs - np.logaddexp.reduce(logs))
+    return posterior
+
+
+def _counts(anchor: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """counts[i, k]: log weight of the first i speakers with k anchors among them, shape (n + 1, 5)."""
+    counts = np.full((len(anchor) + 1, len(ANCHORS)), -np.inf)
+    counts[0, 0] = 0.0
+    for index in range(len(anchor)):
+        counts[index + 1] = counts[index] + other[index]
+        counts[index + 1, 1:] = np.logaddexp(counts[index + 1, 1:], counts[index, :-1] + anchor[index])
+    return counts
+
+
+def _convolve(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Log weights of the sum of two numbers of anchors."""
+    total = range(len(ANCHORS))
+    return np.array([np.logaddexp.reduce([one[k] + other[n - k] for k in range(n + 1)]) for n in total])

@@ -1,0 +1,209 @@
+"""Who asks, who answers, who stands between the others: what the order of the turns says about roles.
+
+    anchor     ──?──   ──?──      ───?──
+    guest          ────     ──────      ────        asked each time
+    report                                  ══════  long, asked by nobody, read without "I" or "you"
+    clip                                    ══▪══   short, inside somebody's report
+
+Roles from the order of the turns alone: Vinciarelli 2007, "Speakers role recognition in multiparty audio
+recordings using social network analysis and duration distribution modeling". Nothing here needs a language
+but the questions of a text without question marks, and the "I" and "you" of speech that is not read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from pipelines.roles.conversation import Conversation
+from pipelines.roles.passages import Passage, Word
+from pipelines.roles.phrases import Phrases
+from pipelines.types import Evidence
+
+CLOSING_WORDS = 30
+"""A question to the other voice stands in the last words of a turn; further up it may be rhetorical."""
+REPORT_WORDS = 40
+"""A report is at least this long."""
+CLIP_WORDS = 90
+"""A clip inside a report is at most this long."""
+CROWD = 3
+"""Asked by so many voices, somebody faces the press, not an interviewer."""
+BRIEF_WORDS = 6
+"""Who says less shows no role."""
+ASKING = 0.5
+"""From this strength on, a turn asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One sign of a speaker's role; `kind` is a row of `roles.WEIGHTS`, `amount` multiplies it."""
+
+    speaker: str
+    kind: str
+    amount: float
+    evidence: Evidence
+
+
+def question_strengths(conversation: Conversation, phrases: Phrases) -> tuple[float, ...]:
+    """For each turn, in [0, 1]: how surely it ends by asking something.
+
+    Question marks decide where the text has any; the phrases of a question where it has none.
+    """
+    marked = any(word.asks for passage in conversation.texts for word in passage.words)
+    return tuple(
+        _marked(passage, phrases) if marked else _phrased(passage, phrases) for passage in conversation.texts
+    )
+
+
+def structural_cues(conversation: Conversation, questions: Sequence[float], phrases: Phrases) -> list[Cue]:
+    """Everything the order of the turns says; nothing where there is only one voice."""
+    exchange = Exchange(conversation, questions, phrases)
+    return exchange.cues() if len(exchange.speakers) > 1 else []
+
+
+def _marked(passage: Passage, phrases: Phrases) -> float:
+    """A name alone ("Nina?") hands over without asking, and a report may answer instead of a voice."""
+    asking = [
+        index
+        for index, word in enumerate(passage.words)
+        if word.asks and not (passage.begins(index) and _is_name(word, phrases))
+    ]
+    if not asking:
+        return 0.0
+    if any(first > asking[-1] for first, _ in passage.find(phrases.to_report)):
+        return 0.3
+    return 1.0 if len(passage.words) - asking[-1] <= CLOSING_WORDS else 0.4
+
+
+def _is_name(word: Word, phrases: Phrases) -> bool:
+    return word.is_capital and bool(phrases.common) and word.plain not in phrases.common
+
+
+def _phrased(passage: Passage, phrases: Phrases) -> float:
+    closing = max(len(passage.words) - CLOSING_WORDS, 0)
+    return 0.8 if any(first >= closing for first, _ in passage.find(phrases.question)) else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The turns as moves: who speaks after whom, and after a question or not."""
+
+    conversation: Conversation
+    questions: Sequence[float]
+    phrases: Phrases
+
+    @property
+    def speakers(self) -> list[str]:
+        return list(self._turns_of())
+
+    def cues(self) -> list[Cue]:
+        turns_of, askers = self._turns_of(), self._askers()
+        cues = list(self._ends())
+        for speaker, turns in turns_of.items():
+            if self._word_count(turns) < BRIEF_WORDS:
+                cues.append(self._cue(speaker, "brief", 1.0, turns, "says almost nothing"))
+            cues += self._questions_of(speaker, turns)
+            cues += self._place_of(speaker, turns)
+            if len(askers[speaker]) >= CROWD:
+                quote = f"is asked by {len(askers[speaker])} voices"
+                cues.append(self._cue(speaker, "faces_the_press", 1.0, turns, quote))
+        return cues + list(self._press(turns_of, askers)) + list(self._hub(turns_of))
+
+    def asked(self, turn: int) -> float:
+        """How surely the turn follows a question of another voice."""
+        return self.questions[turn - 1] if turn else 0.0
+
+    # ------------------------------------------------------------------ one speaker
+
+    def _questions_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Cue]:
+        asking = [turn for turn in turns if self.questions[turn] >= ASKING and turn + 1 < self._count]
+        asked = [turn for turn in turns if self.asked(turn) >= ASKING]
+        if asking:
+            amount = sum(self.questions[turn] for turn in asking) * (0.5 + 0.5 * len(asking) / len(turns))
+            yield self._cue(speaker, "asks", amount, asking, f"asks in {len(asking)} of {len(turns)} turns")
+        if asked:
+            amount = sum(self.asked(turn) for turn in asked)
+            quote = f"answers a question in {len(asked)} of {len(turns)} turns"
+            yield self._cue(speaker, "asked", amount, asked, quote)
+
+    def _place_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Cue]:
+        if any(self.asked(turn) >= ASKING or self.questions[turn] >= ASKING for turn in turns):
+            return
+        words = self._word_count(turns)
+        if words >= REPORT_WORDS and self._is_read(turns):
+            amount = 0.4 if turns[0] == 0 else 1.0
+            quote = "speaks at length, asks nobody, is asked by nobody"
+            yield self._cue(speaker, "reports", amount, turns, quote)
+        elif words <= CLIP_WORDS and len(turns) <= 2 and all(self._is_inside(turn) for turn in turns):
+            yield self._cue(speaker, "clip", 1.0, turns, "is heard inside another voice's report")
+
+    def _is_inside(self, turn: int) -> bool:
+        """Whether one voice, that is not asking, speaks both before and after."""
+        texts = self.conversation.texts
+        if not 0 < turn < self._count - 1 or texts[turn - 1].speaker != texts[turn + 1].speaker:
+            return False
+        return self.asked(turn) < ASKING
+
+    def _is_read(self, turns: Sequence[int]) -> bool:
+        """Read from a script: next to no "I", "you" or "um"."""
+        texts = [self.conversation.texts[turn] for turn in turns]
+        spoken = sum(1 for text in texts for _ in text.find(self.phrases.conversational))
+        return spoken <= 0.01 * self._word_count(turns)
+
+    # ------------------------------------------------------------------ the whole recording
+
+    @property
+    def _count(self) -> int:
+        return len(self.conversation.turns)
+
+    def _turns_of(self) -> dict[str, list[int]]:
+        turns: dict[str, list[int]] = defaultdict(list)
+        for index, turn in enumerate(self.conversation.turns):
+            turns[turn.speaker].append(index)
+        return turns
+
+    def _askers(self) -> dict[str, set[str]]:
+        """For each voice, the voices whose questions it answers."""
+        askers: dict[str, set[str]] = defaultdict(set)
+        for index, turn in enumerate(self.conversation.turns):
+            if self.asked(index) >= ASKING:
+                askers[turn.speaker].add(self.conversation.turns[index - 1].speaker)
+        return askers
+
+    def _ends(self) -> Iterator[Cue]:
+        turns = self.conversation.turns
+        yield self._cue(turns[0].speaker, "opens", 1.0, [0], "opens the recording")
+        if len(turns) > 2:
+            yield self._cue(turns[-1].speaker, "closes", 1.0, [self._count - 1], "closes the recording")
+
+    def _press(self, turns_of: dict[str, list[int]], askers: dict[str, set[str]]) -> Iterator[Cue]:
+        """Voices that ask only somebody whom a crowd asks."""
+        answering: dict[str, set[str]] = defaultdict(set)
+        for speaker, asking in askers.items():
+            for asker in asking:
+                answering[asker].add(speaker)
+        for asker, answered in answering.items():
+            if all(len(askers[speaker]) >= CROWD for speaker in answered) and len(turns_of[asker]) <= 3:
+                yield self._cue(asker, "of_the_press", 1.0, turns_of[asker], "is one of many who ask")
+
+    def _hub(self, turns_of: dict[str, list[int]]) -> Iterator[Cue]:
+        """The voice that nearly every exchange goes through."""
+        turns = self.conversation.turns
+        pairs = Counter(speaker for one, other in pairwise(turns) for speaker in {one.speaker, other.speaker})
+        speaker, count = pairs.most_common(1)[0]
+        leads = speaker == turns[0].speaker or any(
+            self.questions[turn] >= ASKING for turn in turns_of[speaker]
+        )
+        if leads and len(turns_of) > 2 and count >= 0.75 * (len(turns) - 1):
+            quote = f"speaks before or after {count} of {len(turns) - 1} changes of speaker"
+            yield self._cue(speaker, "hub", 1.0, turns_of[speaker], quote)
+
+    def _word_count(self, turns: Sequence[int]) -> int:
+        return sum(len(self.conversation.texts[turn].words) for turn in turns)
+
+    def _cue(self, speaker: str, kind: str, amount: float, turns: Sequence[int], quote: str) -> Cue:
+        first, last = self.conversation.turns[turns[0]], self.conversation.turns[turns[-1]]
+        evidence = Evidence("role", quote, first.start, max(first.start, last.end), "structure")
+        return Cue(speaker, kind, amount, evidence)

@@ -1,0 +1,126 @@
+"""Names by which one voice calls another: "Well, Anna, …", "Thank you, Yuri.", "Jane, what do you …?".
+
+A name alone proves nothing ("Putin, personally"). It calls somebody where a greeting or thanks stands right
+in front of it; where it opens a sentence after "well", "so" and the like, or before a question or "over to
+you"; or, for somebody who was introduced, where it opens a sentence or ends a turn between commas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipelines.roles.introductions import Person
+from pipelines.roles.passages import Passage, Word, plain_form
+from pipelines.roles.phrases import Phrases
+from pipelines.roles.slots import Slot
+from pipelines.types import Role, join_words
+
+CALL_WORDS = 2
+"""Nobody is called by more names."""
+LEAD_WORDS = 3
+KNOWN, LED, BRACKETED = 1.5, 1.3, 0.7
+"""Log odds: a name introduced elsewhere, one in a place for calling, and one merely between commas."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Somebody is called in a passage; the quote begins at word `first`."""
+
+    passage: Passage
+    first: int
+    person: Person
+    is_known: bool  # introduced somewhere
+    is_thanks: bool
+    weight: float  # natural-log odds that this calls somebody of that name
+
+
+def find_calls(passage: Passage, phrases: Phrases, known: frozenset[str]) -> Iterator[Call]:
+    """The vocatives of a passage; `known` holds the plain words of the names of people introduced.
+
+    Without capitals, only known names are found.
+    """
+    thanks = {last: first for first, last in passage.find(phrases.thanks)}
+    greetings = {last: first for first, last in passage.find(phrases.greeting)} | thanks
+    for name in _names(passage, phrases, known):
+        is_known = any(word.plain in known for word in passage.words[name.start : name.stop])
+        greeting = greetings.get(name.start)
+        first = _lead(passage, phrases, name.start) if greeting is None else greeting
+        weight = _weight(passage, phrases, range(first, name.start), name, greeting is not None, is_known)
+        if weight:
+            written = join_words([word.bare for word in passage.words[name.start : name.stop]])
+            person = Person(written, "", Role.UNKNOWN, name.start, name.stop)
+            yield Call(passage, first, person, is_known, name.start in thanks, weight)
+
+
+def _weight(
+    passage: Passage, phrases: Phrases, lead: range, name: range, is_greeted: bool, is_known: bool
+) -> float:
+    """How surely the name calls somebody, 0 where it need not."""
+    if is_greeted or _opens_or_ends(passage, phrases, lead.start, name, is_known):
+        if is_known:
+            return KNOWN
+        settled = passage.pauses(name.stop - 1) or passage.matches(name.stop, phrases.over_to)
+        return LED if settled else 0.0
+    return BRACKETED if _is_bracketed(passage, name) else 0.0
+
+
+def _is_bracketed(passage: Passage, name: range) -> bool:
+    """Between commas, and not one of a list: "as you know, Anna, …"."""
+    first, last = name.start, name.stop
+    if first == 0 or last - first > 1 or not passage.words[last - 1].is_closed:
+        return False
+    before = passage.words[first - 1]
+    listed = (before.is_capital and not passage.begins(first - 1)) or (
+        last < len(passage.words) and passage.words[last].is_capital and not passage.stops(last - 1)
+    )
+    return before.is_closed and not passage.stops(first - 1) and not listed
+
+
+def _names(passage: Passage, phrases: Phrases, known: frozenset[str]) -> Iterator[range]:
+    """Where names of one or two words stand, each once; without capitals, runs of known words."""
+    slot = Slot(passage, phrases, 0, len(passage.words))
+    index = 0
+    while index < len(passage.words):
+        end = slot.run(index) if passage.is_cased else _known_run(passage, index, known)
+        words = passage.words[index:end]
+        written = all(word.is_written for word in words)
+        if 0 < len(words) <= CALL_WORDS and written and not words[-1].is_possessive:
+            yield range(index, end)
+        index = max(end, index + 1)
+
+
+def _known_run(passage: Passage, index: int, known: frozenset[str]) -> int:
+    while index < len(passage.words) and passage.words[index].plain in known:
+        index += 1
+    return index
+
+
+def _lead(passage: Passage, phrases: Phrases, first: int) -> int:
+    """Where the words begin that lead up to the name: "Well,", "So", "And yes,"."""
+    lead = first
+    leading = phrases.discourse | phrases.honorifics
+    while lead and first - lead < LEAD_WORDS and _leads(passage.words[lead - 1], leading):
+        lead -= 1
+        if passage.begins(lead):
+            break
+    return lead
+
+
+def _leads(word: Word, leading: frozenset[str]) -> bool:
+    """Whether a word leads up to a name; a misheard part of the name does not ("and Breslik" for "Anton")."""
+    return word.plain in leading and not (word.is_capital and plain_form(word.text) != word.plain)
+
+
+def _opens_or_ends(passage: Passage, phrases: Phrases, first: int, name: range, is_known: bool) -> bool:
+    """Whether the name stands where somebody is called, with what leads up to it from `first` on."""
+    begins = passage.begins(first)
+    led = any(word.plain in phrases.discourse for word in passage.words[first : name.start])
+    closed = passage.words[name.stop - 1].is_closed
+    over = passage.matches(name.stop, phrases.over_to)
+    if (begins and led) or (over and (begins or is_known)):
+        return True
+    if not is_known:
+        return False
+    ends = name.stop == len(passage.words) and passage.words[name.start - 1].is_closed
+    return ends or (begins and closed) or (led and passage.pauses(name.stop - 1))

@@ -1,0 +1,12 @@
+"""How far a result is from a reference.
+
+scoring     every measure that the reference allows, and a table of them
+measures    the measures of the field on plain values
+references  references read from RTTM, STM or a list of turns
+assignment  the best one-to-one pairing of speakers
+"""
+
+from pipelines.scoring import references
+from pipelines.scoring.scoring import Scores, score
+
+__all__ = ["Scores", "references", "score"]

@@ -1,0 +1,10 @@
+"""The text that the user supplied, as tokens with their place in it.
+
+parsing  txt, srt, vtt or json to tokens
+lines    where the spoken text lies in SRT and WebVTT files
+marks    what captioners write that nobody says
+"""
+
+from pipelines.supplied.parsing import load, parse
+
+__all__ = ["load", "parse"]

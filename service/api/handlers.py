@@ -1,0 +1,119 @@
+"""Whatever goes wrong in a request becomes a problem document."""
+
+from __future__ import annotations
+
+import errno
+import re
+from http import HTTPStatus
+
+import sqlalchemy as sa
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from service.api.tracing import request_id
+from service.files.objects import AwayError
+from service.problems import MEDIA_TYPE, Code, Problem, ProblemError
+
+log = structlog.get_logger("turnwise.api")
+
+BY_STATUS = {
+    HTTPStatus.NOT_FOUND: (Code.NOT_FOUND, "There is nothing at this address: see /docs for what there is."),
+    HTTPStatus.METHOD_NOT_ALLOWED: (
+        Code.METHOD_NOT_ALLOWED,
+        "This address does not take this method: see /docs for those it takes.",
+    ),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Registers all handlers."""
+    app.add_exception_handler(ProblemError, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(sa.exc.OperationalError, _database)
+    app.add_exception_handler(sa.exc.InterfaceError, _database)
+    app.add_exception_handler(sa.exc.TimeoutError, _database)
+    app.add_exception_handler(OSError, _disk)
+    app.add_exception_handler(AwayError, _store)
+
+
+def answer(error: ProblemError) -> JSONResponse:
+    """The document of an error."""
+    problem = Problem.of(error.code, error.detail, request_id())
+    return JSONResponse(
+        problem.model_dump(), int(error.code.status), dict(error.headers), media_type=MEDIA_TYPE
+    )
+
+
+def fault() -> JSONResponse:
+    """What a fault of ours looks like from outside."""
+    detail = "A fault of ours: please report it with the request_id."
+    return answer(ProblemError(Code.INTERNAL, detail))
+
+
+def stopping() -> JSONResponse:
+    """For a request that the server does not wait for when it is stopped."""
+    detail = "The service is being stopped: send the request again in a moment."
+    return answer(ProblemError(Code.UNAVAILABLE, detail, {"Retry-After": "5", "Connection": "close"}))
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProblemError)
+    return answer(error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """The first thing that does not fit, as a sentence."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    return answer(ProblemError(Code.INVALID, f"{where}: {first['msg']}."))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    known = BY_STATUS.get(HTTPStatus(error.status_code))
+    code, detail = known or (Code.BAD_REQUEST, "The request cannot be read: check how it was made.")
+    headers = dict(error.headers or {})
+    if code is Code.METHOD_NOT_ALLOWED:
+        headers |= _allowed(request)
+    return answer(ProblemError(code, detail, headers))
+
+
+def _allowed(request: Request) -> dict[str, str]:
+    """All methods of an address that has several routes, of which the framework names those of one."""
+    for template, operations in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), request.url.path):
+            return {"Allow": ", ".join(sorted(method.upper() for method in operations))}
+    return {}
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    log.warning("database is away", reason=type(error).__name__)
+    if "disk is full" in str(error):
+        return answer(full())
+    detail = "The database cannot be reached: try again in a moment."
+    return answer(ProblemError(Code.UNAVAILABLE, detail, {"Retry-After": "5"}))
+
+
+async def _store(request: Request, error: Exception) -> Response:
+    log.warning("store is away", reason=str(error))
+    detail = "The object store cannot be reached: try again in a moment."
+    return answer(ProblemError(Code.UNAVAILABLE, detail, {"Retry-After": "5"}))
+
+
+async def _disk(request: Request, error: Exception) -> Response:
+    assert isinstance(error, OSError)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return answer(full())
+    log.exception("disk", exc_info=error)
+    return fault()
+
+
+def full() -> ProblemError:
+    """No space for what is to be taken in."""
+    detail = "The disk of the service is nearly full: try again later, or tell whoever runs it."
+    return ProblemError(Code.DISK_FULL, detail, {"Retry-After": "60"})

@@ -1,0 +1,456 @@
+"""/v1/uploads: resumable uploads of large recordings.
+
+Specification: tus resumable upload protocol 1.0.0 (https://tus.io/protocols/resumable-upload), core protocol,
+and of the extensions creation, expiration and termination. A sender that knows the SHA-256 of the whole file
+says so in Upload-Metadata, and it is checked when a job is made of the upload.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from base64 import b64decode
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from email.utils import formatdate
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import Path as InPath
+from pydantic import BeforeValidator, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.access import ACCESS, Owner
+from service.api.context import Context, Reach
+from service.api.descriptions import FILE
+from service.api.handlers import full
+from service.api.shapes import EXAMPLE_ID, ID_PATTERN, UploadView
+from service.api.submission import Form, ReceivedFile, blocks, check_space, clean_name, idempotency
+from service.files import uploads
+from service.files.objects import AwayError
+from service.files.storage import JobFolder
+from service.files.uploads import BusyError, GoneError, Info, Tail, Upload
+from service.problems import Code, ProblemError, responses
+from service.records import jobs
+from service.settings import MEBIBYTE, Settings
+
+PREFIX = "/v1/uploads"
+VERSION = "1.0.0"
+EXTENSIONS = "creation,expiration,termination"
+BODY_TYPE = "application/offset+octet-stream"
+PLAIN_TYPE = "application/octet-stream"
+"""Taken too: few generators of clients know the protocol's own."""
+LONGEST_METADATA = 4096
+BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+PAIR = rf"[!-+\--~]+(?: {BASE64})?"
+METADATA = rf"^(?:{PAIR}(?:,{PAIR})*)?$"
+
+
+# --------------------------------------------------------------------------- what is asked, and described
+
+
+async def _check_version(request: Request, owner: Owner) -> None:
+    """Raises ProblemError for another version of the protocol, or none."""
+    if request.method != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
+        detail = f"This is tus {VERSION}: send the header Tus-Resumable: {VERSION}."
+        raise ProblemError(Code.VERSION, detail, {"Tus-Version": VERSION})
+
+
+router = APIRouter(prefix=PREFIX, tags=["uploads"], dependencies=[Depends(_check_version)])
+
+
+def _digits(value: object) -> object:
+    """A number as the protocol writes it: no sign, no blank, no underscore."""
+    if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        raise ValueError("it must be written in digits")
+    return value
+
+
+Bytes = Annotated[int, Field(ge=0, le=2**53), BeforeValidator(_digits)]
+UploadId = Annotated[
+    str,
+    InPath(description="Id of the upload.", examples=[EXAMPLE_ID], json_schema_extra={"pattern": ID_PATTERN}),
+]
+TUS_RESUMABLE = {
+    "name": "Tus-Resumable",
+    "in": "header",
+    "required": True,
+    "description": "Version of the protocol.",
+    # Not `const`, with which a generator of clients leaves the operation out.
+    "schema": {"type": "string", "enum": [VERSION], "default": VERSION},
+    "example": VERSION,
+}
+SENT: dict[str, dict[str, Any]] = {
+    "Tus-Resumable": {"description": "Version of the protocol.", "schema": {"type": "string"}},
+    "Upload-Offset": {
+        "description": "How much is here for good, in bytes.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "Upload-Length": {"description": "How much it will be.", "schema": {"type": "integer", "minimum": 0}},
+    "Upload-Metadata": {"description": "As it was sent.", "schema": {"type": "string"}},
+    "Upload-Expires": {
+        "description": "When it is deleted if nothing more arrives and no job uses it.",
+        "schema": {"type": "string"},
+        "example": "Wed, 25 Jun 2026 16:00:00 GMT",
+    },
+    "Location": {"description": "The upload.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "no-store", "schema": {"type": "string"}},
+    "Tus-Version": {"description": "Versions of the protocol.", "schema": {"type": "string"}},
+    "Tus-Extension": {"description": "Extensions of the protocol.", "schema": {"type": "string"}},
+    "Tus-Max-Size": {"description": "Largest upload, in bytes.", "schema": {"type": "integer"}},
+}
+COMMON = (*ACCESS, Code.VERSION, Code.INVALID)
+OWN = (*COMMON, Code.NOT_FOUND, Code.UPLOAD_GONE)
+EXTRA = {"parameters": [TUS_RESUMABLE]}
+
+
+def _answer(status: int, description: str, *headers: str) -> dict[int | str, dict[str, Any]]:
+    names = ("Tus-Resumable", *headers)
+    return {status: {"description": description, "headers": {name: SENT[name] for name in names}}}
+
+
+# --------------------------------------------------------------------------- the protocol
+
+
+@router.options(
+    "",
+    status_code=204,
+    response_class=Response,
+    summary="What this server can do of the protocol",
+    responses={
+        **_answer(204, "Versions and extensions.", "Tus-Version", "Tus-Extension", "Tus-Max-Size"),
+        **responses(*ACCESS),
+    },
+)
+async def show_options(context: Reach) -> Response:
+    headers = {
+        "Tus-Version": VERSION,
+        "Tus-Extension": EXTENSIONS,
+        "Tus-Max-Size": str(context.settings.max_upload_bytes),
+    }
+    return Response(status_code=204, headers=headers)
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=UploadView,
+    summary="Begin a resumable upload",
+    openapi_extra=EXTRA,
+    responses={
+        **_answer(201, "It is begun, and empty.", "Location", "Upload-Offset", "Upload-Expires"),
+        **responses(*COMMON, Code.TOO_LARGE, Code.DISK_FULL),
+    },
+)
+async def create(
+    response: Response,
+    context: Reach,
+    owner: Owner,
+    upload_length: Annotated[
+        Bytes,
+        Header(
+            alias="Upload-Length", description="How large the recording is, in bytes.", examples=[52_428_800]
+        ),
+    ],
+    upload_metadata: Annotated[
+        str,
+        Header(
+            alias="Upload-Metadata",
+            description="Pairs of a name and a value in Base64, separated by commas. `filename` is the"
+            " recording's name, `sha256` (64 hexadecimal digits) is checked when a job is made of it.",
+            pattern=METADATA,
+            examples=["filename aW50ZXJ2aWV3LndhdgA="],
+        ),
+    ] = "",
+) -> UploadView:
+    """Then send the recording with PATCH, piece by piece or all at once; ask with HEAD how much has arrived
+    whenever a connection broke; and name the upload as `upload` in POST /v1/jobs when all of it is there."""
+    _check_size(upload_length, context)
+    name, sha256 = _described(upload_metadata)
+    info = Info(owner, upload_length, upload_metadata, name, sha256, time.time())
+    upload = await run_in_threadpool(context.uploads.create, info)
+    headers = {"Location": f"{PREFIX}/{upload.id}", "Upload-Offset": "0", **await _expires(upload, context)}
+    response.headers.update(headers)
+    return UploadView(id=upload.id)
+
+
+@router.head(
+    "/{id}",
+    response_class=Response,
+    summary="How much of an upload has arrived",
+    openapi_extra=EXTRA,
+    responses={
+        **_answer(
+            200,
+            "So much of it is here.",
+            "Upload-Offset",
+            "Upload-Length",
+            "Upload-Metadata",
+            "Upload-Expires",
+            "Cache-Control",
+        ),
+        **responses(*OWN),
+    },
+)
+async def show(id: UploadId, context: Reach, owner: Owner) -> Response:
+    upload = await _own(id, context, owner)
+    with _answered():
+        offset_bytes = await run_in_threadpool(upload.offset_bytes)
+        headers = {
+            "Upload-Offset": str(offset_bytes),
+            "Upload-Length": str(upload.info.length_bytes),
+            "Cache-Control": "no-store",
+            **await _expires(upload, context),
+        }
+    if upload.info.metadata:
+        headers["Upload-Metadata"] = upload.info.metadata
+    return Response(headers=headers)
+
+
+@router.patch(
+    "/{id}",
+    status_code=204,
+    response_class=Response,
+    summary="Send more of an upload",
+    openapi_extra=EXTRA
+    | {
+        "requestBody": {
+            "required": True,
+            "content": {
+                PLAIN_TYPE: {
+                    "schema": FILE,
+                    "example": "(so many of the file's bytes, or all that are left)",
+                }
+            },
+            "description": f"The bytes. Programs made for the protocol call them {BODY_TYPE}.",
+        }
+    },
+    responses={
+        **_answer(204, "It is on the disk.", "Upload-Offset", "Upload-Expires"),
+        **responses(
+            *OWN,
+            Code.BAD_REQUEST,
+            Code.TIMEOUT,
+            Code.UPLOAD_CONFLICT,
+            Code.TOO_LARGE,
+            Code.MEDIA_TYPE,
+            Code.DISK_FULL,
+        ),
+    },
+)
+async def append(
+    id: UploadId,
+    request: Request,
+    context: Reach,
+    owner: Owner,
+    upload_offset: Annotated[
+        Bytes,
+        Header(
+            alias="Upload-Offset",
+            description="Where this piece begins: how much is here before, as HEAD says.",
+            examples=[0],
+        ),
+    ],
+) -> Response:
+    """Whatever arrives is kept, even where the connection breaks."""
+    upload = await _own(id, context, owner)
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in {
+        BODY_TYPE,
+        PLAIN_TYPE,
+    }:
+        raise ProblemError(Code.MEDIA_TYPE, f"Send the piece as {BODY_TYPE}.", {"Connection": "close"})
+    with _answered():
+        async with _tail(upload) as tail:
+            offset_bytes = await _receive(request, upload, tail, upload_offset, context)
+        headers = {"Upload-Offset": str(offset_bytes), **await _expires(upload, context)}
+    return Response(status_code=204, headers=headers)
+
+
+async def _receive(request: Request, upload: Upload, tail: Tail, begin: int, context: Context) -> int:
+    """Takes a piece in, and returns how much there is after it. Raises ProblemError."""
+    offset_bytes = await run_in_threadpool(tail.offset_bytes)
+    if begin != offset_bytes:
+        detail = f"{offset_bytes} bytes are here, and the piece begins at {begin}: send from there."
+        headers = {"Upload-Offset": str(offset_bytes), "Connection": "close"}
+        raise ProblemError(Code.UPLOAD_CONFLICT, detail, headers)
+    length = request.headers.get("content-length", "")
+    _check_piece(offset_bytes + (int(length) if length.isdecimal() else 0), upload)
+    check_space(context)
+    async for block in blocks(request, context.settings.upload_timeout):
+        offset_bytes += len(block)
+        _check_piece(offset_bytes, upload)
+        check_space(context)
+        await run_in_threadpool(tail.write, block)
+    return await run_in_threadpool(tail.offset_bytes)
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    response_class=Response,
+    summary="Give an upload up",
+    openapi_extra=EXTRA,
+    responses={**_answer(204, "Nothing of it is left."), **responses(*OWN)},
+)
+async def remove(id: UploadId, context: Reach, owner: Owner) -> Response:
+    upload = await _own(id, context, owner)
+    await run_in_threadpool(context.storage.discard, upload.id)
+    return Response(status_code=204)
+
+
+# --------------------------------------------------------------------------- its parts
+
+
+async def _own(id: str, context: Context, owner: str) -> Upload:
+    """The upload, if it is the caller's. Raises ProblemError, the same for another's and nobody's."""
+    upload = await run_in_threadpool(context.uploads.find, id)
+    if upload is None or upload.info.owner != owner:
+        raise ProblemError(
+            Code.NOT_FOUND, "There is no upload with this id, or it is used: check it, or begin a new one."
+        )
+    with _answered():
+        if await run_in_threadpool(upload.changed) + context.settings.upload_hours * 3600 < time.time():
+            raise GoneError
+    return upload
+
+
+@contextmanager
+def _answered() -> Iterator[None]:
+    """What happens to an upload's files, as what the API answers."""
+    try:
+        yield
+    except GoneError:
+        detail = "The upload has expired, was given up or is used: begin a new one."
+        raise ProblemError(Code.UPLOAD_GONE, detail) from None
+    except BusyError:
+        detail = "Another request is at work on this upload: wait, and ask with HEAD how far it is."
+        headers = {"Retry-After": "2", "Connection": "close"}
+        raise ProblemError(Code.UPLOAD_CONFLICT, detail, headers) from None
+
+
+@asynccontextmanager
+async def _tail(upload: Upload) -> AsyncIterator[Tail]:
+    """The end of its data, locked; closed even where the request is given up."""
+    tail = await run_in_threadpool(upload.tail)
+    try:
+        yield tail
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_in_threadpool(tail.close)
+
+
+def _check_size(length_bytes: int, context: Context) -> None:
+    """Refused before anything of it is sent. Raises ProblemError."""
+    settings = context.settings
+    if length_bytes > settings.max_upload_bytes:
+        most = settings.max_upload_bytes / MEBIBYTE
+        raise ProblemError(Code.TOO_LARGE, f"A recording may have {most:.0f} MiB: send less.")
+    if context.storage.free_bytes() - length_bytes < settings.min_free_bytes:
+        raise full()
+
+
+def _check_piece(end_bytes: int, upload: Upload) -> None:
+    if end_bytes > upload.info.length_bytes:
+        detail = f"The upload was to have {upload.info.length_bytes} bytes, not more: begin a new one."
+        raise ProblemError(Code.TOO_LARGE, detail, {"Connection": "close"})
+
+
+async def _expires(upload: Upload, context: Context) -> dict[str, str]:
+    at = await run_in_threadpool(upload.changed) + context.settings.upload_hours * 3600
+    return {"Upload-Expires": formatdate(at, usegmt=True)}
+
+
+def _described(metadata: str) -> tuple[str, str]:
+    """Name and SHA-256 that Upload-Metadata tells, "" where it does not. Raises ProblemError."""
+    if len(metadata) > LONGEST_METADATA:
+        raise ProblemError(Code.INVALID, f"Upload-Metadata may have {LONGEST_METADATA} characters: say less.")
+    values: dict[str, bytes] = {}
+    for pair in metadata.split(",") if metadata else ():
+        name, _, value = pair.partition(" ")
+        values.setdefault(name, b64decode(value))
+    sha256 = values.get("sha256", b"").decode("latin-1").lower()
+    if not re.fullmatch(r"([0-9a-f]{64})?", sha256):
+        detail = "Upload-Metadata: sha256 must be 64 hexadecimal digits, in Base64 as all values are."
+        raise ProblemError(Code.INVALID, detail)
+    return clean_name(values.get("filename", b"").decode("utf-8", "replace")), sha256
+
+
+class Tus:
+    """ASGI middleware: the version in every answer, and the method that a sender cannot send itself."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if scope["type"] != "http" or not (path == PREFIX or path.startswith(f"{PREFIX}/")):
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_version(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"tus-resumable", VERSION.encode())]
+            await send(message)
+
+        await self._app(_overridden(scope), receive, send_with_version)
+
+
+def _overridden(scope: Scope) -> Scope:
+    """Only POST stands for something else: it is no safe method, and what it stands for need not be one."""
+    meant = dict(scope["headers"]).get(b"x-http-method-override", b"").decode("latin-1")
+    if scope["method"] == "POST" and meant in {"PATCH", "DELETE"}:
+        return {**scope, "method": meant}
+    return scope
+
+
+# --------------------------------------------------------------------------- becoming a job
+
+
+@asynccontextmanager
+async def handed_over(
+    id: str, form: Form, folder: JobFolder, context: Context, owner: str, idempotency_key: str
+) -> AsyncIterator[None]:
+    """The upload as the part `audio` of a form; gone once the job is safe. Raises ProblemError.
+
+    One that an earlier request with the same Idempotency-Key has used up is known by the job that came of it.
+    """
+    if "audio" in form.files:
+        raise ProblemError(Code.INVALID, "Send either audio or upload: there is one recording.")
+    try:
+        upload = await _own(id, context, owner)
+    except ProblemError:
+        used = await _used(id, context, owner, idempotency_key)
+        if used is None:
+            raise
+        form.files["audio"] = used
+        yield
+        return
+    with _answered():
+        async with _tail(upload) as tail:
+            await _check_complete(upload, tail, context.settings)
+            sha256 = await run_in_threadpool(upload.hand_over, folder)
+            if upload.info.sha256 not in {"", sha256}:
+                detail = f"What has arrived has the SHA-256 {sha256}, not that announced: send it again."
+                raise ProblemError(Code.INVALID, detail)
+            form.files["audio"] = ReceivedFile(upload.info.name, sha256, upload.info.length_bytes)
+            yield
+            with suppress(AwayError):  # the job is safe; what is left of the upload expires
+                await run_in_threadpool(context.storage.discard, upload.id)
+
+
+async def _check_complete(upload: Upload, tail: Tail, settings: Settings) -> None:
+    here, length = await run_in_threadpool(tail.offset_bytes), upload.info.length_bytes
+    if here != length:
+        detail = f"{here} of {length} bytes of the upload are here: send the rest first."
+        raise ProblemError(Code.UPLOAD_CONFLICT, detail)
+
+
+async def _used(id: str, context: Context, owner: str, idempotency_key: str) -> ReceivedFile | None:
+    """What the job that was made under this key knows of the upload, if it was made of it."""
+    if not idempotency_key:
+        return None
+    earlier = await context.transact(jobs.find_repeated, idempotency(owner, idempotency_key))
+    used = await run_in_threadpool(uploads.used_for, context.storage, earlier[0]) if earlier else None
+    return ReceivedFile(used.name, used.sha256, 0) if used and used.id == id else None

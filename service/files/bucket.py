@@ -1,0 +1,201 @@
+"""Jobs' files in an object store, for API and workers that share no disk.
+
+    jobs/<id>/request.json, recording, text, …       what was sent
+    jobs/<id>/stages/<stage>/<attempt>/…             what an attempt at a stage has left
+    jobs/<id>/<stage>.message, failure.json          what went wrong
+    uploads/<id>/…                                   resumable uploads (service/files/bucket_uploads.py)
+
+Nothing is renamed there, as stores cannot: an attempt writes under a name of its own, and the database says
+which one counts (`jobs.accept`). The folder of a process holds what it receives and works on, and nobody else
+looks into it; it is locked while the process lives, and whatever a dead one left is removed by the next that
+starts.
+
+<data folder>/
+  executors/           as in service/files/storage.py
+  scratch/<process>/   as the data folder in service/files/storage.py; lock
+"""
+
+from __future__ import annotations
+
+import fcntl
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, ClassVar
+
+from pipelines.pipeline import Stage
+from service.files.objects import AwayError, Object, Objects
+from service.files.storage import LASTING, REQUEST, JobFolder, Request, Storage, is_id
+from service.files.uploads import INFO
+
+SCRATCH, LOCK = "scratch", "lock"
+LONGEST_SECONDS = 24 * 3600
+"""What has not been sent by then was given up."""
+REMEMBERED = 4096
+"""Requests that are kept in memory: they never change, and are asked for at every look at a job."""
+
+
+@dataclass(frozen=True)
+class SharedStorage(Storage):
+    """An object store, and a folder of this process; `made` makes one."""
+
+    home: Path
+    objects: Objects
+    lock: IO[bytes] = field(repr=False)
+    shared: ClassVar[bool] = True
+    search_seconds: ClassVar[float] = 600.0
+
+    @classmethod
+    def made(cls, home: Path, objects: Objects) -> SharedStorage:
+        """With a new folder, which this process alone will use. Raises OSError."""
+        while True:
+            root = home / SCRATCH / secrets.token_hex(8)
+            root.mkdir(parents=True, mode=0o700)
+            lock = (root / LOCK).open("wb")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (root / LOCK).exists():  # or somebody took it for a dead one's, a moment ago
+                return cls(root, home, objects, lock)
+            lock.close()
+
+    @property
+    def executors(self) -> Path:
+        return self.home / "executors"
+
+    def prepare(self) -> None:
+        """Raises AwayError where the store cannot be reached."""
+        super().prepare()
+        self._drop_dead()
+        self.objects.prepare()
+
+    def check(self) -> None:
+        self.objects.check()
+
+    def close(self) -> None:
+        _remove(self.root)
+        self.lock.close()
+
+    def _drop_dead(self) -> None:
+        """What is left of processes that were killed."""
+        for folder in (self.home / SCRATCH).iterdir():
+            with suppress(OSError), (folder / LOCK).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                _remove(folder)
+
+    # ------------------------------------------------------------------ what is asked for from outside
+
+    def request(self, id: str) -> Request:
+        return _request(self.objects, _name(id, REQUEST))
+
+    def recording(self, id: str) -> Object:
+        return self.objects.object(_name(id, "recording"))
+
+    def left(self, id: str, stage: str, accepted: str, name: str) -> Object:
+        if not accepted:
+            raise FileNotFoundError(name)
+        return self.objects.object(_name(id, "stages", stage, accepted, name))
+
+    def note(self, id: str, name: str) -> str:
+        return self.objects.read(_name(id, name)).decode()
+
+    def write_note(self, id: str, name: str, text: str) -> None:
+        self.objects.write(_name(id, name), text.encode())
+
+    # ------------------------------------------------------------------ the work on a job
+
+    def gather(self, id: str, accepted: Mapping[str, str]) -> None:
+        folder = self.job(id)
+        there = self.objects.find(_name(id))
+        if REQUEST not in there:
+            raise FileNotFoundError(id)
+        folder.path.mkdir(exist_ok=True, mode=0o700)
+        needless = {"recording"} if accepted.get(Stage.DECODE) else set()
+        for name in there.keys() - needless - {path.name for path in folder.path.iterdir()}:
+            if "/" not in name:
+                self.objects.get(_name(id, name), folder.path / name)
+        for stage, attempt in accepted.items():
+            if attempt and not folder.stage(stage).is_dir():
+                prefix = f"stages/{stage}/{attempt}/"
+                self._fetch(id, folder, stage, [name for name in there if name.startswith(prefix)])
+
+    def _fetch(self, id: str, folder: JobFolder, stage: str, names: list[str]) -> None:
+        """What an attempt elsewhere has left, all at once."""
+        if not names:
+            raise FileNotFoundError(stage)
+        attempt = folder.new_attempt()
+        try:
+            for name in names:
+                self.objects.get(_name(id, name), attempt / name.rpartition("/")[2])
+            folder.accept(attempt, folder.stage(stage))
+        finally:
+            shutil.rmtree(attempt, ignore_errors=True)
+
+    def publish(self, id: str, stage: str, attempt: Path) -> None:
+        for file in attempt.iterdir():
+            self.objects.put(_name(id, "stages", stage, attempt.name, file.name), file)
+
+    def withdraw(self, id: str, stage: str, attempt: str) -> None:
+        self.objects.delete(_name(id, "stages", stage, attempt))
+
+    def finish(self, id: str, accepted: Mapping[str, str]) -> None:
+        lasting = {f"{stage}/{accepted.get(stage)}" for stage in LASTING if accepted.get(stage)}
+        for name in self.objects.find(_name(id, "stages")):
+            if name.rpartition("/")[0] not in lasting:
+                self.objects.delete_one(_name(id, "stages", name))
+
+    def leave(self, id: str) -> None:
+        self._drop(id)
+
+    # ------------------------------------------------------------------ folders
+
+    def admit(self, id: str) -> JobFolder:
+        """Publishes what is complete: what says that it is at last, and what may take hours at first, so that
+        nothing that is here is as old as what was given up."""
+        source = self._place("incoming", id)
+        files = sorted(source.iterdir(), key=lambda file: (file.name == REQUEST, -file.stat().st_size))
+        for file in files:
+            self.objects.put(_name(id, file.name), file)
+        self._drop(id)
+        return self.job(id)
+
+    def discard(self, id: str) -> None:
+        """Whoever adds to an upload meanwhile looks for what was said of it."""
+        self._drop(id)
+        self.objects.delete_one(f"uploads/{id}/{INFO}")
+        for name in ("jobs", "uploads"):
+            self.objects.delete(f"{name}/{id}")
+
+    def end_broken(self) -> None:
+        with suppress(AwayError):  # some servers cannot tell
+            self.objects.end_broken(time.time() - LONGEST_SECONDS)
+
+    def ids(self) -> set[str]:
+        return super().ids() | set(filter(is_id, self.objects.folders("jobs")))
+
+    def changed(self, id: str) -> float:
+        there = self.objects.find(_name(id)).values()
+        return max([super().changed(id), *(found.changed for found in there)])
+
+    def _drop(self, id: str) -> None:
+        super().discard(id)
+
+
+def _remove(folder: Path) -> None:
+    """The lock at last: whatever there is of a folder without one, nobody would remove."""
+    for path in folder.glob("*"):
+        if path.name != LOCK:
+            shutil.rmtree(path, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name(id: str, *rest: str) -> str:
+    return "/".join(("jobs", id, *rest))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _request(objects: Objects, name: str) -> Request:
+    return Request.from_json(objects.read(name).decode())

@@ -1,0 +1,284 @@
+"""Where files lie: all in the data folder, unless bucket.py keeps those of jobs elsewhere. Nothing that
+a user sends ever becomes part of a path: names are ours, and ids are checked.
+
+<data folder>/
+  incoming/<id>/     being uploaded; renamed to jobs/<id> when it is complete on the disk
+  jobs/<id>/         request.json, recording, text, heard, diarization: what was sent
+    attempts/<n>/    what a stage is writing
+    stages/<stage>/  what a stage has written: renamed from attempts/ when it is complete on the disk
+    <stage>.message  what a stage says that has failed
+    failure.json     why the job failed
+  trash/<id>/        deleted; emptied again and again until it is gone
+  uploads/<id>/      resumable uploads: data, info.json (service/files/uploads.py)
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pipelines.pipeline import Stage
+from service.files.disk import flush, whole
+from service.files.objects import Object
+
+LASTING = (Stage.TRANSCRIBE, Stage.DIARIZE, Stage.STORE)
+"""Stages whose files stay after the end: the results, and what can be brought along to another job."""
+REQUEST, FAILURE = "request.json", "failure.json"
+ID_LENGTH = 32
+
+
+def new_id() -> str:
+    """32 hexadecimal digits, in the order of their making: 48 bits of milliseconds, 80 bits of chance."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def is_id(text: str) -> bool:
+    return len(text) == ID_LENGTH and set(text) <= set("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a user asked for, beside the files. Names are for reading only."""
+
+    recording_name: str
+    text_name: str = ""  # "" without a text
+    asr: str = ""  # "" for the service's default
+    diarizer: str = ""
+    language: str = ""
+    min_speakers: int = 1
+    max_speakers: int = 0
+    glossary: tuple[str, ...] = ()
+    webhook: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)  # the user's own, given back as it came
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Request:
+        values = json.loads(text)
+        return cls(**values | {"glossary": tuple(values["glossary"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job failed: the stage, a stable code, and a sentence for the user."""
+
+    stage: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """The files of one job."""
+
+    path: Path
+    recording: Path = field(init=False)
+    text: Path = field(init=False)
+    heard: Path = field(init=False)  # words heard already, brought along
+    diarization: Path = field(init=False)  # speakers known already, brought along
+
+    def __post_init__(self) -> None:
+        for name in ("recording", "text", "heard", "diarization"):
+            object.__setattr__(self, name, self.path / name)
+
+    def request(self) -> Request:
+        return Request.from_json((self.path / REQUEST).read_text("utf-8"))
+
+    def write_request(self, request: Request) -> None:
+        write_through(self.path / REQUEST, request.to_json())
+
+    def stage(self, stage: str) -> Path:
+        return self.path / "stages" / stage
+
+    def new_attempt(self) -> Path:
+        """An empty folder for what a stage writes. Raises FileNotFoundError where the job was deleted."""
+        attempts = self.path / "attempts"
+        attempts.mkdir(exist_ok=True)
+        attempt = attempts / secrets.token_hex(8)
+        attempt.mkdir()
+        return attempt
+
+    def accept(self, attempt: Path, place: Path) -> None:
+        """What an attempt wrote becomes `place`, all at once; where another attempt was first, that one
+        stays."""
+        for file in attempt.iterdir():
+            flush(file)
+        flush(attempt)
+        place.parent.mkdir(exist_ok=True)
+        try:
+            attempt.rename(place)
+        except OSError:
+            if not place.is_dir():
+                raise
+            shutil.rmtree(attempt)
+        flush(place.parent)
+
+    def tidy(self) -> None:
+        """Drops what nobody asks for after the end."""
+        shutil.rmtree(self.path / "attempts", ignore_errors=True)
+        for stage in Stage:
+            if stage not in LASTING:
+                shutil.rmtree(self.stage(stage), ignore_errors=True)
+
+
+File = Path | Object
+"""Has `read_bytes`, which raises FileNotFoundError where a job was deleted."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The data folder, shared by all processes of the service."""
+
+    root: Path
+    shared: ClassVar[bool] = False  # whether others see what this process writes only when it is published
+    search_seconds: ClassVar[float] = 30.0  # between two searches for strays
+
+    def prepare(self) -> None:
+        """Makes the folders that are not there yet, for nobody else to look into."""
+        for path in (self.root, self.executors):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("incoming", "jobs", "trash", "uploads"):
+            (self.root / name).mkdir(exist_ok=True, mode=0o700)
+
+    def check(self) -> None:
+        """Whether it can be reached. Raises AwayError."""
+
+    def close(self) -> None:
+        """Nothing more is asked of it by this process."""
+
+    # ------------------------------------------------------------------ what is asked for from outside
+
+    def request(self, id: str) -> Request:
+        """Raises FileNotFoundError where the job was deleted, as the others do."""
+        return self.job(id).request()
+
+    def recording(self, id: str) -> File:
+        return _existing(self.job(id).recording)
+
+    def left(self, id: str, stage: str, accepted: str, name: str) -> File:
+        """A file that a stage has left; `accepted` is the attempt of it that counts."""
+        return _existing(self.job(id).stage(stage) / name)
+
+    def note(self, id: str, name: str) -> str:
+        """What was noted beside a job's files."""
+        return (self.job(id).path / name).read_text("utf-8")
+
+    def write_note(self, id: str, name: str, text: str) -> None:
+        write_through(self.job(id).path / name, text)
+
+    def failure(self, id: str) -> Failure | None:
+        try:
+            return Failure(**json.loads(self.note(id, FAILURE)))
+        except FileNotFoundError:
+            return None
+
+    # ------------------------------------------------------------------ the work on a job
+
+    def gather(self, id: str, accepted: Mapping[str, str]) -> None:
+        """Sees to it that the job's folder holds what was sent, and what the stages left."""
+
+    def publish(self, id: str, stage: str, attempt: Path) -> None:
+        """Shows others what an attempt has left."""
+
+    def withdraw(self, id: str, stage: str, attempt: str) -> None:
+        """Takes back what was published and does not count."""
+
+    def finish(self, id: str, accepted: Mapping[str, str]) -> None:
+        """Drops what nobody asks for after the end of a job."""
+        self.job(id).tidy()
+
+    def leave(self, id: str) -> None:
+        """This process works on the job no more."""
+
+    # ------------------------------------------------------------------ folders
+
+    def job(self, id: str) -> JobFolder:
+        return JobFolder(self._place("jobs", id))
+
+    def incoming(self, id: str) -> JobFolder:
+        """A new folder, for what is being uploaded."""
+        folder = JobFolder(self._place("incoming", id))
+        folder.path.mkdir(mode=0o700)
+        return folder
+
+    def upload(self, id: str) -> Path:
+        return self._place("uploads", id)
+
+    @property
+    def executors(self) -> Path:
+        return self.root / "executors"
+
+    def admit(self, id: str) -> JobFolder:
+        """Moves what is complete to its place; until then nothing refers to it."""
+        source, target = self._place("incoming", id), self.job(id)
+        for file in source.iterdir():
+            flush(file)
+        flush(source)
+        source.rename(target.path)
+        flush(target.path.parent)
+        return target
+
+    def discard(self, id: str) -> None:
+        """Away with the files of a job, finished or not, or of an upload; what cannot be deleted now is
+        deleted later."""
+        for name in ("jobs", "incoming", "uploads"):
+            with suppress(FileNotFoundError):
+                self._place(name, id).rename(self.root / "trash" / f"{id}.{secrets.token_hex(4)}")
+        self.empty_trash()
+
+    def empty_trash(self) -> None:
+        for path in (self.root / "trash").iterdir():
+            shutil.rmtree(path, ignore_errors=True)
+
+    def end_broken(self) -> None:
+        """Away with what a process left that died while it sent something."""
+
+    def ids(self) -> set[str]:
+        """Of everything that is there of jobs, or is being sent to become one."""
+        names = ("jobs", "incoming")
+        return {path.name for name in names for path in (self.root / name).iterdir() if is_id(path.name)}
+
+    def changed(self, id: str) -> float:
+        """When a job's folder, or a file in it, was last changed: one that is being sent grows for hours."""
+        folders = (self._place("jobs", id), self._place("incoming", id))
+        return max(map(_changed, folders))
+
+    def free_bytes(self) -> int:
+        return shutil.disk_usage(self.root).free
+
+    def _place(self, name: str, id: str) -> Path:
+        if not is_id(id):
+            raise ValueError(f"{id!r} is no id")
+        return self.root / name / id
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise FileNotFoundError(path.name)
+    return path
+
+
+def _changed(folder: Path) -> float:
+    """0 where there is none."""
+    try:
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except (FileNotFoundError, NotADirectoryError):
+        return 0.0
+
+
+def write_through(path: Path, text: str) -> None:
+    with whole(path) as part:
+        part.write_text(text, "utf-8")
+
+
+def load_json(path: Path) -> Any:
+    return json.loads(path.read_text("utf-8"))

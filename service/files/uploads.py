@@ -1,0 +1,245 @@
+"""Resumable uploads: what they are to the API; and kept in the data folder, uploads/<id>/data and info.json.
+
+There is no database. The size of data is the offset: there is no second number that could say something
+else. Bytes are only ever appended, by one request at a time, so whatever a kill, a broken connection or a
+full disk leaves behind is a prefix of the recording, even where a write was torn; the sender asks for its
+size and goes on from there. A size is only told after the data was flushed, so it survives a power cut, too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+from service.files.disk import flush
+from service.files.storage import JobFolder, Storage, is_id, load_json, new_id, write_through
+
+DATA, INFO = "data", "info.json"
+USED = "upload.json"
+"""In the folder of the job that an upload became."""
+
+
+class BusyError(Exception):
+    """Another request writes to the upload, or makes a job of it."""
+
+
+class GoneError(Exception):
+    """The upload was deleted, or used, a moment ago."""
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What was said when the upload was begun."""
+
+    owner: str
+    length_bytes: int
+    metadata: str  # as it was sent
+    name: str  # made harmless, for people to read
+    sha256: str  # of all of it, "" where that was not said
+    created: float
+
+
+class Upload(Protocol):
+    """One upload. Every method may block, and raises GoneError where the upload is no more."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def info(self) -> Info: ...
+
+    def offset_bytes(self) -> int:
+        """How much of it is here for good."""
+        ...
+
+    def changed(self) -> float:
+        """When something arrived last, in seconds since 1970."""
+        ...
+
+    def tail(self) -> Tail:
+        """Its end, to write to. Raises BusyError, too."""
+        ...
+
+    def hand_over(self, folder: JobFolder) -> str:
+        """Makes it a job's recording, and returns its SHA-256; a caller holds its tail.
+
+        The upload stays until it is discarded, once the job is safe.
+        """
+        ...
+
+
+class Tail(Protocol):
+    """The end of an upload. Every method may block and belongs in a thread; where a request is given up while
+    its thread still writes, closing waits for that. Raises GoneError."""
+
+    def offset_bytes(self) -> int:
+        """How much is here for good."""
+        ...
+
+    def write(self, block: bytes) -> None:
+        """Appends all of a block; where that fails, what was written of it may stay."""
+        ...
+
+    def close(self) -> None:
+        """Lets others write."""
+        ...
+
+
+class Uploads(Protocol):
+    """All of them; away with one is `Storage.discard`."""
+
+    def create(self, info: Info) -> Upload:
+        """A new one, empty."""
+        ...
+
+    def find(self, id: str) -> Upload | None: ...
+
+    def clean(self, hours: float) -> None:
+        """Away with those to which nothing was added for so many hours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What is left of an upload that became a job's recording."""
+
+    id: str
+    name: str
+    sha256: str
+
+
+def used_for(storage: Storage, job: str) -> Used | None:
+    """The upload that became a job's recording, if it was one."""
+    try:
+        return Used(**json.loads(storage.note(job, USED)))
+    except FileNotFoundError:
+        return None
+
+
+def hash_recording(folder: JobFolder, upload: Upload) -> str:
+    """The SHA-256 of what an upload became; the job remembers which upload it was."""
+    with folder.recording.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    write_through(folder.path / USED, json.dumps(asdict(Used(upload.id, upload.info.name, sha256))))
+    return sha256
+
+
+# --------------------------------------------------------------------------- in the data folder
+
+
+@dataclass(frozen=True, slots=True)
+class FolderUpload:
+    """An upload whose data is a file."""
+
+    id: str
+    data: Path
+    info: Info
+
+    def offset_bytes(self) -> int:
+        try:
+            flush(self.data)
+            return self.data.stat().st_size
+        except FileNotFoundError:
+            raise GoneError from None
+
+    def changed(self) -> float:
+        """When something arrived last. Raises GoneError."""
+        try:
+            return self.data.stat().st_mtime
+        except FileNotFoundError:
+            raise GoneError from None
+
+    def tail(self) -> FolderTail:
+        return FolderTail(self)
+
+    def hand_over(self, folder: JobFolder) -> str:
+        """Without a copy."""
+        os.link(self.data, folder.recording)
+        return hash_recording(folder, self)
+
+
+@dataclass(frozen=True, slots=True)
+class FolderUploads:
+    """Uploads in the data folder."""
+
+    storage: Storage
+
+    def create(self, info: Info) -> FolderUpload:
+        """Without info.json it does not exist yet."""
+        id = new_id()
+        folder = self.storage.upload(id)
+        folder.mkdir(mode=0o700)
+        (folder / DATA).touch(mode=0o600)
+        flush(folder / DATA)
+        write_through(folder / INFO, json.dumps(asdict(info)))
+        flush(folder.parent)
+        return FolderUpload(id, folder / DATA, info)
+
+    def find(self, id: str) -> FolderUpload | None:
+        if not is_id(id):
+            return None
+        folder = self.storage.upload(id)
+        try:
+            return FolderUpload(id, folder / DATA, Info(**load_json(folder / INFO)))
+        except FileNotFoundError:
+            return None
+
+    def clean(self, hours: float) -> None:
+        before = time.time() - hours * 3600
+        for folder in (self.storage.root / "uploads").iterdir():
+            with suppress(FileNotFoundError):
+                data = folder / DATA
+                if (data if data.exists() else folder).stat().st_mtime < before:
+                    self.storage.discard(folder.name)
+
+
+class FolderTail:
+    """The end of the file, locked against others while it is open. Raises BusyError and GoneError."""
+
+    def __init__(self, upload: FolderUpload) -> None:
+        self._guard = threading.Lock()
+        try:
+            self._file = upload.data.open("ab", buffering=0)
+        except FileNotFoundError:
+            raise GoneError from None
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise BusyError from None
+        self._check()
+
+    def offset_bytes(self) -> int:
+        os.fsync(self._file.fileno())
+        return os.fstat(self._file.fileno()).st_size
+
+    def write(self, block: bytes) -> None:
+        """Appends all of a block; where that fails, what was written of it stays."""
+        with self._guard:
+            left = memoryview(block)
+            while left:
+                left = left[self._file.write(left) :]
+            self._check()
+
+    def close(self) -> None:
+        """The lock is given back by hand, since a process that is just being started has a copy of the file
+        for a moment."""
+        with self._guard:
+            if not self._file.closed:
+                os.fsync(self._file.fileno())
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+                self._file.close()
+
+    def _check(self) -> None:
+        """Nothing is written to what was deleted."""
+        if not os.fstat(self._file.fileno()).st_nlink:
+            self._file.close()
+            raise GoneError

@@ -1,2 +1,0 @@
-"""Alembic: the versions of our tables. `alembic` itself calls env.py; `service.database.migrate` calls
-`alembic`."""

@@ -1,0 +1,461 @@
+"""OpenAI's transcription API in words of ours: what a request's fields mean, and what is answered.
+
+Specification: OpenAI's API reference, "Create transcription" (POST /v1/audio/transcriptions), and the types
+of the Python package `openai`, which the tests validate every answer with.
+
+`text`, words and segments are the text as supplied, less what was not spoken, or as heard where none was
+supplied. SRT and WebVTT are captions to show, and so the corrected reading, as everywhere in turnwise.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import count, pairwise, product
+from string import ascii_uppercase
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipelines import formats
+from pipelines.formats import one_line
+from pipelines.text import ends_sentence, english_name
+from pipelines.types import AlignedToken, Match, Transcript, Turn, join_words
+
+PAUSE = 1.0
+"""Seconds of silence that end a segment where no sentence ends."""
+
+LONGEST = 30.0
+"""Seconds that a segment may take; only a single word may take more. Whisper's are no longer either."""
+
+LEAST_CONFIDENCE = 1e-4
+"""Confidence below which a logarithm says nothing more; that of 0 would be no number."""
+
+
+class ResponseFormat(StrEnum):
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VERBOSE_JSON = "verbose_json"
+    VTT = "vtt"
+    DIARIZED_JSON = "diarized_json"
+
+
+class Granularity(StrEnum):
+    WORD = "word"
+    SEGMENT = "segment"
+
+
+# --------------------------------------------------------------------------- what is answered
+
+
+class Answered(BaseModel):
+    """What all of OpenAI's objects here have in common."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+
+
+class Usage(Answered):
+    """What the request has cost: seconds of the recording."""
+
+    type: Literal["duration"] = "duration"
+    seconds: float = Field(examples=[60.0])
+    """Length of the recording."""
+
+
+class Logprob(Answered):
+    """How sure a word is."""
+
+    token: str = Field(examples=["evening."])
+    """The word."""
+    bytes: list[int] = Field(examples=[[101, 118, 101, 110, 105, 110, 103, 46]])
+    """The word in UTF-8."""
+    logprob: float = Field(examples=[-0.051])
+    """Natural logarithm of the word's confidence."""
+
+
+class Transcription(Answered):
+    """The answer in the format `json`."""
+
+    text: str = Field(examples=["Good evening. Joining me is Ana Ruiz, a lecturer at Basel. Welcome."])
+    """The text as supplied, without what was not spoken; as heard where none was supplied."""
+    usage: Usage
+    """Length of the recording."""
+    logprobs: list[Logprob] | None = None
+    """The words and how sure they are, if `include` asks for `logprobs`."""
+
+
+class Word(Answered):
+    """One word with its time."""
+
+    word: str = Field(examples=["Good"])
+    """As supplied, with its punctuation; as heard where no text was supplied."""
+    start: float = Field(examples=[0.6])
+    """Seconds from the start of the recording."""
+    end: float = Field(examples=[1.0])
+    """Seconds from the start of the recording."""
+
+
+class Segment(Answered):
+    """A sentence, or a part of one, of one speaker."""
+
+    id: int = Field(examples=[0])
+    """The segments are numbered from 0."""
+    seek: int = Field(examples=[0])
+    """Always 0: the recording is one piece."""
+    start: float = Field(examples=[0.6])
+    """Seconds from the start of the recording."""
+    end: float = Field(examples=[1.4])
+    """Seconds from the start of the recording."""
+    text: str = Field(examples=[" Good evening."])
+    """Begins with a blank, as Whisper's do: all segments one after the other are the text."""
+    tokens: list[int] = Field(examples=[[]])
+    """Always empty: there are no numbers of tokens."""
+    temperature: float = Field(examples=[0.0])
+    """Always 0: nothing is drawn by lot."""
+    avg_logprob: float = Field(examples=[-0.051])
+    """Mean of the natural logarithms of the words' confidences."""
+    compression_ratio: float = Field(examples=[0.636])
+    """Bytes of the text by its bytes when compressed by zlib."""
+    no_speech_prob: float = Field(examples=[0.0])
+    """Always 0: where nobody speaks there is no segment."""
+
+
+class VerboseTranscription(Answered):
+    """The answer in the format `verbose_json`."""
+
+    task: Literal["transcribe"] = "transcribe"
+    """Nothing is translated."""
+    language: str = Field(examples=["english"])
+    """Name of the language in English."""
+    duration: float = Field(examples=[60.0])
+    """Length of the recording in seconds."""
+    text: str = Field(examples=["Good evening."])
+    """The text as supplied, without what was not spoken; as heard where none was supplied."""
+    segments: list[Segment] | None = None
+    """Unless `timestamp_granularities` asks for words alone."""
+    words: list[Word] | None = None
+    """If `timestamp_granularities` asks for them."""
+    usage: Usage
+    """Length of the recording."""
+
+
+class DiarizedSegment(Answered):
+    """A sentence, or a part of one, and who said it. An event of a stream has the same fields."""
+
+    type: Literal["transcript.text.segment"] = "transcript.text.segment"
+    id: str = Field(examples=["seg_001"])
+    """Unique in the transcript."""
+    start: float = Field(examples=[0.6])
+    """Seconds from the start of the recording."""
+    end: float = Field(examples=[1.4])
+    """Seconds from the start of the recording."""
+    text: str = Field(examples=["Good evening."])
+    """As supplied, or as heard where no text was supplied."""
+    speaker: str = Field(examples=["Ana Ruiz"])
+    """The name, where the evidence gives one; else "A", "B", … in order of first appearance."""
+
+
+class DiarizedTranscription(Answered):
+    """The answer in the format `diarized_json`."""
+
+    task: Literal["transcribe"] = "transcribe"
+    """Nothing is translated."""
+    duration: float = Field(examples=[60.0])
+    """Length of the recording in seconds."""
+    text: str = Field(examples=["Good evening."])
+    """The texts of all segments."""
+    segments: list[DiarizedSegment]
+    """In order; none is of two speakers."""
+    usage: Usage
+    """Length of the recording."""
+
+
+class TextDelta(Answered):
+    """Event of a stream: a further piece of the text."""
+
+    type: Literal["transcript.text.delta"] = "transcript.text.delta"
+    delta: str = Field(examples=["Good evening."])
+    """All of them one after the other are the text."""
+    segment_id: str | None = Field(default=None, examples=["seg_001"])
+    """The segment that it is of, in the format `diarized_json`."""
+    logprobs: list[Logprob] | None = None
+    """The words and how sure they are, if `include` asks for `logprobs`."""
+
+
+class TextDone(Answered):
+    """Event of a stream: the last one, with the whole text."""
+
+    type: Literal["transcript.text.done"] = "transcript.text.done"
+    text: str = Field(examples=["Good evening."])
+    """The text as supplied, without what was not spoken; as heard where none was supplied."""
+    logprobs: list[Logprob] | None = None
+    """The words and how sure they are, if `include` asks for `logprobs`."""
+
+
+Event = DiarizedSegment | TextDelta | TextDone
+
+
+# --------------------------------------------------------------------------- answering
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """In what form the caller wants the transcript."""
+
+    format: ResponseFormat = ResponseFormat.JSON
+    granularities: frozenset[Granularity] = frozenset()
+    logprobs: bool = False
+
+
+MEDIA_TYPES: Mapping[ResponseFormat, str] = MappingProxyType(
+    {
+        ResponseFormat.JSON: "application/json",
+        ResponseFormat.TEXT: "text/plain; charset=utf-8",
+        ResponseFormat.SRT: "application/x-subrip; charset=utf-8",
+        ResponseFormat.VERBOSE_JSON: "application/json",
+        ResponseFormat.VTT: "text/vtt; charset=utf-8",
+        ResponseFormat.DIARIZED_JSON: "application/json",
+    }
+)
+
+
+def serialize(transcript: Transcript, wish: Wish) -> str:
+    """The body of the answer."""
+    return _WRITERS[wish.format](transcript, wish)
+
+
+def events(transcript: Transcript, wish: Wish) -> Iterator[Event]:
+    """The events of a stream: the text piece by piece, with its segments in `diarized_json`, then whole."""
+    diarized = wish.format is ResponseFormat.DIARIZED_JSON
+    pieces = _pieces(transcript)
+    for piece, segment in zip(pieces, _diarized_segments(transcript, pieces), strict=True):
+        blank = "" if piece is pieces[0] else " "
+        yield TextDelta(
+            delta=f"{blank}{segment.text}",
+            segment_id=segment.id if diarized else None,
+            logprobs=_logprobs(piece.tokens) if wish.logprobs else None,
+        )
+        if diarized:
+            yield segment
+    spoken = [token for piece in pieces for token in piece.tokens]
+    yield TextDone(text=_text(spoken), logprobs=_logprobs(spoken) if wish.logprobs else None)
+
+
+def serialize_event(event: Event) -> str:
+    """One server-sent event, as OpenAI sends it: data alone, the type inside.
+
+    ASCII, since some readers take more characters for ends of lines than the specification does.
+    """
+    return f"data: {event.model_dump_json(exclude_none=True, ensure_ascii=True)}\n\n"
+
+
+def _json(transcript: Transcript, wish: Wish) -> str:
+    spoken = _spoken(transcript)
+    logprobs = _logprobs(spoken) if wish.logprobs else None
+    return _dump(Transcription(text=_text(spoken), usage=_usage(transcript), logprobs=logprobs))
+
+
+def _plain(transcript: Transcript, wish: Wish) -> str:
+    return f"{_text(_spoken(transcript))}\n"
+
+
+def _verbose(transcript: Transcript, wish: Wish) -> str:
+    spoken = _spoken(transcript)
+    with_words = Granularity.WORD in wish.granularities
+    with_segments = Granularity.SEGMENT in wish.granularities or not with_words
+    answer = VerboseTranscription(
+        language=_clean(english_name(transcript.language)),
+        duration=_seconds(transcript.media.duration),
+        text=_text(spoken),
+        segments=_segments(_pieces(transcript)) if with_segments else None,
+        words=_words(spoken) if with_words else None,
+        usage=_usage(transcript),
+    )
+    return _dump(answer)
+
+
+def _diarized(transcript: Transcript, wish: Wish) -> str:
+    answer = DiarizedTranscription(
+        duration=_seconds(transcript.media.duration),
+        text=_text(_spoken(transcript)),
+        segments=_diarized_segments(transcript, _pieces(transcript)),
+        usage=_usage(transcript),
+    )
+    return _dump(answer)
+
+
+_WRITERS: Mapping[ResponseFormat, Callable[[Transcript, Wish], str]] = MappingProxyType(
+    {
+        ResponseFormat.JSON: _json,
+        ResponseFormat.TEXT: _plain,
+        ResponseFormat.SRT: lambda transcript, wish: formats.serialize(transcript, "srt"),
+        ResponseFormat.VERBOSE_JSON: _verbose,
+        ResponseFormat.VTT: lambda transcript, wish: formats.serialize(transcript, "vtt"),
+        ResponseFormat.DIARIZED_JSON: _diarized,
+    }
+)
+
+
+def _dump(answer: Answered) -> str:
+    return answer.model_dump_json(exclude_none=True)
+
+
+def _usage(transcript: Transcript) -> Usage:
+    return Usage(seconds=_seconds(transcript.media.duration))
+
+
+def _words(spoken: Sequence[AlignedToken]) -> list[Word]:
+    """The tokens that are words; punctuation that stands alone is none."""
+    return [
+        Word(word=_clean(token.token.text), start=_seconds(token.start), end=_seconds(token.end))
+        for token in spoken
+        if _is_word(token)
+    ]
+
+
+def _logprobs(spoken: Sequence[AlignedToken]) -> list[Logprob]:
+    return [
+        Logprob(token=text, bytes=list(text.encode()), logprob=_logprob(token))
+        for token in spoken
+        for text in [_clean(token.token.text)]
+    ]
+
+
+def _logprob(token: AlignedToken) -> float:
+    return round(math.log(max(token.confidence, LEAST_CONFIDENCE)), 4)
+
+
+# --------------------------------------------------------------------------- segments
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """What becomes a segment: consecutive spoken tokens of one turn, at least one."""
+
+    speaker: str
+    tokens: tuple[AlignedToken, ...]
+
+    @property
+    def text(self) -> str:
+        return _text(self.tokens)
+
+    @property
+    def start(self) -> float:
+        return _seconds(self.tokens[0].start)
+
+    @property
+    def end(self) -> float:
+        return _seconds(self.tokens[-1].end)
+
+
+def _pieces(transcript: Transcript) -> list[_Piece]:
+    """The turns cut at the ends of sentences, in long pauses, and where one would take too long."""
+    return [
+        _Piece(turn.speaker, part) for turn in transcript.turns for part in _cut(_tokens(transcript, turn))
+    ]
+
+
+def _cut(tokens: Sequence[AlignedToken]) -> Iterator[tuple[AlignedToken, ...]]:
+    start, sentence = 0, False
+    for index, (before, after) in enumerate(pairwise(tokens), 1):
+        # Loose punctuation neither opens a sentence nor reopens one that has ended.
+        sentence = ends_sentence(before.token.text) or (sentence and not _is_word(before))
+        too_long = after.end - tokens[start].start > LONGEST
+        if (sentence and _is_word(after)) or after.start - before.end >= PAUSE or too_long:
+            yield tuple(tokens[start:index])
+            start = index
+    if tokens:
+        yield tuple(tokens[start:])
+
+
+def _segments(pieces: Sequence[_Piece]) -> list[Segment]:
+    return [
+        Segment(
+            id=number,
+            seek=0,
+            start=piece.start,
+            end=piece.end,
+            text=f" {piece.text}",
+            tokens=[],
+            temperature=0.0,
+            avg_logprob=round(sum(map(_logprob, piece.tokens)) / len(piece.tokens), 4),
+            compression_ratio=_compression_ratio(piece.text),
+            no_speech_prob=0.0,
+        )
+        for number, piece in enumerate(pieces)
+    ]
+
+
+def _compression_ratio(text: str) -> float:
+    """As openai-whisper computes it (whisper.utils.compression_ratio)."""
+    plain = text.encode()
+    return round(len(plain) / len(zlib.compress(plain)), 4)
+
+
+def _diarized_segments(transcript: Transcript, pieces: Sequence[_Piece]) -> list[DiarizedSegment]:
+    labels = speaker_labels(transcript)
+    return [
+        DiarizedSegment(
+            id=f"seg_{number:03}",
+            start=piece.start,
+            end=piece.end,
+            text=piece.text,
+            speaker=labels[piece.speaker],
+        )
+        for number, piece in enumerate(pieces, 1)
+    ]
+
+
+def speaker_labels(transcript: Transcript) -> dict[str, str]:
+    """Speaker id → the name where there is one, else the next of "A", "B", …, "Z", "AA", …; none twice.
+
+    In order of first appearance. A second Ana Ruiz is "Ana Ruiz 2".
+    """
+    names = {speaker.id: _clean(one_line(speaker.name)) for speaker in transcript.speakers}
+    letters = (letter for letter in _letters() if letter not in names.values())
+    labels: dict[str, str] = {}
+    for id_ in dict.fromkeys(turn.speaker for turn in transcript.turns):
+        name = names.get(id_) or next(letters)
+        taken = {*labels.values(), *names.values()}
+        numbered = (f"{name} {number}" for number in count(2) if f"{name} {number}" not in taken)
+        labels[id_] = next(numbered) if name in labels.values() else name
+    return labels
+
+
+def _letters() -> Iterator[str]:
+    return ("".join(letters) for length in count(1) for letters in product(ascii_uppercase, repeat=length))
+
+
+# --------------------------------------------------------------------------- tokens
+
+
+def _spoken(transcript: Transcript) -> list[AlignedToken]:
+    return [token for turn in transcript.turns for token in _tokens(transcript, turn)]
+
+
+def _tokens(transcript: Transcript, turn: Turn) -> list[AlignedToken]:
+    """The tokens of a turn that its text is made of."""
+    tokens = transcript.tokens[turn.token_start : turn.token_end]
+    return [token for token in tokens if token.match is not Match.NOT_SPOKEN]
+
+
+def _is_word(token: AlignedToken) -> bool:
+    return any(map(str.isalnum, token.token.text))
+
+
+def _text(tokens: Iterable[AlignedToken]) -> str:
+    return _clean(join_words([token.token.text for token in tokens]))
+
+
+def _clean(text: str) -> str:
+    """Half surrogates, which escapes in JSON bring in and UTF-8 has not, become "?"."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _seconds(time: float) -> float:
+    return round(time, 3)

@@ -1,0 +1,230 @@
+"""The fields of POST /v1/audio/transcriptions: OpenAI's, and two of our own.
+
+Specification: OpenAI's API reference, "Create transcription". Lists come as `name[]`, once for each entry, as
+OpenAI's libraries send them; `name` alone is taken too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from pipelines import models
+from pipelines.engines import AUTO, TRANSCRIBERS
+from pipelines.models import SYNONYMS
+from service.openai.answers import Granularity, ResponseFormat, Wish
+from service.problems import Code, ProblemError
+
+OPENAI_MODELS = (
+    "whisper-1",
+    "gpt-transcribe",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-12-15",
+    "gpt-4o-transcribe-diarize",
+)
+"""Names that OpenAI's users write: each means the engines that the service is set to."""
+
+NO_MODEL = (
+    "There is no such model: choose auto or whisper-1 for the engine that is set up, or one of {}, with a"
+    " model behind it as in whisper:small (GET /v1/engines lists them)."
+)
+
+TERM_WORDS = 6
+"""Words of the longest piece of a prompt that counts as a name or term; a longer one is a sentence."""
+
+LISTS = (
+    "languages",
+    "keywords",
+    "timestamp_granularities",
+    "include",
+    "known_speaker_names",
+    "known_speaker_references",
+)
+Language = Annotated[
+    str, StringConstraints(pattern=r"^([A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*)?$", max_length=35)
+]
+Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Format = Annotated[
+    ResponseFormat, WithJsonSchema({"type": "string", "enum": [format.value for format in ResponseFormat]})
+]
+Grain = Annotated[
+    Granularity, WithJsonSchema({"type": "string", "enum": [grain.value for grain in Granularity]})
+]
+
+
+class TranscriptionOptions(BaseModel):
+    """What a caller may say beside the recording and its text."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
+
+    model: str = Field(
+        default=AUTO,
+        pattern=r"^[a-z0-9-]+(:[A-Za-z0-9._-]+)?$",
+        max_length=100,
+        examples=["whisper-1", "faster-whisper:small"],
+    )
+    """The engine that hears words, as NAME or NAME:MODEL (GET /v1/engines lists them); `auto` or any name of
+    OpenAI's, such as whisper-1 or gpt-4o-transcribe-diarize, for the one that this service is set to."""
+
+    language: Language = Field(default="", examples=["en"])
+    """Language spoken, as a BCP 47 tag; without it, as heard."""
+
+    languages: tuple[Language, ...] = Field(default=(), examples=[["en"]])
+    """As `language` if it is one; of several, the one that is heard."""
+
+    prompt: str = Field(default="", max_length=20_000, examples=["Ana Ruiz, University of Basel"])
+    """Names and terms that occur, for their spelling, between commas, semicolons or line breaks. Pieces of
+    more than six words are taken for sentences and left out."""
+
+    keywords: tuple[Term, ...] = Field(default=(), examples=[["Ana Ruiz"]])
+    """Names and terms that occur, one in each entry."""
+
+    response_format: Format = ResponseFormat.JSON
+    """Form of the answer. `diarized_json` says who speaks; `srt` and `vtt` too."""
+
+    timestamp_granularities: tuple[Grain, ...] = Field(default=(), examples=[["word", "segment"]])
+    """What `verbose_json` gives times of; segments if nothing is said."""
+
+    include: tuple[Literal["logprobs"], ...] = Field(default=(), examples=[["logprobs"]])
+    """`logprobs`: how sure each word is, in `json` and in streams."""
+
+    stream: bool = False
+    """Answer with server-sent events once the transcript is there: the text piece by piece, with its segments
+    in `diarized_json`, then all of it."""
+
+    speakers: int = Field(default=0, ge=0, le=1000, examples=[2])
+    """How many speakers there are; 0 for as many as are found (not in OpenAI's API)."""
+
+    temperature: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    """Without effect: nothing is drawn by lot."""
+
+    chunking_strategy: str = Field(default="", examples=["auto"])
+    """Without effect: speech is always found first."""
+
+    known_speaker_names: tuple[str, ...] = Field(default=(), json_schema_extra={"maxItems": 0})
+    """Refused: voices are not compared with samples. Names come from what is said."""
+
+    known_speaker_references: tuple[str, ...] = Field(default=(), json_schema_extra={"maxItems": 0})
+    """Refused, as `known_speaker_names`."""
+
+    @field_validator("known_speaker_names", "known_speaker_references")
+    @classmethod
+    def _refuse(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value:
+            raise ValueError("voices are not compared with samples here: leave it out")
+        return value
+
+    @property
+    def asr(self) -> str:
+        """The engine that hears words; "" for the one that the service is set to."""
+        return "" if self.model == AUTO or self.model in OPENAI_MODELS else self.model
+
+    @property
+    def spoken_language(self) -> str:
+        """BCP 47 tag, "" to detect it."""
+        return self.language or (self.languages[0] if len(self.languages) == 1 else "")
+
+    @property
+    def glossary(self) -> tuple[str, ...]:
+        """Names and terms, each once."""
+        terms = (" ".join(term.split()) for term in [*_terms(self.prompt), *self.keywords])
+        return tuple(dict.fromkeys(term for term in terms if term))
+
+    @property
+    def wish(self) -> Wish:
+        """In what form the transcript is wanted."""
+        return Wish(self.response_format, frozenset(self.timestamp_granularities), "logprobs" in self.include)
+
+
+class TranscriptionForm(TranscriptionOptions):
+    """The whole form, as the OpenAPI document describes it."""
+
+    file: Annotated[
+        bytes,
+        WithJsonSchema(
+            {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+        ),
+    ]
+    """The recording: any audio or video file."""
+
+    text: str = Field(default="", examples=["Good evening. Joining me is Ana Ruiz …"])
+    """The text to align (not in OpenAI's API): plain, SRT, WebVTT or JSON, as a field or a file. Without it,
+    what is heard is answered."""
+
+
+def parse(fields: Iterable[tuple[str, str]], ours: bool = True) -> TranscriptionOptions:
+    """The options in a form's fields, which are all but `file` and `text`.
+
+    `ours`: whether the engines are those of this project. Raises ProblemError, which names the field.
+    """
+    try:
+        options = TranscriptionOptions.model_validate(_gathered(fields))
+    except ValidationError as error:
+        raise _problem(error.errors()[0]) from None
+    if ours and options.asr and not _is_engine(options.asr):
+        raise ProblemError(Code.INVALID, NO_MODEL.format(", ".join(entry.name for entry in TRANSCRIBERS)))
+    return options
+
+
+def _gathered(fields: Iterable[tuple[str, str]]) -> Mapping[str, str | list[str]]:
+    """Each name with its value, or with its values where it is a list."""
+    single: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
+    for written, value in fields:
+        name, _, part = written.partition("[")
+        if name in LISTS:
+            lists.setdefault(name, []).append(value)
+        elif part and name == "chunking_strategy":
+            single[name] = (
+                "server_vad"  # of which OpenAI's libraries send each setting: chunking_strategy[type]
+            )
+        elif written in single:
+            raise ProblemError(Code.INVALID, f"The field {_shown(written)} comes twice: send it once.")
+        else:
+            single[written] = value
+    return {**single, **lists}
+
+
+def _problem(error: ErrorDetails) -> ProblemError:
+    name = _shown(str(error["loc"][0]))
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(["file", "text", *TranscriptionOptions.model_fields])
+        return ProblemError(Code.INVALID, f"There is no field {name}: the fields are {known}.")
+    reason = error["msg"].removeprefix("Value error, ")
+    return ProblemError(Code.INVALID, f"The field {name} cannot be used: {reason[:1].lower()}{reason[1:]}.")
+
+
+def _shown(name: str) -> str:
+    """A name that came from outside, fit for a sentence."""
+    return repr(name if len(name) <= 40 else f"{name[:40]}…")
+
+
+def _is_engine(name: str) -> bool:
+    """Whether it names an engine, or an engine and a model that is known by name here, which no path is."""
+    kind, colon, model = name.partition(":")
+    entry = next((entry for entry in TRANSCRIBERS if entry.name == kind), None)
+    if entry is None or not colon:
+        return entry is not None
+    known = name in models.MODELS or name in SYNONYMS
+    return known or (bool(entry.suggested) and model in models.available(kind))
+
+
+def _terms(prompt: str) -> Iterator[str]:
+    """The pieces of a prompt that are short enough for terms."""
+    for piece in re.split(r"[,;\n]+", prompt):
+        term = piece.strip().rstrip(".")
+        if len(term.split()) <= TERM_WORDS:
+            yield term

@@ -1,0 +1,324 @@
+"""Jobs as the API tells of them: rows of `jobs` and `stages`, and every change that is made to them.
+
+    queued ──► running ──► succeeded
+       │          ├──────► failed
+       └──────────┴──────► cancelled
+
+A job that has ended never changes again. Every function takes a connection inside a transaction of the
+caller's, and changes the job before its stages: in one order, so that no two wait for each other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+
+import sqlalchemy as sa
+
+from pipelines.pipeline import Stage
+from service.records import database as db
+
+
+class JobState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self not in ACTIVE
+
+
+ACTIVE = (JobState.QUEUED, JobState.RUNNING)
+
+
+class StageState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class StageProgress:
+    """How far a stage is; `fraction` in [0, 1] never falls."""
+
+    stage: str
+    state: StageState
+    fraction: float
+    started: float | None
+    finished: float | None
+    accepted: str = ""  # the attempt whose files count, where storage is shared
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One job; times in seconds since 1970. `revision` grows with every change that a watcher can see."""
+
+    id: str
+    owner: str
+    state: JobState
+    failed_stage: str
+    failure: str
+    created: float
+    started: float | None
+    finished: float | None
+    revision: int
+    notify: bool
+    stages: tuple[StageProgress, ...]
+
+    @property
+    def stage(self) -> str:
+        """The stage at work that is furthest on, "" where none is."""
+        running = [progress.stage for progress in self.stages if progress.state is StageState.RUNNING]
+        return running[-1] if running else ""
+
+    def accepted(self, stage: str) -> str:
+        """The attempt at a stage that counts, where storage is shared; "" where none does yet."""
+        return next((progress.accepted for progress in self.stages if progress.stage == stage), "")
+
+    @property
+    def fraction(self) -> float:
+        """Share of the whole, each stage weighted with what it usually costs."""
+        if self.state is JobState.SUCCEEDED:
+            return 1.0
+        return sum(WEIGHTS.get(progress.stage, 1.0) * progress.fraction for progress in self.stages) / TOTAL
+
+
+WEIGHTS = {"decode": 5.0, "transcribe": 60.0, "diarize": 20.0, "align": 8.0, "detect": 3.0}
+TOTAL = sum(WEIGHTS.get(stage, 1.0) for stage in Stage)
+
+
+# --------------------------------------------------------------------------- making and finding
+
+
+def insert(
+    connection: sa.Connection,
+    id: str,
+    owner: str,
+    fingerprint: str,
+    idempotency: str | None = None,
+    notify: bool = False,
+) -> None:
+    """A queued job. Raises IntegrityError where its idempotency hash is taken."""
+    values = {"id": id, "owner": owner, "fingerprint": fingerprint, "idempotency": idempotency}
+    connection.execute(
+        sa.insert(db.jobs).values(
+            **values, state=JobState.QUEUED, created=time.time(), revision=1, notify=notify
+        )
+    )
+    rows = [
+        {"job": id, "stage": stage, "state": StageState.PENDING, "fraction": 0.0, "attempts": 0}
+        for stage in Stage
+    ]
+    connection.execute(sa.insert(db.stages), rows)
+
+
+def find(connection: sa.Connection, id: str) -> Job | None:
+    return next(iter(_load(connection, sa.select(db.jobs).where(db.jobs.c.id == id))), None)
+
+
+def find_all(connection: sa.Connection, ids: Iterable[str]) -> list[Job]:
+    return _load(connection, sa.select(db.jobs).where(db.jobs.c.id.in_(list(ids))))
+
+
+def find_repeated(connection: sa.Connection, idempotency: str) -> tuple[str, str] | None:
+    """Id and fingerprint of the job that was made under this idempotency hash."""
+    query = sa.select(db.jobs.c.id, db.jobs.c.fingerprint).where(db.jobs.c.idempotency == idempotency)
+    row = connection.execute(query).one_or_none()
+    return (row.id, row.fingerprint) if row else None
+
+
+def page(
+    connection: sa.Connection, owner: str, state: JobState | None, limit: int, after: str = ""
+) -> list[Job]:
+    """Newest first, the ones made before the job `after`."""
+    query = sa.select(db.jobs).where(db.jobs.c.owner == owner)
+    if state is not None:
+        query = query.where(db.jobs.c.state == state)
+    if after:
+        query = query.where(db.jobs.c.id < after)
+    return _load(connection, query.order_by(db.jobs.c.id.desc()).limit(limit))
+
+
+def revisions(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
+    query = sa.select(db.jobs.c.id, db.jobs.c.revision).where(db.jobs.c.id.in_(ids))
+    return {row.id: row.revision for row in connection.execute(query)}
+
+
+def count_active(connection: sa.Connection, owner: str) -> int:
+    query = sa.select(sa.func.count()).where(db.jobs.c.owner == owner, db.jobs.c.state.in_(ACTIVE))
+    return connection.execute(query).scalar_one()
+
+
+def count_by_state(connection: sa.Connection) -> dict[str, int]:
+    query = sa.select(db.jobs.c.state, sa.func.count()).group_by(db.jobs.c.state)
+    return dict.fromkeys(JobState, 0) | {row[0]: row[1] for row in connection.execute(query)}
+
+
+def expired(connection: sa.Connection, before: float) -> list[str]:
+    """Ids of the jobs that ended before that time."""
+    query = sa.select(db.jobs.c.id).where(db.jobs.c.state.not_in(ACTIVE), db.jobs.c.finished < before)
+    return list(connection.execute(query).scalars())
+
+
+def known(connection: sa.Connection, ids: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    wanted = iter(ids)
+    while some := list(islice(wanted, 1000)):  # databases limit how long a question may be
+        found.update(connection.execute(sa.select(db.jobs.c.id).where(db.jobs.c.id.in_(some))).scalars())
+    return found
+
+
+def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> list[Job]:
+    rows = connection.execute(query).all()
+    progress: dict[str, dict[str, StageProgress]] = {row.id: {} for row in rows}
+    for row in connection.execute(sa.select(db.stages).where(db.stages.c.job.in_(list(progress)))):
+        progress[row.job][row.stage] = StageProgress(
+            row.stage, StageState(row.state), row.fraction, row.started, row.finished, row.accepted
+        )
+    return [
+        Job(
+            id=row.id,
+            owner=row.owner,
+            state=JobState(row.state),
+            failed_stage=row.failed_stage,
+            failure=row.failure,
+            created=row.created,
+            started=row.started,
+            finished=row.finished,
+            revision=row.revision,
+            notify=row.notify,
+            stages=tuple(progress[row.id][stage] for stage in Stage if stage in progress[row.id]),
+        )
+        for row in rows
+    ]
+
+
+# --------------------------------------------------------------------------- changing
+
+
+def begin(connection: sa.Connection, id: str) -> bool:
+    """Queued becomes running; False where the job has ended, or is gone, and is not to run."""
+    _change(
+        connection,
+        id,
+        db.jobs.c.state == JobState.QUEUED,
+        state=JobState.RUNNING,
+        started=sa.func.coalesce(db.jobs.c.started, time.time()),
+    )
+    return _is_running(connection, id)
+
+
+def _is_running(connection: sa.Connection, id: str) -> bool:
+    state = connection.execute(sa.select(db.jobs.c.state).where(db.jobs.c.id == id)).scalar_one_or_none()
+    return state == JobState.RUNNING
+
+
+def has_ended(connection: sa.Connection, id: str) -> bool:
+    """Or is gone."""
+    query = sa.select(db.jobs.c.id).where(db.jobs.c.id == id, db.jobs.c.state.in_(ACTIVE))
+    return connection.execute(query).scalar_one_or_none() is None
+
+
+def end(
+    connection: sa.Connection, id: str, state: JobState, failed_stage: str = "", failure: str = ""
+) -> bool:
+    """Into a state that never changes again; False where it was in one, or is gone."""
+    values = {"state": state, "failed_stage": failed_stage, "failure": failure, "finished": time.time()}
+    if not _change(connection, id, db.jobs.c.state.in_(ACTIVE), **values):
+        return False
+    running = sa.and_(db.stages.c.job == id, db.stages.c.state == StageState.RUNNING)
+    connection.execute(sa.update(db.stages).where(running).values(state=StageState.CANCELLED))
+    return True
+
+
+def delete(connection: sa.Connection, id: str) -> None:
+    connection.execute(sa.delete(db.jobs).where(db.jobs.c.id == id))
+
+
+def hold(connection: sa.Connection, id: str) -> bool:
+    """Keeps others from deleting the job until this transaction has ended; False where it is gone."""
+    query = sa.select(db.jobs.c.id).where(db.jobs.c.id == id).with_for_update(read=True, key_share=True)
+    return connection.execute(query).scalar_one_or_none() is not None
+
+
+def count_attempts(connection: sa.Connection, id: str, stage: str) -> int:
+    """How many attempts at a stage there were that neither ended nor were given back."""
+    query = sa.select(db.stages.c.attempts).where(_stage(id, stage))
+    return connection.execute(query).scalar_one_or_none() or 0
+
+
+def begin_stage(connection: sa.Connection, id: str, stage: str) -> int:
+    """Counts an attempt at a stage and returns `count_attempts`; 0 where the job has ended, or is gone."""
+    if not _change(connection, id, db.jobs.c.state == JobState.RUNNING):
+        return 0
+    row = _stage(id, stage)
+    connection.execute(
+        sa.update(db.stages)
+        .where(row)
+        .values(
+            state=StageState.RUNNING,
+            attempts=db.stages.c.attempts + 1,
+            started=sa.func.coalesce(db.stages.c.started, time.time()),
+        )
+    )
+    attempts: int = connection.execute(sa.select(db.stages.c.attempts).where(row)).scalar_one()
+    return attempts
+
+
+def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: float) -> bool:
+    """Never backwards: a stage that is begun again says nothing until it is further than before.
+
+    False where the job has ended, or is gone.
+    """
+    row = _stage(id, stage)
+    before = connection.execute(sa.select(db.stages.c.fraction).where(row)).scalar_one_or_none()
+    if before is not None and before < fraction and _change(connection, id, db.jobs.c.state.in_(ACTIVE)):
+        connection.execute(sa.update(db.stages).where(row).values(fraction=fraction))
+    return _is_running(connection, id)
+
+
+def accept(connection: sa.Connection, id: str, stage: str, attempt: str) -> bool:
+    """Makes an attempt the one that counts; False where another one is, or the job has ended or is gone."""
+    row = sa.and_(_stage(id, stage), db.stages.c.accepted == "")
+    if _change(connection, id, db.jobs.c.state == JobState.RUNNING):
+        connection.execute(sa.update(db.stages).where(row).values(accepted=attempt))
+    return accepted(connection, id).get(stage) == attempt
+
+
+def accepted(connection: sa.Connection, id: str) -> dict[str, str]:
+    """Of every stage the attempt that counts, "" where none does yet."""
+    query = sa.select(db.stages.c.stage, db.stages.c.accepted).where(db.stages.c.job == id)
+    return {row.stage: row.accepted for row in connection.execute(query)}
+
+
+def release_stage(connection: sa.Connection, id: str, stage: str) -> None:
+    """Gives an attempt back that was interrupted through no fault of its own."""
+    row = sa.and_(_stage(id, stage), db.stages.c.attempts > 0)
+    connection.execute(sa.update(db.stages).where(row).values(attempts=db.stages.c.attempts - 1))
+
+
+def end_stage(connection: sa.Connection, id: str, stage: str, state: StageState) -> None:
+    values: dict[str, object] = {"state": state, "attempts": 0, "finished": time.time()}
+    if state is StageState.SUCCEEDED:
+        values["fraction"] = 1.0
+    if _change(connection, id, db.jobs.c.state.in_(ACTIVE)):
+        connection.execute(sa.update(db.stages).where(_stage(id, stage)).values(values))
+
+
+def _stage(id: str, stage: str) -> sa.ColumnElement[bool]:
+    return sa.and_(db.stages.c.job == id, db.stages.c.stage == stage)
+
+
+def _change(
+    connection: sa.Connection, id: str, *conditions: sa.ColumnElement[bool], **values: object
+) -> bool:
+    update = sa.update(db.jobs).where(db.jobs.c.id == id, *conditions)
+    return connection.execute(update.values(revision=db.jobs.c.revision + 1, **values)).rowcount > 0

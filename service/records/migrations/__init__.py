@@ -1,0 +1,1 @@
+"""Alembic: the versions of our tables. `alembic` itself calls env.py; `database.migrate` calls `alembic`."""

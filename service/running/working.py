@@ -1,0 +1,70 @@
+"""A worker as a process of its own, until SIGTERM or SIGINT; what it shares with one inside the API.
+
+Told to stop, a process ends within seconds: nothing more is taken, and what runs is left for whoever takes it
+over.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import structlog
+from prometheus_client import start_http_server
+
+from pipelines.errors import TurnwiseError
+from service.observability import logs, telemetry
+from service.parts import Parts, opened
+from service.settings import Settings
+from service.work import stage_process
+from service.work.worker import Worker
+
+log = structlog.get_logger("turnwise")
+
+LAST_RESORT = 8.0
+"""Seconds after being told to stop in which a process ends in any case, as where a thread waits for a
+database that is away."""
+
+
+def work(settings: Settings) -> None:
+    """A worker alone, until it is told to stop."""
+    logs.set_up(settings.log_level)
+    telemetry.set_up(settings.otlp_endpoint)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with opened(settings) as parts:
+        worker = started(parts)
+        if settings.worker_metrics_port:
+            port, registry = settings.worker_metrics_port, parts.metrics.registry
+            start_http_server(port, addr="127.0.0.1", registry=registry)
+        stop.wait()
+        end_in_any_case()
+        worker.stop()
+
+
+def started(parts: Parts) -> Worker:
+    """A worker in this process, at work."""
+    worker = Worker(parts)
+    worker.start()
+    threading.Thread(target=_tell_engines, args=(parts.settings,), daemon=True).start()
+    return worker
+
+
+def end_in_any_case() -> None:
+    timer = threading.Timer(LAST_RESORT, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+
+
+def _tell_engines(settings: Settings) -> None:
+    """In the log, what jobs that name no engine will run with, or what is missing for them."""
+    try:
+        choose = stage_process.load_factory(settings.engines)
+        _, notices = choose(settings.asr, settings.diarizer, settings.device, "")
+    except (TurnwiseError, ImportError, AttributeError) as error:
+        log.warning("engines are not ready", reason=str(error))
+    else:
+        for notice in notices:
+            log.info("engine", choice=notice.message)

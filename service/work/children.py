@@ -1,0 +1,252 @@
+"""The processes that do the heavy work, and die with us: one a stage, kept with its models while it is idle.
+
+A stage in a process of its own can be stopped at any moment, takes only itself down when a native library
+crashes, and leaves the API its processor time. Requests and answers are lines of JSON (stage_process.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger("turnwise.processes")
+
+LONGEST_LINE_BYTES = 2**20
+STDERR_TAIL_BYTES = 4000
+BURY_INTERVAL = 0.25
+SECRETS = {"TURNWISE_DATABASE_URL", "TURNWISE_WEBHOOK_SECRET"}
+NEEDED = re.compile("PATH|HOME|LANG|LC_.*|TZ|TMPDIR|PYTHON.*|LD_LIBRARY_PATH|OPENBLAS_.*")
+INTERNAL = "InternalError"
+"""Code of a stage that failed by a fault of ours: its traceback is in its standard error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to start for a kind of work; `kept` says whether it takes further requests.
+
+    `trusted`: whether it may know our environment, less its secrets, or only what Python needs to start.
+    """
+
+    kind: str
+    command: tuple[str, ...]
+    kept: bool = True
+    trusted: bool = True
+
+    def environment(self) -> dict[str, str]:
+        if self.trusted:
+            return {name: value for name, value in os.environ.items() if name not in SECRETS}
+        return {name: value for name, value in os.environ.items() if NEEDED.fullmatch(name)}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The stage has written all it was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The stage says why it cannot be done."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The process ended without an answer."""
+
+    status: int  # as of subprocess: negative for a signal
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The process was ended because it took too long."""
+
+
+Outcome = Done | Failed | Died | TimedOut
+
+
+@dataclass(eq=False)
+class _Child:
+    """One process, in a group of its own."""
+
+    process: Process
+    program: Program
+    expiry: asyncio.TimerHandle | None = None
+    errors: bytearray = field(default_factory=bytearray)
+
+    async def ask(self, request: dict[str, Any], watch: Callable[[float], None]) -> Outcome:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            await self.process.stdin.drain()
+        while line := await _line(self.process.stdout):
+            match _parse(line):
+                case {"progress": float() | int() as fraction}:
+                    watch(float(fraction))
+                case {"done": _}:
+                    return Done()
+                case {"failed": {"code": str() as code, "message": str() as message}}:
+                    return Failed(code, message)
+                case _:
+                    break
+        self.kill()
+        return Died(await self.ended())
+
+    async def drain_errors(self) -> None:
+        """Keeps the last of what it says on its standard error, for the log."""
+        assert self.process.stderr is not None
+        while block := await self.process.stderr.read(4096):
+            self.errors += block
+            del self.errors[:-STDERR_TAIL_BYTES]
+
+    async def ended(self, interval: float = 0.01) -> int:
+        """Its status. `process.wait` would wait for everybody else, too, who holds its pipes open."""
+        while self.process.returncode is None:
+            await asyncio.sleep(interval)
+        return self.process.returncode
+
+    async def bury(self) -> None:
+        """Ends what is left of its group once it has ended, so that the pipes end."""
+        await self.ended(BURY_INTERVAL)
+        self.kill()
+
+    def kill(self) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+
+async def _line(answers: asyncio.StreamReader) -> bytes:
+    """The next one; what is far too long is none."""
+    try:
+        return await answers.readline()
+    except ValueError:
+        return b""
+
+
+def _parse(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+class Processes:
+    """All processes of one worker. Its coroutines run on one event loop; `close` may come from any thread."""
+
+    def __init__(self, idle: float) -> None:
+        self._idle_seconds = idle
+        self._idle: dict[str, list[_Child]] = {}
+        self._all: set[_Child] = set()
+        self._watchers: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def run(
+        self,
+        program: Program,
+        request: dict[str, Any],
+        watch: Callable[[float], None] = lambda fraction: None,
+        timeout: float | None = None,
+    ) -> Outcome:
+        """One request to an idle process, or to a new one. When cancelled the process is gone on return."""
+        child = await self._take(program)
+        outcome: Outcome | None = None
+        try:
+            outcome = await asyncio.wait_for(child.ask(request, watch), timeout)
+        except TimeoutError:
+            outcome = TimedOut()
+        finally:
+            if program.kept and isinstance(outcome, Done | Failed):
+                self._keep(child)
+            else:
+                await asyncio.shield(self._end(child))
+        if isinstance(outcome, Died) or (isinstance(outcome, Failed) and outcome.code == INTERNAL):
+            await asyncio.sleep(0.1)  # for the last of what it says
+            words = child.errors.decode("utf-8", "replace")
+            log.error("process failed", kind=program.kind, outcome=repr(outcome), words=words)
+        return outcome
+
+    def close(self) -> None:
+        """Kills all of them and lets none begin."""
+        self._closed = True
+        for child in tuple(self._all):
+            child.kill()
+
+    @property
+    def left(self) -> bool:
+        """Whether one is not known yet to have ended."""
+        return any(child.process.returncode is None for child in tuple(self._all))
+
+    @property
+    def pids(self) -> set[int]:
+        return {child.process.pid for child in self._all}
+
+    async def _take(self, program: Program) -> _Child:
+        idle = self._idle.get(program.kind, [])
+        while idle:
+            child = idle.pop()
+            if child.expiry is not None:
+                child.expiry.cancel()
+            if child.process.returncode is None:
+                return child
+            self._all.discard(child)
+        return await self._start(program)
+
+    async def _start(self, program: Program) -> _Child:
+        process = await asyncio.create_subprocess_exec(
+            *program.command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=program.environment(),
+            limit=LONGEST_LINE_BYTES,
+            start_new_session=True,
+        )
+        child = _Child(process, program)
+        self._all.add(child)
+        if self._closed:
+            child.kill()
+        for work in (child.drain_errors(), child.bury()):
+            watcher = asyncio.create_task(work)
+            self._watchers.add(watcher)
+            watcher.add_done_callback(self._watchers.discard)
+        return child
+
+    def _keep(self, child: _Child) -> None:
+        self._idle.setdefault(child.program.kind, []).append(child)
+        loop = asyncio.get_running_loop()
+        child.expiry = loop.call_later(self._idle_seconds, self._expire, child)
+
+    def _expire(self, child: _Child) -> None:
+        idle = self._idle.get(child.program.kind, [])
+        if child in idle:
+            idle.remove(child)
+            self._all.discard(child)
+            child.kill()
+
+    async def _end(self, child: _Child) -> None:
+        child.kill()
+        await child.ended()
+        self._all.discard(child)
+
+
+def program(kind: str, module: str, *arguments: str, kept: bool = True, trusted: bool = True) -> Program:
+    """A module of ours, run by this Python; the working folder is not searched for modules."""
+    return Program(kind, (sys.executable, "-P", "-m", module, *arguments), kept, trusted)
+
+
+def arguments(niceness: int, memory_bytes: int) -> Sequence[str]:
+    """What `service.work.stage_process` is started with."""
+    return (f"--niceness={niceness}", f"--memory-bytes={memory_bytes}")

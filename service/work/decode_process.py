@@ -1,0 +1,228 @@
+"""One untrusted recording → samples, in a process that can reach nothing else.
+
+    python -P -m service.work.decode_process < request.json
+
+The request is one line of JSON, the fields of `Request`. The answers are lines of JSON: {"progress": 0.37} at
+most five times a second, and at last {"done": {}} or {"failed": {"code": …, "message": …}}, where the code is
+the name of a class in `pipelines.errors`, or DiskFullError. Without a last answer the process was ended:
+by SIGXCPU where its processor time was up.
+
+The decoders are large and written in C, so a recording might take them over. All that it could do then is use
+up the processor time and the memory, read itself, and write to the two files that are here for the samples.
+They are open before its first byte is looked at; afterwards this process can open nothing, neither file nor
+connection, start no program, and (Linux 6.12 on) send no signal.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import importlib
+import json
+import math
+import os
+import pkgutil
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO
+
+from pipelines.errors import MediaError, NotMediaError
+from pipelines.processes import die_with_parent
+
+SAMPLES, MEDIA = "samples.f32", "media.json"
+"""The files in the folder: little-endian float32, mono, 16 kHz; and {"media": {…}, "warnings": [{…}]}."""
+
+PROGRESS_PERIOD = 0.2
+FAILURES = {
+    errno.ENOSPC: ("DiskFullError", "the disk is full: try again when there is space"),
+    errno.EDQUOT: ("DiskFullError", "the disk is full: try again when there is space"),
+    errno.EFBIG: ("MediaLimitError", "its samples take more space than the limit: cut it into parts"),
+}
+"""Of writing the samples."""
+
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
+PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
+CAPABILITY_VERSION = 0x20080522  # linux/capability.h
+LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # of every processor's system calls
+LANDLOCK_FILE_RIGHTS = (13, 14, 15, 15, 16, 16)  # how many Landlock 1, 2, … knows
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A recording, the empty folder for what comes out, and what decoding may cost."""
+
+    recording: str
+    name: str  # what its owner calls it: for messages, never a path
+    folder: str
+    duration: float
+    decode_time: float
+    memory_bytes: int  # of address space
+    processor_time: float
+    output_bytes: int  # of each file
+
+
+Answer = Callable[[dict[str, object]], None]
+
+
+def main() -> None:
+    die_with_parent()
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # every thread takes address space, and mixing needs none
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # whatever a library prints must not come between the answers
+    request = Request(**json.loads(sys.stdin.readline()))
+    answer_all(request, lambda answer: print(json.dumps(answer), file=answers))
+
+
+def answer_all(request: Request, answer: Answer) -> None:
+    """Decodes and answers; an exception is a mistake of ours."""
+    try:
+        decode(request, answer)
+    except MediaError as error:
+        code, message = type(error).__name__, str(error)
+    except MemoryError:
+        code = "MediaLimitError"
+        message = (
+            f"{request.name} needs more memory to decode than the limit of "
+            f"{request.memory_bytes / 1e6:.0f} MB: cut it into parts."
+        )
+    except OSError as error:
+        if error.errno not in FAILURES:
+            raise
+        code, reason = FAILURES[error.errno]
+        message = f"{request.name} cannot be decoded because {reason}."
+    else:
+        answer({"done": {}})
+        return
+    answer({"failed": {"code": code, "message": message}})
+
+
+def decode(request: Request, answer: Answer) -> None:
+    """Writes the files into the folder; raises MediaError, MemoryError or OSError."""
+    folder = Path(request.folder)
+    with (
+        open_recording(request) as recording,
+        (folder / SAMPLES).open("xb") as samples,
+        (folder / MEDIA).open("xb") as media,
+    ):
+        _sync_folder(folder)
+        leave_network()
+        from pipelines import audio  # noqa: PLC0415
+
+        _import_rest_of_av()
+        confine(request)
+        limits = audio.Limits(duration=request.duration, decode_time=request.decode_time)
+        result, warnings = audio.read(recording, request.name, limits, paced(answer))
+        _write(samples, result.samples.astype("<f4", copy=False).data)
+        described = {"media": asdict(result.media), "warnings": [asdict(warning) for warning in warnings]}
+        _write(media, json.dumps(described).encode())
+
+
+def _import_rest_of_av() -> None:
+    """PyAV imports some of its modules when it meets the first track of their kind: then it is too late."""
+    import av  # noqa: PLC0415
+
+    for module in pkgutil.walk_packages(av.__path__, "av."):
+        if module.name not in ("av.__main__", "av.datasets"):
+            importlib.import_module(module.name)
+
+
+def open_recording(request: Request) -> BufferedReader:
+    """The recording itself: not what a link points to, and without waiting for the writer of a pipe."""
+    try:
+        return os.fdopen(os.open(request.recording, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
+    except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise NotMediaError(f"{request.name!r} is not a regular file: upload the recording itself.") from None
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that its new files are on the disk too, not only what is in them."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def _write(file: BinaryIO, content: bytes | memoryview) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def paced(answer: Answer) -> Callable[[float], None]:
+    """Answers with the progress that it is called with, as often as is worth reading."""
+    due = -math.inf
+
+    def progress(fraction: float) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if now >= due:
+            due = now + PROGRESS_PERIOD
+            answer({"progress": round(fraction, 3)})
+
+    return progress
+
+
+# --------------------------------------------------------------------------- the sandbox
+
+
+def leave_network() -> bool:
+    """Into a network with nothing in it; whether the system lets us. Only before there are threads."""
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None)
+    return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
+
+
+def confine(request: Request) -> None:
+    """From here on this process has the files that it has open, what the request grants, and nothing else."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
+        _lock_files(libc)
+        nothing = (ctypes.c_uint32 * 6)()
+        libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0), nothing)  # where we are root
+    processor_time = math.ceil(request.processor_time)
+    for kind, most in (
+        (resource.RLIMIT_AS, request.memory_bytes),
+        (resource.RLIMIT_FSIZE, request.output_bytes),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, 0),  # not minded of root
+        (resource.RLIMIT_NOFILE, 0),
+    ):
+        _limit(kind, most, most)
+    _limit(resource.RLIMIT_CPU, processor_time, processor_time + 1)  # SIGXCPU, and SIGKILL if that is ignored
+
+
+def _lock_files(libc: ctypes.CDLL) -> None:
+    """Landlock, where the kernel has it: also what needs no open file, as unlink, rename and execve.
+
+    https://docs.kernel.org/userspace-api/landlock.html: a process is denied every right that its ruleset
+    handles and no rule grants. From version 4 on it handles TCP, from 6 on signals to others.
+    """
+    create = (ctypes.c_long(LANDLOCK_CREATE_RULESET),)
+    version = libc.syscall(*create, None, ctypes.c_size_t(0), ctypes.c_uint(1))
+    if version < 1:
+        return
+    files = 2 ** LANDLOCK_FILE_RIGHTS[min(version, len(LANDLOCK_FILE_RIGHTS)) - 1] - 1
+    rights = (ctypes.c_uint64 * 3)(files, 3 * (version >= 4), 3 * (version >= 6))
+    ruleset = libc.syscall(*create, rights, ctypes.c_size_t(ctypes.sizeof(rights)), ctypes.c_uint(0))
+    libc.syscall(ctypes.c_long(LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset), ctypes.c_uint(0))
+    os.close(ruleset)
+
+
+def _limit(kind: int, soft: int, hard: int) -> None:
+    """What is limited more strictly already stays so."""
+    _, present = resource.getrlimit(kind)
+    if present != resource.RLIM_INFINITY:
+        soft, hard = min(soft, present), min(hard, present)
+    resource.setrlimit(kind, (soft, hard))
+
+
+if __name__ == "__main__":
+    main()

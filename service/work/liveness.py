@@ -1,0 +1,150 @@
+"""Which worker processes live: each holds a lock under its own id for as long as it does.
+
+On one machine a file lock, which the kernel drops with the process; over several the advisory lock of a
+session of PostgreSQL, which the server drops with the connection, and soon after a machine is gone that says
+nothing any more. A restart of the server drops the locks of the living too: they take them again, and until
+everybody has had the time for that, nobody is called dead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+import sqlalchemy as sa
+
+from service.records import database
+
+
+class Liveness(Protocol):
+    """The lock of this process, and a look at those of the others."""
+
+    def hold(self) -> None:
+        """Takes the lock, or takes it again where it was lost. Raises OperationalError while there is no
+        server."""
+        ...
+
+    def is_dead(self, executor: str) -> bool:
+        """Whether the process that took the lock under this id is gone for sure."""
+        ...
+
+    def release(self) -> None: ...
+
+
+class FileLiveness:
+    """For SQLite: one locked file a process, in one folder."""
+
+    def __init__(self, executor: str, folder: Path) -> None:
+        self._path = folder / f"{executor}.lock"
+        self._folder = folder
+        self._file: IO[bytes] | None = None
+
+    def hold(self) -> None:
+        if self._file is None:
+            with ExitStack() as opened:
+                file = opened.enter_context(self._path.open("wb"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                opened.pop_all()
+            self._file = file
+
+    def is_dead(self, executor: str) -> bool:
+        path = self._folder / f"{executor}.lock"
+        try:
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return True
+        except BlockingIOError:
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+    def release(self) -> None:
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
+            self._file = None
+
+
+class PostgresLiveness:
+    """For PostgreSQL: one session a process, with an advisory lock."""
+
+    GRACE = 2.5
+    """Seconds for which a lock must have been free, over one session, before its owner is called dead."""
+    RESTART = 4.0
+    """Seconds after the start of the server in which nobody is called dead."""
+
+    def __init__(self, executor: str, url: sa.URL, clock: Callable[[], float] = time.monotonic) -> None:
+        self._executor = executor
+        self._clock = clock
+        self._session: sa.Connection | None = None
+        self._holds = False
+        self._free_since: dict[str, float] = {}
+        self._engine = sa.create_engine(
+            url,
+            poolclass=sa.NullPool,
+            isolation_level="AUTOCOMMIT",
+            connect_args=database.over_network(url, "turnwise liveness"),
+        )
+
+    def hold(self) -> None:
+        if self._session is not None and not self._answers(self._session):
+            self._drop()
+        try:
+            if self._session is None:
+                self._session = self._engine.connect()
+            if not self._holds:  # a session of ours that broke may hold it for a while yet: that is as good
+                lock = sa.select(sa.func.pg_try_advisory_lock(_number(self._executor)))
+                self._holds = self._session.execute(lock).scalar_one()
+        except sa.exc.SQLAlchemyError:
+            self._drop()
+            raise
+
+    def _answers(self, session: sa.Connection) -> bool:
+        try:
+            return bool(session.execute(sa.text("SELECT 1")).scalar_one())
+        except sa.exc.SQLAlchemyError:  # also what a session says after it has failed in `is_dead`
+            return False
+
+    def is_dead(self, executor: str) -> bool:
+        if self._session is None:
+            return False
+        held, server_seconds = self._look(self._session, executor)
+        if held:
+            self._free_since.pop(executor, None)
+            return False
+        since = self._free_since.setdefault(executor, self._clock())
+        return server_seconds >= self.RESTART and self._clock() - since >= self.GRACE
+
+    def release(self) -> None:
+        self._drop()
+        self._engine.dispose()
+
+    def _look(self, session: sa.Connection, executor: str) -> tuple[bool, float]:
+        """Whether somebody holds the lock, and for how long the server has been running."""
+        high, low = divmod(_number(executor) % 2**64, 2**32)
+        query = sa.text(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND classid::bigint = :high AND objid::bigint = :low"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),"
+            " extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"
+        )
+        held, server_seconds = session.execute(query, {"high": high, "low": low}).one()
+        return bool(held), float(server_seconds)
+
+    def _drop(self) -> None:
+        self._free_since.clear()
+        if self._session is not None:
+            with suppress(sa.exc.SQLAlchemyError):
+                self._session.close()
+            self._session, self._holds = None, False
+
+
+def _number(executor: str) -> int:
+    """A lock's number, 64 bits with a sign."""
+    return int.from_bytes(hashlib.sha256(executor.encode()).digest()[:8], "big", signed=True)

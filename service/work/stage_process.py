@@ -1,0 +1,222 @@
+"""What each stage of a job does: reads what earlier stages left in the job's folder, and writes beside it.
+
+Run as `python -m service.work.stage_process` by children.py: one request a line on the standard input,
+
+    {"stage": "transcribe", "job": FOLDER, "attempt": FOLDER, "engines": "module:function",
+     "asr": "auto", "diarizer": "auto", "device": "auto"}
+
+and for each of them any number of {"progress": 0.25} and at last {"done": {}} or
+{"failed": {"code": …, "message": …}} on the standard output. Models stay loaded between requests.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import IO, TypeVar
+
+import numpy as np
+
+from pipelines import formats, models, supplied
+from pipelines.audio import playable
+from pipelines.engines import GivenDiarizer, GivenTranscriber
+from pipelines.errors import EngineMemoryError, TextError, TurnwiseError
+from pipelines.formats import heard as heard_format
+from pipelines.formats import rttm
+from pipelines.pipeline import LEFT_BY, STEPS, Decoded, Options, Stage, Text
+from pipelines.processes import die_with_parent
+from pipelines.protocols import Engines, Progress
+from pipelines.types import Audio, Notice, SpeakerCount, Transcript
+from service.files import artifacts
+from service.files.storage import JobFolder
+from service.work.children import INTERNAL
+
+Value = TypeVar("Value")
+
+DISK_FULL = "DiskFullError"
+PROGRESS_INTERVAL = 0.2
+"""Seconds between two lines about one stage."""
+
+
+# --------------------------------------------------------------------------- one job
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One stage of a job: its folder, and the names of engines that it is to be done with."""
+
+    folder: JobFolder
+    request: Mapping[str, str]
+
+    def load(self, kind: type) -> object:
+        """What a step needs, by its type."""
+        if kind in LEFT_BY or kind is Decoded:
+            return self.left(kind)
+        return {Audio: self.audio, Options: self.options, Text: self.text, Engines: self.engines}[kind]()
+
+    def left(self, kind: type[Value]) -> Value:
+        """What an earlier step has left."""
+        stage = LEFT_BY.get(kind, Stage.DECODE)
+        return artifacts.load(self.folder.stage(stage) / artifacts.name(stage), kind)
+
+    def audio(self) -> Audio:
+        """The samples stay on the disk until they are read; a private copy of what an engine changes."""
+        path = self.folder.stage(Stage.DECODE) / artifacts.SAMPLES
+        return Audio(np.memmap(path, np.float32, mode="c"), self.left(Decoded).media)
+
+    def options(self) -> Options:
+        sent = self.folder.request()
+        return Options(sent.language, SpeakerCount(sent.min_speakers, sent.max_speakers), sent.glossary)
+
+    def text(self) -> Text:
+        name = self.folder.request().text_name
+        return Text(supplied.parse(self.folder.text.read_bytes(), name) if name else None)
+
+    def engines(self) -> Engines:
+        """Those that the job named; in their place what the user brought along."""
+        named, folder = self.request, self.folder
+        language = folder.request().language
+        engines = _choose(named["engines"], named["asr"], named["diarizer"], named["device"], language)
+        if folder.heard.exists():
+            transcriber = GivenTranscriber(heard_format.parse(_text(folder.heard)))
+            engines = replace(engines, transcriber=transcriber)
+        if folder.diarization.exists():
+            segments = rttm.parse(_text(folder.diarization))
+            engines = replace(engines, diarizer=GivenDiarizer(segments, "diarization.rttm"))
+        return engines
+
+
+def write_results(transcript: Transcript, audio: Audio, attempt: Path, progress: Progress) -> None:
+    """The result in every format, as `turnwise run` writes it."""
+    for done, name in enumerate(formats.FORMATS):
+        text = formats.serialize(transcript, name, partial(playable, audio, "../audio"))
+        (attempt / f"result.{name}").write_text(text, "utf-8", newline="")
+        progress(done / len(formats.FORMATS))
+
+
+# --------------------------------------------------------------------------- one request
+
+
+EngineFactory = Callable[[str, str, str, str], tuple[Engines, Sequence[Notice]]]
+"""Takes asr, diarizer, device and language, as `pipelines.engines.choice.choose` does."""
+
+
+@lru_cache(maxsize=1)
+def _choose(factory: str, asr: str, diarizer: str, device: str, language: str) -> Engines:
+    """The engines, loaded once and kept for the next job that asks for the same."""
+    engines, _ = load_factory(factory)(asr, diarizer, device, language)
+    return engines
+
+
+def load_factory(name: str) -> EngineFactory:
+    """The function that the setting `engines` names. Raises ImportError or AttributeError."""
+    module, _, function = name.partition(":")
+    factory: EngineFactory = getattr(import_module(module), function)
+    return factory
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise TextError(f"The file sent as {path.name} is not UTF-8 text: send it as such.") from None
+
+
+def perform(request: dict[str, str], progress: Callable[[float], None]) -> None:
+    """One stage. Raises TurnwiseError, or whatever else goes wrong."""
+    work, stage, attempt = (
+        Work(JobFolder(Path(request["job"])), request),
+        Stage(request["stage"]),
+        Path(request["attempt"]),
+    )
+    left = STEPS[stage].run(work.load, progress)
+    if isinstance(left, Transcript):
+        write_results(left, work.audio(), attempt, progress)
+    artifacts.dump(attempt / artifacts.name(stage), left)
+
+
+def answer(request: dict[str, str], progress: Callable[[float], None]) -> dict[str, object]:
+    """The last line about a request."""
+    try:
+        perform(request, progress)
+    except TurnwiseError as error:
+        message = str(error).replace(str(models.folder()), "the models folder")  # users see no path of ours
+        return _failed(type(error).__name__, message)
+    except MemoryError:
+        message = "The memory is not enough for this recording: give the stages more, or cut it into parts."
+        return _failed(EngineMemoryError.__name__, message)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return _failed(DISK_FULL, "The disk is full: free some space.")
+        _trace(error)
+        return _failed(INTERNAL, f"A fault of ours in the stage {request['stage']}: please report it.")
+    return {"done": {}}
+
+
+def _trace(error: BaseException | None) -> None:
+    """Where it happened, for the log, which is kept when the job is deleted: without the messages, which may
+    quote what a user wrote."""
+    while error is not None:
+        traceback.print_tb(error.__traceback__)
+        print(type(error).__name__, file=sys.stderr)
+        error = error.__cause__ or error.__context__
+
+
+def _failed(code: str, message: str) -> dict[str, object]:
+    return {"failed": {"code": code, "message": message}}
+
+
+# --------------------------------------------------------------------------- the process
+
+
+def throttled(write: Callable[[dict[str, object]], None]) -> Callable[[float], None]:
+    """Progress as lines, not more often than anybody could read them."""
+    last = 0.0
+
+    def progress(fraction: float) -> None:
+        nonlocal last
+        if time.monotonic() - last >= PROGRESS_INTERVAL:
+            last = time.monotonic()
+            write({"progress": fraction})
+
+    return progress
+
+
+def requests(lines: IO[str]) -> Iterator[dict[str, str]]:
+    for line in lines:
+        yield json.loads(line)
+
+
+def main() -> None:
+    """Answers requests until the standard input ends. What libraries print goes to the standard error."""
+    die_with_parent()
+    parser = ArgumentParser()
+    parser.add_argument("--niceness", type=int, default=0)
+    parser.add_argument("--memory-bytes", type=int, default=0)
+    options = parser.parse_args()
+    os.nice(options.niceness)
+    if options.memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (options.memory_bytes, options.memory_bytes))
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def write(line: dict[str, object]) -> None:
+        print(json.dumps(line), file=answers, flush=True)
+
+    for request in requests(sys.stdin):
+        write(answer(request, throttled(write)))
+
+
+if __name__ == "__main__":
+    main()

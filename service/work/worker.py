@@ -1,0 +1,268 @@
+"""A worker process: runs jobs and webhooks from the queues, and looks after what others left.
+
+Twice a second: is our own lock held, has another worker died (its jobs go back to the queue), has one of our
+own workflows been lost sight of (a full disk can do that), or taken over while we were cut off. Now and then:
+what is past its time is deleted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from math import inf
+from random import Random
+from secrets import token_hex
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+
+from service.files.objects import AwayError
+from service.files.storage import Storage
+from service.observability import health
+from service.parts import Parts
+from service.records import jobs
+from service.records.jobs import JobState
+from service.records.workflows import JOB, WEBHOOK, Step, Taken, Workflows
+from service.work import webhooks
+from service.work.deletion import delete
+from service.work.liveness import FileLiveness, Liveness, PostgresLiveness
+from service.work.runner import Runner
+from service.work.webhooks import Verdict
+
+log = structlog.get_logger("turnwise.worker")
+
+SWEEP_INTERVAL = 0.5
+CLEAN_INTERVAL = 30.0
+LOST_SWEEPS = 20
+"""Sweeps after which a workflow of ours that is pending and not running counts as lost."""
+STRAY_AGE = 3600.0
+"""Seconds after which a folder that no job refers to is no upload under way any more."""
+
+
+@dataclass(eq=False)
+class Execution:
+    """A workflow's, in this process."""
+
+    task: asyncio.Task[Any]
+    taken: bool = False
+
+    def end(self) -> None:
+        """Without an outcome, since another one goes on with the workflow; from any thread."""
+        if not self.taken:  # once: it may need a while, for its process to be gone
+            self.taken = True
+            self.task.get_loop().call_soon_threadsafe(self.task.cancel)
+
+
+class Worker:
+    """One worker; `start` returns at once, `stop` within seconds."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._settings = parts.settings
+        self._engine = parts.engine
+        self._storage = parts.storage
+        self._queue = parts.queue
+        self._executor = token_hex(8)
+        self._liveness = _liveness(self._executor, parts.engine, parts.storage)
+        self._workflows = Workflows(parts.engine, self._executor)
+        self.runner = Runner(parts)
+        self._newest: dict[str, Execution] = {}  # of each workflow: one that was given back may have two here
+        self._unseen: Counter[str] = Counter()
+        self._stopped = threading.Event()
+        self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
+        self._cleaner = threading.Thread()
+        self._cleaned = self._searched = -inf
+
+    def start(self) -> None:
+        self._liveness.hold()
+        self._take_over(self._workflows.pending())  # before younger jobs take the places
+        self._workflows.start({JOB: self._job, WEBHOOK: self._webhook}, self._settings.concurrency)
+        self._sweeper.start()
+        log.info("worker started", executor=self._executor, concurrency=self._settings.concurrency)
+
+    def stop(self) -> None:
+        """Ends what runs without an outcome: another worker, or the next start, goes on with it."""
+        self._stopped.set()
+        self.runner.stop()
+        self._sweeper.join(timeout=2)
+        if self._cleaner.is_alive():
+            self._cleaner.join(timeout=1)
+        self._workflows.stop()
+        self.runner.release()
+        self._liveness.release()
+        health.forget_worker(self._storage.executors, self._executor)
+        log.info("worker stopped", executor=self._executor)
+
+    # ------------------------------------------------------------------ workflows
+
+    async def _job(self, job: str, number: int) -> None:
+        async with self._seen():
+            await self.runner.run(job)
+
+    async def _webhook(self, job: str, number: int) -> None:
+        """One try; where it is worth another one, that is a workflow of its own, later."""
+        async with self._seen():
+            wait = await Step("deliver").run(lambda: self._deliver(job, number))
+            if wait >= 0 and number + 1 < self._settings.webhook_attempts:
+                await self.runner.transact(self._call_again, job, number + 1, wait)
+
+    def _call_again(self, connection: sa.Connection, job: str, number: int, wait: float) -> None:
+        """Nothing where the job is deleted: whoever deletes it forgets the tries that there are."""
+        if jobs.hold(connection, job):
+            self._queue.enqueue(connection, WEBHOOK, job, number, wait)
+
+    async def _deliver(self, job: str, number: int) -> float:
+        """Seconds until the next try; negative where there is to be none."""
+        found = await self.runner.transact(jobs.find, job)
+        if found is None or found.finished is None:
+            return -1.0
+        try:
+            request = await self.runner.on_disk(self._storage.request, job)
+        except FileNotFoundError:  # deleted a moment ago
+            return -1.0
+        body = webhooks.payload(job, found.state, found.finished, request.metadata)
+        outcome = await webhooks.deliver(request.webhook, f"msg_{job}", time.time(), body, self._settings)
+        log.info("webhook", job=job, attempt=number, outcome=outcome.verdict.value, reason=outcome.reason)
+        if outcome.verdict is not Verdict.RETRY:
+            return -1.0
+        waits = webhooks.waits(self._settings.webhook_attempts, Random())
+        return max(outcome.retry_after, waits[min(number, len(waits) - 1)] if waits else 0.0)
+
+    @asynccontextmanager
+    async def _seen(self) -> AsyncIterator[None]:
+        workflow = self._workflows.current
+        async with self._alone(workflow):
+            try:
+                yield
+            except sa.exc.DBAPIError as error:  # of the engine's: ours are tried again
+                reason = type(error).__name__
+                log.warning("step was not recorded, it goes on from there", workflow=workflow, reason=reason)
+                await self.runner.persist(lambda: self._workflows.give_back(workflow))
+            except Exception:  # the engine keeps that it failed, and not how
+                log.exception("workflow broke", workflow=workflow)
+                raise
+
+    @asynccontextmanager
+    async def _alone(self, workflow: str) -> AsyncIterator[None]:
+        """Until somebody else executes it: here, or in another worker."""
+        task = asyncio.current_task()
+        assert task is not None
+        execution = Execution(task)
+        if older := self._newest.get(workflow):
+            older.end()
+        self._newest[workflow] = execution
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not execution.taken:
+                raise
+            log.warning("workflow was taken over, it ends here", workflow=workflow)
+            raise Taken(workflow) from None
+        finally:
+            if self._newest.get(workflow) is execution:
+                del self._newest[workflow]
+
+    # ------------------------------------------------------------------ sweeping
+
+    def _sweep_until_stopped(self) -> None:
+        while not self._stopped.wait(SWEEP_INTERVAL):
+            with suppress(OSError):
+                health.note_worker(self._storage.executors, self._executor)
+            self._safely(self.sweep)
+
+    def _safely(self, work: Callable[[], None]) -> None:
+        """What fails now is done the next time."""
+        try:
+            work()
+        except (sa.exc.SQLAlchemyError, OSError, AwayError) as error:
+            log.warning("sweep failed", reason=type(error).__name__)
+        except Exception:
+            log.exception("sweep failed")
+
+    def sweep(self) -> None:
+        """One look at everything."""
+        self._liveness.hold()
+        here = dict(self._newest)
+        pending = self._workflows.pending()
+        self._give_up({id: at for id, at in here.items() if pending.get(id) != self._executor})
+        self._take_over(pending)
+        self._find_lost({workflow for workflow, executor in pending.items() if executor == self._executor})
+        if time.monotonic() - self._cleaned > CLEAN_INTERVAL and not self._cleaner.is_alive():
+            self._cleaned = time.monotonic()
+            self._cleaner = threading.Thread(target=self._safely, args=(self._clean,), daemon=True)
+            self._cleaner.start()  # apart, since it may take long, and the dead are to be noticed meanwhile
+
+    def _take_over(self, pending: dict[str, str]) -> None:
+        """What the dead had begun goes back to its queue."""
+        others = set(pending.values()) - {self._executor, ""}
+        dead = {executor for executor in others if self._liveness.is_dead(executor)}
+        for executor in dead:
+            log.warning("worker is dead, its jobs go on", executor=executor)
+        for workflow, executor in pending.items():
+            if executor in dead:
+                self._workflows.give_back(workflow, executor)
+
+    def _give_up(self, doubtful: dict[str, Execution]) -> None:
+        """What others have taken over, who did not hear of us for a while, ends here."""
+        if doubtful:
+            for workflow in self._workflows.taken(set(doubtful)):
+                doubtful[workflow].end()
+
+    def _find_lost(self, ours: set[str]) -> None:
+        lost = ours - self._newest.keys()
+        self._unseen = Counter({workflow: self._unseen[workflow] + 1 for workflow in lost})
+        for workflow, sweeps in self._unseen.items():
+            if sweeps >= LOST_SWEEPS and not self._stopped.is_set():
+                log.warning("workflow was lost, it goes on", workflow=workflow)
+                self._workflows.give_back(workflow)
+
+    def _clean(self) -> None:
+        """What is broken fails; what is past its time goes."""
+        with self._engine.begin() as connection:
+            for job in self._workflows.broken():
+                self._fail(connection, job)
+        if self._settings.retention_hours:
+            before = time.time() - self._settings.retention_hours * 3600
+            with self._engine.begin() as connection:
+                expired = jobs.expired(connection, before)
+            for job in expired:
+                if not self._stopped.is_set():
+                    delete(job, self._parts)
+        health.forget_gone(self._storage.executors)
+        self._storage.empty_trash()
+        if time.monotonic() - self._searched > self._storage.search_seconds:
+            self._searched = time.monotonic()
+            self._parts.uploads.clean(self._settings.upload_hours)
+            self._drop_strays()
+
+    def _drop_strays(self) -> None:
+        """Files that no job refers to, and that are no upload under way any more."""
+        ids = self._storage.ids()
+        with self._engine.begin() as connection:
+            ids -= jobs.known(connection, ids)
+        before = time.time() - STRAY_AGE
+        for id in ids:
+            if not self._stopped.is_set() and self._storage.changed(id) < before:
+                self._storage.discard(id)
+        self._storage.end_broken()
+
+    def _fail(self, connection: sa.Connection, job: str) -> None:
+        """Where it has not ended; whoever waits for its webhook is told, too."""
+        if not jobs.end(connection, job, JobState.FAILED, failure="internal"):
+            return
+        log.error("workflow broke", job=job)
+        found = jobs.find(connection, job)
+        if found is not None and found.notify:
+            self._queue.enqueue(connection, WEBHOOK, job)
+
+
+def _liveness(executor: str, engine: sa.Engine, storage: Storage) -> Liveness:
+    if engine.dialect.name == "sqlite":
+        return FileLiveness(executor, storage.executors)
+    return PostgresLiveness(executor, engine.url)
