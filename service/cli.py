@@ -1,4 +1,4 @@
-"""The command `turnwise` with those of the service: serve, worker, keys, health and settings.
+"""The command `turnwise` with those of the service: serve, worker, keys, jobs, health, settings.
 
 The library's command knows nothing of the service; this one hands it what to add. The service's own
 libraries are an extra of the installation, and a command that lacks them says so.
@@ -19,6 +19,7 @@ from pipelines.errors import OptionError, TurnwiseError
 if TYPE_CHECKING:
     from service.settings import Settings
 
+STATES = ("queued", "running", "succeeded", "failed", "cancelled")
 NEEDED = ("alembic", "dbos", "fastapi", "uvicorn")
 
 
@@ -43,22 +44,14 @@ def worker(request: Namespace) -> int:
     return 0
 
 
-def keys(request: Namespace) -> int:
+def operate(request: Namespace) -> int:
+    """One action on keys or jobs."""
     asked = _settings()
-    from service import keys as registry  # noqa: PLC0415
     from service.parts import opened  # noqa: PLC0415
+    from service.running import operating  # noqa: PLC0415
 
-    with opened(asked) as context, context.engine.begin() as connection:
-        if request.action == "create":
-            print(registry.create(connection, request.name))
-        elif request.action == "revoke":
-            if not registry.revoke(connection, request.name):
-                raise OptionError(
-                    f"There is no key {request.name!r} that still works: see turnwise keys list."
-                )
-        else:
-            for key in registry.list_all(connection):
-                print(key.id, "revoked" if key.revoked else "works  ", key.name)
+    with opened(asked) as parts:
+        operating.ACTIONS[request.command, request.action](request, parts)
     return 0
 
 
@@ -130,6 +123,20 @@ def _add_keys(parser: ArgumentParser) -> None:
     revoke.add_argument("name", metavar="ID", help="as the list shows it")
 
 
+def _add_jobs(parser: ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    shown = actions.add_parser("list", help="jobs, oldest first: id, state, time, owner")
+    delete = actions.add_parser("delete", help="delete jobs with all their files")
+    delete.add_argument("ids", metavar="ID", nargs="*", help="as the list shows it")
+    adopt = actions.add_parser("adopt", help="give a key the jobs that no key reaches")
+    adopt.add_argument("key", metavar="KEY", help="id of the key, as turnwise keys list shows it")
+    for action in (shown, delete, adopt):
+        action.add_argument("--owner", default="", metavar="KEY", help="those of this key, or of nobody")
+    for action in (shown, delete):
+        action.add_argument("--orphans", action="store_true", help="those that no key reaches")
+        action.add_argument("--state", default="", choices=STATES, help="those in this state")
+
+
 def _add_health(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port of the API (default: TURNWISE_PORT, or 8000)")
     parser.add_argument(
@@ -144,7 +151,8 @@ def _add_nothing(parser: ArgumentParser) -> None:
 COMMANDS = {
     "serve": Command("serve the REST API, with a worker inside", _add_serve, serve),
     "worker": Command("run jobs of an API that is served elsewhere", _add_nothing, worker),
-    "keys": Command("make, list and revoke keys of the API", _add_keys, keys),
+    "keys": Command("make, list and revoke keys of the API", _add_keys, operate),
+    "jobs": Command("list and delete jobs, and give them to a key", _add_jobs, operate),
     "health": Command("whether the API, or the worker, is alive", _add_health, health),
     "settings": Command("list the settings of the service", _add_nothing, settings),
 }

@@ -1,5 +1,6 @@
-"""A service as a process.
+"""A service as a process, and what operators do beside it.
 
-serving  the API as a process
-working  a worker as a process
+serving    the API as a process
+working    a worker as a process
+operating  keys and jobs on the command line
 """

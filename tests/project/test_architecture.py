@@ -72,7 +72,7 @@ SERVICE_ROOMS: dict[str, set[str]] = {
         *("files", "keys", "observability", "openai", "parts"),
         *("problems", "records", "settings", "work"),
     },
-    "service.running": {"api", "files", "keys", "observability", "parts", "settings", "work"},
+    "service.running": {"api", "files", "keys", "observability", "parts", "records", "settings", "work"},
     "service.cli": {"keys", "observability", "parts", "records", "running", "settings"},
 }
 """The rooms of the service, and which others of them each may enter; every one may use the library."""
@@ -298,5 +298,6 @@ def test_what_starts_often_loads_nothing_of_the_service_around_it(module: str) -
 
 def test_the_api_does_not_load_the_work() -> None:
     """It starts, and answers, without what computes."""
-    work = {f"service.{name}" for name in ("decoding", "runner", "stages", "worker", "working")}
+    work = {name for name in SOURCES if within(name, {"service.work", "service.running"})}
+    work -= {"service.work", *(f"service.work.{name}" for name in ("deletion", "webhooks"))}
     assert loaded("service.api.app", HEAVY | work | {"av"}) == "[]"

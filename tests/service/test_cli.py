@@ -12,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from service.cli import COMMANDS, main
+from service.cli import COMMANDS, STATES, main
+from service.files.storage import new_id
 from service.observability import logs, telemetry
+from service.parts import opened
+from service.records import jobs
+from service.records.jobs import JobState
 from service.running import serving
 from service.settings import Settings
 
@@ -99,6 +103,94 @@ def test_the_data_folder_is_nobody_elses(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["keys", "create", "first"]) == 0
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
     assert capsys.readouterr().err == ""
+
+
+# --------------------------------------------------------------------------- jobs
+
+
+def test_every_state_can_be_asked_for() -> None:
+    assert list(JobState) == list(STATES)
+
+
+def _make_job(tmp_path: Path, owner: str) -> str:
+    """Its row and its folder."""
+    with opened(Settings(data_dir=tmp_path / "data")) as parts:
+        id = new_id()
+        parts.storage.incoming(id).recording.write_bytes(b"sound")
+        parts.storage.admit(id)
+        with parts.engine.begin() as connection:
+            jobs.insert(connection, id, owner, "0" * 64)
+    return id
+
+
+def _said(capsys: pytest.CaptureFixture[str], *command: str) -> tuple[list[str], str]:
+    """The lines that a command prints, and what it says besides."""
+    assert main(command) == 0
+    said = capsys.readouterr()
+    return said.out.splitlines(), said.err
+
+
+def _jobs(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, str]:
+    """The owner of every job in the list."""
+    lines, _ = _said(capsys, "jobs", "list", *options)
+    rows = [line.split() for line in lines]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\+00:00", row[2]) for row in rows)
+    return {id: owner for id, _, _, owner in rows}
+
+
+def test_jobs_that_a_first_and_a_revoked_key_leave_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    early = _make_job(tmp_path, "")
+    assert _jobs(capsys) == {early: "nobody"}
+    assert _jobs(capsys, "--orphans") == {}
+    [token], hint = _said(capsys, "keys", "create", "newsroom")
+    key = token[3:19]
+    assert "jobs of nobody (1)" in hint
+    assert f"turnwise jobs adopt {key} --owner nobody" in hint
+    assert _jobs(capsys, "--orphans") == {early: "nobody"}
+    assert _said(capsys, "jobs", "adopt", key, "--owner", "nobody") == (["1 adopted"], "")
+    late = _make_job(tmp_path, key)
+    assert _jobs(capsys, "--owner", key) == {early: key, late: key}
+    [other], hint = _said(capsys, "keys", "create", "archive")
+    assert hint == ""
+    _, hint = _said(capsys, "keys", "revoke", key)
+    assert f"jobs of {key} (2)" in hint
+    assert f"turnwise jobs delete --owner {key}" in hint
+    assert _said(capsys, "jobs", "adopt", other[3:19]) == (["2 adopted"], "")
+    assert set(_jobs(capsys).values()) == {other[3:19]}
+
+
+def test_jobs_are_deleted_with_their_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    named, _queued, kept = (_make_job(tmp_path, owner) for owner in ("", "a" * 16, "b" * 16))
+    assert _said(capsys, "jobs", "delete", named, named)[0] == ["1 deleted"]
+    assert _said(capsys, "jobs", "delete", "--owner", "a" * 16, "--state", "failed")[0] == ["0 deleted"]
+    assert _said(capsys, "jobs", "delete", "--owner", "a" * 16, "--state", "queued")[0] == ["1 deleted"]
+    assert set(_jobs(capsys)) == {kept}
+    assert [path.name for path in (tmp_path / "data" / "jobs").iterdir()] == [kept]
+    assert not any((tmp_path / "data" / "trash").iterdir())
+    _said(capsys, "keys", "create", "newsroom")
+    assert _said(capsys, "jobs", "delete", "--orphans")[0] == ["1 deleted"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [[], ["--state", "failed"], ["{job}", "--orphans"], ["{job}", "--state", "queued"], ["{job}", "../x"]],
+)
+def test_it_must_be_clear_which_jobs_to_delete(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = _make_job(tmp_path, "")
+    said = _refusal(capsys, "jobs", "delete", *(option.format(job=job) for option in options))
+    assert "turnwise jobs list" in said or "--orphans" in said
+    assert set(_jobs(capsys)) == {job}
+
+
+def test_a_key_that_does_not_work_adopts_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [token], _ = _said(capsys, "keys", "create", "newsroom")
+    _said(capsys, "keys", "revoke", token[3:19])
+    for key in (token[3:19], "nobody"):
+        assert "turnwise keys list" in _refusal(capsys, "jobs", "adopt", key)
 
 
 # --------------------------------------------------------------------------- settings
@@ -222,6 +314,7 @@ def test_without_the_extra_every_command_says_how_to_get_it() -> None:
         ["worker"],
         ["keys", "list"],
         ["keys", "create", "first"],
+        ["jobs", "list"],
         ["health"],
         ["settings"],
     ]
