@@ -12,8 +12,10 @@ from pipelines.types import SAMPLE_RATE, Audio
 
 BIT_RATE = 24_000
 """Bits per second: clear speech, at most 14 MB an hour."""
-LONGEST_EMBEDDED = 3600.0
-"""Seconds of a recording that a page holds itself."""
+FULL_RATE = 3600.0
+"""Seconds up to which a recording has that rate; a longer one has a lower rate and the same size."""
+LONGEST_EMBEDDED = 3 * FULL_RATE
+"""Seconds of a recording that a page holds itself: speech is understood down to a third of the rate."""
 
 _BLOCK_SAMPLES = 60 * SAMPLE_RATE
 
@@ -29,7 +31,7 @@ def encode_opus(audio: Audio) -> bytes:
     # "bitexact" leaves out the random identifiers and the encoder's version.
     with av.open(buffer, "w", format="webm", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libopus", rate=SAMPLE_RATE, layout="mono")
-        stream.bit_rate = BIT_RATE
+        stream.bit_rate = round(BIT_RATE * min(1.0, FULL_RATE / audio.duration))
         stream.options = {"compression_level": "5"}  # of 10: it is a preview, and soon done
         for at in range(0, len(audio.samples), _BLOCK_SAMPLES):
             container.mux(stream.encode(_frame(audio, at)))

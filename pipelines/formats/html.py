@@ -102,10 +102,10 @@ class _Page:
             f"{len(self._transcript.speakers)} speakers",
             f"{len(self._transcript.turns)} turns",
             f"language {self._transcript.language}",
-            f"{media.container} / {media.codec}",
-            f"{media.sample_rate_hz / 1000:g} kHz {_channels(media.channels)}",
         ]
-        return " · ".join(map(plain, facts))
+        sound = f" · {media.container} / {media.codec} · {media.sample_rate_hz / 1000:g} kHz"
+        technical = f'<span class="technical">{plain(sound)} {_channels(media.channels)}</span>'
+        return " · ".join(map(plain, facts)) + technical
 
     def warnings(self) -> str:
         items = "".join(f"<li>{plain(notice.message)}</li>" for notice in self._transcript.warnings)

@@ -3,6 +3,7 @@
   const root = document.documentElement;
   const get = (id) => document.getElementById(id);
   const audio = get("audio"), strip = get("strip"), note = get("note");
+  const heads = document.querySelectorAll(".head");
   const duration = Number(root.dataset.duration) || 1;
   const STEP = 5; // seconds that an arrow key moves
   let words = [], word = null, turn = null, at = 0;
@@ -40,7 +41,7 @@
   const show = (time) => {
     at = time;
     root.classList.toggle("started", time > 0);
-    root.style.setProperty("--at", `${Math.min(100, (100 * time) / duration)}%`);
+    for (const head of heads) head.style.left = `${Math.min(100, (100 * time) / duration)}%`;
     get("clock").textContent = clock(time);
     strip.setAttribute("aria-valuenow", time.toFixed(0));
     strip.setAttribute("aria-valuetext", clock(time));

@@ -114,6 +114,11 @@ class Chromium:
         for event in ("mousePressed", "mouseReleased"):
             self._ask("Input.dispatchMouseEvent", type=event, x=x, y=y, button="left", clickCount=1)
 
+    def choose(self, selector: str, file: Path) -> None:
+        """A file in a file input, as if chosen in the dialog."""
+        found = self._ask("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")
+        self._ask("DOM.setFileInputFiles", files=[str(file)], objectId=found["result"]["objectId"])
+
     def press(self, key: str) -> None:
         """One key, down and up."""
         for event in ("keyDown", "keyUp"):

@@ -107,16 +107,23 @@ def test_the_keyboard_moves_from_word_to_word_and_plays(browser: Chromium, folde
 def test_the_readings_change_places(browser: Chromium, folder: Path) -> None:
     show(browser, folder, sample())
     text = "document.querySelector('.turn > p').innerText"
-    browser.wait(f"{text}.includes('Lks')")  # a turn has no inner text before it is painted
+    assert "Lks" in browser.evaluate(text)
     assert "Storm warning" in browser.evaluate(text)
     browser.click(".reading label:last-child")
     assert "Talks began" in browser.evaluate(text)
     assert "Storm warning" not in browser.evaluate(text)
 
 
-def test_a_recording_that_is_not_there_can_be_chosen(browser: Chromium, folder: Path) -> None:
-    show(browser, folder, sample(), "elsewhere.wav")
-    browser.wait("!document.getElementById('choose').hidden && document.getElementById('play').hidden")
+@pytest.mark.parametrize("place", ["../audio", ""])
+def test_a_recording_that_is_not_there_can_be_chosen(browser: Chromium, folder: Path, place: str) -> None:
+    show(browser, folder, sample(), place)
+    browser.wait("!choose.hidden && play.hidden")
+    assert sample().media.name in browser.evaluate("choose.dataset.note")
+    browser.click(".turn:nth-of-type(2) .time")
+    browser.choose("#file", folder / "tone.wav")
+    browser.wait("choose.hidden && !play.hidden && audio.currentTime > 5")
+    browser.click("#play")
+    browser.wait("!audio.paused && audio.currentTime > 5")
 
 
 @pytest.mark.parametrize("width", [375, 768, 1280])
@@ -125,3 +132,69 @@ def test_nothing_sticks_out_of_any_window(browser: Chromium, folder: Path, width
     show(browser, folder, build(said("S1", f"Hello {long}"), (speaker("S1", name=long, affiliation=long),)))
     browser.resize(width, 800)
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
+
+
+FIRST = "document.querySelector('.turn > p [data-t]').getBoundingClientRect()"
+SCROLL = """(async () => {
+  const heights = new Set(), page = document.scrollingElement;
+  for (let top = 0; top < page.scrollHeight; top += innerHeight / 2) {
+    scrollTo({ top, behavior: "instant" });
+    await new Promise((painted) => requestAnimationFrame(() => requestAnimationFrame(painted)));
+    heights.add(page.scrollHeight);
+  }
+  return [...heights];
+})()"""
+
+
+def crowded() -> Transcript:
+    """More of everything that stands before the text than a usual page has."""
+    names = [f"Alexandra Konstantinopoulou the {index}th" for index in range(12)]
+    speakers = [
+        replace(person, name=name, affiliation="University of Bramford")
+        for person, name in zip(sample().speakers * 4, names, strict=True)
+    ]
+    media = replace(sample().media, name="a recording of an evening at the harbor " * 5 + ".wav")
+    warnings = sample().warnings * 4
+    return replace(sample(), speakers=tuple(speakers), media=media, warnings=warnings)
+
+
+@pytest.mark.parametrize("size", [(390, 844), (360, 640)])
+@pytest.mark.parametrize("transcript", [sample(), crowded()], ids=["usual", "crowded"])
+def test_the_first_screen_of_a_phone_has_words_of_the_transcript(
+    browser: Chromium, folder: Path, transcript: Transcript, size: tuple[int, int]
+) -> None:
+    browser.resize(*size)
+    show(browser, folder, transcript)
+    player = browser.evaluate("document.querySelector('.player').getBoundingClientRect().top")
+    assert 0 < browser.evaluate(f"{FIRST}.bottom") < player
+
+
+def test_a_phone_shows_the_timeline_when_asked(browser: Chromium, folder: Path) -> None:
+    browser.resize(390, 844)
+    show(browser, folder, sample())
+    lane = "document.querySelector('.speaker .lane').checkVisibility()"
+    assert browser.evaluate("document.querySelector('.speaker h3').checkVisibility()")
+    assert not browser.evaluate(lane)
+    browser.click(".more")
+    assert browser.evaluate(lane)
+    browser.click(".more")
+    assert not browser.evaluate(lane)
+
+
+def test_a_wide_window_shows_the_timeline_at_once(browser: Chromium, folder: Path) -> None:
+    browser.resize(1280, 900)
+    show(browser, folder, sample())
+    assert browser.evaluate("document.querySelector('.speaker .lane').checkVisibility()")
+    assert not browser.evaluate("document.querySelector('.more').checkVisibility()")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_height_of_a_long_page_stays_while_scrolling(browser: Chromium, folder: Path, width: int) -> None:
+    text = "Reopening the river to shipping takes a year. "
+    turns = [said(f"S{turn % 3}", text * (turn % 7 * 3 + 1)) for turn in range(60)]
+    script = [word for turn in turns for word in turn]
+    browser.resize(width, 800)
+    show(browser, folder, build(script, tuple(map(speaker, ("S0", "S1", "S2")))))
+    heights = browser.evaluate(SCROLL)
+    assert min(heights) > 5000
+    assert max(heights) - min(heights) <= 2

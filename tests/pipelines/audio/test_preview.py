@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from pipelines.audio.preview import data_uri, encode_opus
+from pipelines.audio import preview
+from pipelines.audio.preview import data_uri, encode_opus, playable
 from pipelines.types import SAMPLE_RATE, Audio, Samples
 from tests.pipelines.formats.sample import MEDIA
 
@@ -47,6 +48,19 @@ def test_it_is_small_and_the_same_each_time() -> None:
     webm = encode_opus(audio)
     assert len(webm) < 5.0 * 32_000 / 8
     assert webm == encode_opus(audio)
+
+
+def test_a_page_holds_hours_in_the_size_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preview, "FULL_RATE", 5.0)
+    monkeypatch.setattr(preview, "LONGEST_EMBEDDED", 15.0)
+    assert len(encode_opus(chirp(15.0))) < 1.3 * len(encode_opus(chirp(5.0)))
+    assert playable(chirp(15.0), "../audio").startswith("data:")
+    assert playable(chirp(15.1), "../audio") == "../audio"
+
+
+def test_two_hours_are_in_the_page() -> None:
+    assert preview.LONGEST_EMBEDDED >= 2 * 3600
+    assert preview.BIT_RATE * preview.FULL_RATE / preview.LONGEST_EMBEDDED >= 8000  # Opus' least for speech
 
 
 @pytest.mark.parametrize("sample", [2.0, -2.0])
