@@ -6,11 +6,12 @@ b |    ======     |  →   b |    ======    |
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
+from itertools import groupby
 
-from pipelines.types import Span, SpeakerSegment
+from pipelines.types import Span, SpeakerSegment, join_spans
 
 
 def exclusive(segments: Sequence[SpeakerSegment]) -> tuple[SpeakerSegment, ...]:
@@ -18,22 +19,22 @@ def exclusive(segments: Sequence[SpeakerSegment]) -> tuple[SpeakerSegment, ...]:
 
     Takes n log n steps. Of two that begin together, the one that stands later in the list is in front.
     """
-    return tuple(_joined(_pieces(sorted(segments, key=lambda segment: segment.start))))
+    return join_segments(_pieces(sorted(segments, key=lambda segment: segment.start)))
 
 
 def overlaps(segments: Sequence[SpeakerSegment]) -> tuple[Span, ...]:
     """When more than one voice speaks, ordered; what touches is one span."""
     found: list[Span] = []
-    last: dict[str, float] = {}  # until when each voice has spoken so far
+    front, until, behind = "", 0.0, 0.0  # who speaks longest so far, until when, and until when anyone else
     for segment in sorted(segments, key=lambda segment: segment.start):
-        until = max((end for speaker, end in last.items() if speaker != segment.speaker), default=0.0)
-        end = min(until, segment.end)
-        if found and segment.start < end and segment.start <= found[-1].end:
-            found[-1] = Span(found[-1].start, max(found[-1].end, end))
-        elif segment.start < end:
+        end = min(behind if segment.speaker == front else until, segment.end)
+        if segment.start < end:
             found.append(Span(segment.start, end))
-        last[segment.speaker] = max(last.get(segment.speaker, 0.0), segment.end)
-    return tuple(found)
+        if segment.speaker != front:
+            behind = max(behind, min(until, segment.end))
+        if segment.end > until:
+            front, until = segment.speaker, segment.end
+    return tuple(join_spans(found))
 
 
 def _pieces(segments: Sequence[SpeakerSegment]) -> Iterator[SpeakerSegment]:
@@ -54,15 +55,7 @@ def _pieces(segments: Sequence[SpeakerSegment]) -> Iterator[SpeakerSegment]:
                 heappop(behind)
 
 
-def _joined(pieces: Iterator[SpeakerSegment]) -> Iterator[SpeakerSegment]:
-    """Pieces of one voice that touch become one."""
-    last: SpeakerSegment | None = None
-    for piece in pieces:
-        if last is not None and last.speaker == piece.speaker and last.end == piece.start:
-            last = replace(last, end=piece.end)
-            continue
-        if last is not None:
-            yield last
-        last = piece
-    if last is not None:
-        yield last
+def join_segments(segments: Iterable[SpeakerSegment], gap: float = 0.0) -> tuple[SpeakerSegment, ...]:
+    """The segments with neighbours of one speaker as one where at most `gap` seconds lie between them."""
+    runs = groupby(segments, key=lambda segment: segment.speaker)
+    return tuple(segment for _, run in runs for segment in join_spans(run, gap))

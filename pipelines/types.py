@@ -9,9 +9,10 @@ Times are float seconds from the start of the recording. A range of indexes is h
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -341,3 +342,17 @@ class Transcript:
 def join_words(words: Sequence[str]) -> str:
     """Words as running text."""
     return " ".join(word for word in words if word)
+
+
+Stretch = TypeVar("Stretch", Span, SpeakerSegment)
+
+
+def join_spans(spans: Iterable[Stretch], gap: float = 0.0) -> list[Stretch]:
+    """Spans in order of their start, with neighbours as one where at most `gap` seconds lie between them."""
+    joined: list[Stretch] = []
+    for span in spans:
+        if joined and span.start - joined[-1].end <= gap:
+            joined[-1] = replace(joined[-1], end=max(joined[-1].end, span.end))
+        else:
+            joined.append(span)
+    return joined

@@ -15,7 +15,8 @@ posterior probability; all evidence is in nats.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -27,6 +28,7 @@ from pipelines.overlap import overlaps
 from pipelines.types import AlignedToken, Attribution, Diarization, Match, SpeakerSegment, Turn
 
 Floats = npt.NDArray[np.float64]
+Indexes = npt.NDArray[np.intp]
 
 DOUBT = 0.06
 """Share of a token's time that a voice may have had unnoticed, less the farther away it is heard."""
@@ -78,7 +80,10 @@ def _model(
 ) -> VoiceModel:
     """Where two voices speak at once, both are evidence, and the words decide between them."""
     chosen = [tokens[index] for index in spoken]
-    tracks = [[s for s in diarization.segments if s.speaker == speaker] for speaker in speakers]
+    segments: dict[str, list[SpeakerSegment]] = defaultdict(list)
+    for segment in diarization.segments:
+        segments[segment.speaker].append(segment)
+    tracks = [segments[speaker] for speaker in speakers]
     noticed = TRUST * _voices(chosen, tracks)
     seconds = np.array([[token.end - token.start] for token in chosen])
     unnoticed = np.broadcast_to(-UNNOTICED_SECOND * seconds, noticed.shape)
@@ -137,16 +142,15 @@ def _distance(track: Sequence[SpeakerSegment], moments: Floats) -> Floats:
 # --------------------------------------------------------------------------- optimisation
 
 
-CHUNK = 1024
-"""Tokens whose prices are laid out at once."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class VoiceModel:
     """The hidden Markov model over n tokens and k voices; state v is voice v noticed, k + v unnoticed.
 
     evidence: (n, 2k) log likelihoods. odds: (n,) log odds of a change of voice in front of each token.
     entry: (n, k) price of beginning an unnoticed stretch of each voice at each token.
+
+    To leave a voice costs the same whoever speaks next. So a step looks at each voice's own two states and
+    at all others together: O(n k) time and memory.
     """
 
     evidence: Floats
@@ -158,13 +162,14 @@ class VoiceModel:
         return int(self.evidence.shape[1]) // 2
 
     def decode(self) -> list[int]:
-        """The voice of every token in the most probable sequence of states. O(n k^2)."""
+        """The voice of every token in the most probable sequence of states."""
+        stay, change = np.logaddexp(0.0, self.odds), np.logaddexp(0.0, -self.odds)
         value = self._first()
-        came_from = np.zeros(self.evidence.shape, dtype=np.int64)
-        for row, price in self._prices():
-            reached = value[:, None] - price
-            came_from[row] = reached.argmax(axis=0)
-            value = reached.max(axis=0) + self.evidence[row]
+        came_from = np.zeros(self.evidence.shape, dtype=np.int32)
+        for row in range(1, len(self.evidence)):
+            entering = np.concatenate([np.zeros(self.voices), self.entry[row]])
+            came_from[row], value = _arrivals(value, stay[row], change[row], entering)
+            value += self.evidence[row]
         path = [int(value.argmax())]
         for origin in came_from[:0:-1]:
             path.append(int(origin[path[-1]]))
@@ -172,34 +177,58 @@ class VoiceModel:
 
     def posterior(self) -> Floats:
         """Probability of each voice for each token given everything, shape (n, k)."""
-        seen = np.exp(self.evidence)
-        forward = np.empty_like(seen)
-        forward[0] = _normalised(np.exp(self._first()))
-        steps = [(row, np.exp(-price)) for row, price in self._prices()]
-        for row, step in steps:
-            forward[row] = _normalised((forward[row - 1] @ step) * seen[row])
-        backward = np.ones_like(seen)
-        for row, step in reversed(steps):
-            backward[row - 1] = _normalised(step @ (backward[row] * seen[row]))
-        joint = (forward * backward).reshape(len(seen), 2, self.voices).sum(axis=1)
-        return np.asarray(joint / joint.sum(axis=1, keepdims=True))
+        stay, change = (np.exp(-np.logaddexp(0.0, odds)) for odds in (self.odds, -self.odds))
+        forward = np.empty((len(self.evidence), 2, self.voices))
+        forward[0] = _normalised(np.exp(self._first().reshape(2, -1)))
+        for row in range(1, len(forward)):
+            entering, seen = self._factors(row)
+            noticed, unnoticed = forward[row - 1]
+            others = change[row] * _sums_of_others(noticed + unnoticed)
+            forward[row, 0] = stay[row] * (noticed + unnoticed) + others
+            forward[row, 1] = entering * (stay[row] * noticed + others) + stay[row] * unnoticed
+            forward[row] = _normalised(forward[row] * seen)
+        backward = np.ones((2, self.voices))
+        joint = np.empty((len(forward), self.voices))
+        for row in range(len(forward) - 1, -1, -1):
+            joint[row] = _normalised((forward[row] * backward).sum(axis=0))
+            entering, seen = self._factors(row)
+            noticed, unnoticed = backward * seen
+            others = change[row] * _sums_of_others(noticed + entering * unnoticed)
+            backward[0] = stay[row] * (noticed + entering * unnoticed) + others
+            backward[1] = stay[row] * (noticed + unnoticed) + others
+            backward = _normalised(backward)
+        return joint
 
     def _first(self) -> Floats:
         return np.asarray(self.evidence[0] - np.concatenate([np.zeros(self.voices), self.entry[0]]))
 
-    def _prices(self) -> Iterator[tuple[int, Floats]]:
-        """From the second token on: its row and the price of going from any state to any other, (2k, 2k)."""
-        same = np.eye(self.voices, dtype=bool)
-        for first in range(1, len(self.evidence), CHUNK):
-            odds = self.odds[first : first + CHUNK, None, None]
-            between = np.logaddexp(0.0, np.where(same, odds, -odds))
-            entering = between + self.entry[first : first + CHUNK, None, :]
-            remaining = np.where(same, between, entering)
-            price = np.concatenate(
-                [np.concatenate([between, entering], axis=2), np.concatenate([between, remaining], axis=2)],
-                axis=1,
-            )
-            yield from enumerate(price, start=first)
+    def _factors(self, row: int) -> tuple[Floats, Floats]:
+        """Of one token: the factor for beginning to be unnoticed, (k,), and the likelihoods, (2, k)."""
+        return np.exp(-self.entry[row]), np.exp(self.evidence[row]).reshape(2, -1)
+
+
+def _arrivals(value: Floats, stay: float, change: float, entering: Floats) -> tuple[Indexes, Floats]:
+    """For each state its best origin, of equals the first, and the value with which it is reached."""
+    voice = np.arange(len(value)) % (len(value) // 2)
+    best = int(value.argmax())
+    own = voice == voice[best]
+    rest = np.where(own, -np.inf, value)
+    second = int(rest.argmax())
+    others = np.where(own, rest[second], value[best])
+    origins = np.stack([np.where(own, second, best), voice, voice + len(value) // 2])
+    reached = np.stack(
+        [others - (change + entering), value[voice] - (stay + entering), value[origins[2]] - stay]
+    )
+    most = reached.max(axis=0)
+    return np.where(reached == most, origins, len(value)).min(axis=0), most
+
+
+def _sums_of_others(each: Floats) -> Floats:
+    """For each entry the sum of all others, without subtracting: what is small would be rounded away."""
+    sums = np.zeros_like(each)
+    sums[1:] = each[:-1].cumsum()
+    sums[:-1] += each[:0:-1].cumsum()[::-1]
+    return sums
 
 
 def _normalised(values: Floats) -> Floats:

@@ -168,8 +168,8 @@ def _edges(segments: Sequence[SpeakerSegment], overlaps: Sequence[Span]) -> Floa
     b |     ==========|       b |         =====|
             ^----^ overlap              ^ the middle of a gap
     """
-    moments = [(a.end + b.start) / 2 for a, b in pairwise(segments) if a.speaker != b.speaker]
-    edges = np.array([moments, moments]).T.reshape(-1, 2)
+    moments = np.array([(a.end + b.start) / 2 for a, b in pairwise(segments) if a.speaker != b.speaker])
+    edges = np.stack([moments, moments], axis=1)
     for overlap in overlaps:
         inside = slice(*np.searchsorted(moments, [overlap.start, overlap.end + EDGE_PRECISION]))
         edges[inside, 0] = np.minimum(edges[inside, 0], overlap.start)

@@ -31,6 +31,7 @@ from pipelines.types import (
     Span,
     SpeakerCount,
     SpeakerSegment,
+    join_spans,
 )
 
 
@@ -84,13 +85,7 @@ class FakeDetector:
 
     def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
         progress(1.0)
-        spans: list[Span] = []
-        for line in self.script:
-            if spans and line.start <= spans[-1].end:
-                spans[-1] = Span(spans[-1].start, max(spans[-1].end, line.end))
-            else:
-                spans.append(Span(line.start, line.end))
-        return tuple(spans)
+        return tuple(join_spans(Span(line.start, line.end) for line in self.script))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ from pipelines.errors import TextError
 from pipelines.formats import nist
 from pipelines.types import SpeakerSegment, Transcript
 
+MOST_SPEAKERS = 1000
+"""In one file; what has more holds something else in the field of the speaker."""
+
 
 def serialize(transcript: Transcript) -> str:
     """One line per turn, with the speaker's id; a turn shorter than a millisecond has no line."""
@@ -35,8 +38,8 @@ def serialize_segments(segments: Sequence[SpeakerSegment], name: str) -> str:
 def parse(text: str) -> tuple[SpeakerSegment, ...]:
     """The SPEAKER lines in order of their start; lines of other types are skipped.
 
-    Accepts the nine fields of older versions. Raises TextError on a line that is no RTTM, or where the
-    lines are of several recordings.
+    Accepts the nine fields of older versions. Raises TextError on a line that is no RTTM, where the lines
+    are of several recordings, and where they name more than MOST_SPEAKERS.
     """
     segments, recordings = [], []
     for number, line in nist.lines(text):
@@ -48,4 +51,9 @@ def parse(text: str) -> tuple[SpeakerSegment, ...]:
             segments.append(SpeakerSegment(onset, round(onset + duration, 6), fields[6]))
             recordings.append(fields[0])
     nist.check_single("RTTM", recordings)
+    count = len({segment.speaker for segment in segments})
+    if count > MOST_SPEAKERS:
+        raise TextError(
+            f"This RTTM names {count} speakers, more than {MOST_SPEAKERS}: the speaker is the eighth field."
+        )
     return tuple(sorted(segments, key=lambda segment: (segment.start, segment.end)))

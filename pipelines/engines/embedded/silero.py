@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pipelines import models
 from pipelines.engines.embedded.onnx import open_session
 from pipelines.protocols import Progress, no_progress
-from pipelines.types import SAMPLE_RATE, Audio, EngineInfo, Samples, Span
+from pipelines.types import SAMPLE_RATE, Audio, EngineInfo, Samples, Span, join_spans
 
 WINDOW_SAMPLES = 512
 CONTEXT_SAMPLES = 64
@@ -43,10 +43,9 @@ def spans_of_speech(probabilities: Probabilities, duration: float) -> tuple[Span
     joined over silences < SHORTEST_SILENCE, dropped if < SHORTEST_SPEECH, then PADDING in front
     """
     hop = WINDOW_SAMPLES / SAMPLE_RATE
-    spans = [(start * hop, end * hop) for start, end in _hysteresis(probabilities)]
-    spans = [span for span in _join(spans, SHORTEST_SILENCE) if span[1] - span[0] >= SHORTEST_SPEECH]
-    padded = [(max(0.0, start - PADDING), min(duration, end)) for start, end in spans]
-    return tuple(Span(start, end) for start, end in _join(padded, 0.0))
+    spans = [Span(start * hop, end * hop) for start, end in _hysteresis(probabilities)]
+    spans = [span for span in join_spans(spans, SHORTEST_SILENCE) if span.duration >= SHORTEST_SPEECH]
+    return tuple(join_spans(Span(max(0.0, s.start - PADDING), min(duration, s.end)) for s in spans))
 
 
 def _hysteresis(probabilities: Probabilities) -> list[tuple[int, int]]:
@@ -60,16 +59,6 @@ def _hysteresis(probabilities: Probabilities) -> list[tuple[int, int]]:
             runs.append((start, i))
             start = -1
     return runs
-
-
-def _join(spans: list[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
-    joined: list[tuple[float, float]] = []
-    for start, end in spans:
-        if joined and start - joined[-1][1] <= gap:
-            joined[-1] = (joined[-1][0], end)
-        else:
-            joined.append((start, end))
-    return joined
 
 
 class SileroDetector:

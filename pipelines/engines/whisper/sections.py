@@ -18,7 +18,7 @@ from itertools import accumulate
 import numpy as np
 
 from pipelines.engines import chunking
-from pipelines.types import SAMPLE_RATE, Audio, HeardWord, Samples, Span
+from pipelines.types import SAMPLE_RATE, Audio, HeardWord, Samples, Span, join_spans
 
 LONGEST_SECTION = 30.0
 LONGEST_SAMPLES = round(LONGEST_SECTION * SAMPLE_RATE)
@@ -69,20 +69,20 @@ def divide(audio: Audio, speech: Sequence[Span]) -> tuple[Section, ...]:
 def _sections(chunks: Sequence[Span]) -> Iterator[Section]:
     waiting: list[Span] = []
     for chunk in chunks:
-        if Section(_join([*waiting, chunk])).duration > LONGEST_SECTION:
+        if _join([*waiting, chunk]).duration > LONGEST_SECTION:
             count = _best_end(waiting)
-            yield Section(_join(waiting[:count]))
+            yield _join(waiting[:count])
             waiting = waiting[count:]
         waiting.append(chunk)
     if waiting:
-        yield Section(_join(waiting))
+        yield _join(waiting)
 
 
 def _best_end(chunks: Sequence[Span]) -> int:
     """How many of the chunks a section takes: up to the longest pause that is late enough, the last such."""
     best, longest = len(chunks), 0.0
     for count in range(len(chunks) - 1, 0, -1):
-        if Section(_join(chunks[:count])).duration < EARLIEST_END:
+        if _join(chunks[:count]).duration < EARLIEST_END:
             break
         pause = chunks[count].start - chunks[count - 1].end
         if pause > longest:
@@ -90,12 +90,6 @@ def _best_end(chunks: Sequence[Span]) -> int:
     return best
 
 
-def _join(chunks: Sequence[Span]) -> tuple[Span, ...]:
+def _join(chunks: Sequence[Span]) -> Section:
     """Chunks as pieces: joined over the pauses that are kept."""
-    pieces: list[Span] = []
-    for chunk in chunks:
-        if pieces and chunk.start - pieces[-1].end <= LONGEST_KEPT_PAUSE:
-            pieces[-1] = Span(pieces[-1].start, chunk.end)
-        else:
-            pieces.append(chunk)
-    return tuple(pieces)
+    return Section(tuple(join_spans(chunks, LONGEST_KEPT_PAUSE)))

@@ -88,3 +88,12 @@ def test_an_empty_file_is_no_speech() -> None:
 def test_bad_lines_are_refused(text: str, reason: str) -> None:
     with pytest.raises(TextError, match=reason):
         rttm.parse(text)
+
+
+def test_more_than_a_thousand_speakers_are_refused() -> None:
+    lines = [LINE.replace("S1", f"S{number}") for number in range(rttm.MOST_SPEAKERS + 1)]
+    assert len(rttm.parse("".join(lines[1:]))) == 1000
+    with pytest.raises(
+        TextError, match="names 1001 speakers, more than 1000: the speaker is the eighth field"
+    ):
+        rttm.parse("".join(lines))

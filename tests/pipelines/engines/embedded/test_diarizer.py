@@ -18,7 +18,6 @@ from pipelines.engines.embedded.diarizer import (
     SHORTEST_PIECE_FRAMES,
     EmbeddedDiarizer,
     _by_appearance,
-    _segments,
     cut_points,
     decode,
     smooth_loudness,
@@ -102,15 +101,6 @@ def test_decoding_is_exact(scores: Matrix, cost: int) -> None:
 
 def test_labels_are_numbered_by_appearance() -> None:
     assert _by_appearance(np.array([4, 4, 1, 7, 1])).tolist() == [0, 0, 1, 2, 1]
-
-
-def test_neighbours_of_one_speaker_become_one_segment() -> None:
-    spans = [Span(0, 1), Span(1, 2), Span(2 + JOINED_PAUSE, 3), Span(4, 5), Span(5, 6)]
-    assert _segments(spans, ["a", "a", "a", "a", "b"]) == (
-        SpeakerSegment(0, 3, "a"),
-        SpeakerSegment(4, 5, "a"),
-        SpeakerSegment(5, 6, "b"),
-    )
 
 
 # --------------------------------------------------------------------------- the whole
