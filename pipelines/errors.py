@@ -101,3 +101,9 @@ class OutputError(TurnwiseError):
 
 class CancelledError(TurnwiseError):
     """The user stopped the work."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line, without the full stop."""
+    lines = str(error).strip().splitlines()
+    return (lines[0].strip().rstrip(".") if lines else "") or type(error).__name__

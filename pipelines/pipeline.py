@@ -16,7 +16,7 @@ from enum import StrEnum
 from threading import Event
 from typing import Generic, TypeVar
 
-from pipelines.alignment import align, place, recover
+from pipelines.alignment import LOW_MATCH, align, place, recover
 from pipelines.attribution import attribute, take_turns
 from pipelines.engines import check_fit, one_voice
 from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechError
@@ -45,10 +45,6 @@ from pipelines.types import (
     Turn,
     join_words,
 )
-
-LOW_MATCH = 0.35
-"""Share of the supplied words below which the text is probably of another recording, or hardly a word was
-recognised; where it is that low of the words heard too, more true words than pasted ones look unspoken."""
 
 
 class Stage(StrEnum):

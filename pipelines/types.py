@@ -344,6 +344,17 @@ def join_words(words: Sequence[str]) -> str:
     return " ".join(word for word in words if word)
 
 
+def encodable(text: str) -> str:
+    """The text with U+FFFD for lone surrogates, which JSON and file names bring in and UTF-8 cannot hold."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def runs(mask: Sequence[bool] | npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """The longest half-open ranges of indexes in which `mask` is true, in order."""
+    edges = np.flatnonzero(np.diff(np.asarray(mask, np.bool_), prepend=False, append=False))
+    return [(start, end) for start, end in edges.reshape(-1, 2).tolist()]
+
+
 Stretch = TypeVar("Stretch", Span, SpeakerSegment)
 
 

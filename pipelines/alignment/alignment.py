@@ -26,7 +26,7 @@ from pipelines.alignment.comparison import Units, Vocabulary, compare
 from pipelines.alignment.editing import Gaps, best_pairs
 from pipelines.alignment.speech_clock import SpeechClock
 from pipelines.text import ends_sentence
-from pipelines.types import AlignedToken, HeardWord, Match, Span, Token, TokenKind
+from pipelines.types import AlignedToken, HeardWord, Match, Span, Token, TokenKind, runs
 
 Floats = npt.NDArray[np.float32]
 Indexes = npt.NDArray[np.int64]
@@ -186,7 +186,7 @@ def _judge(
 ) -> npt.NDArray[np.bool_]:
     """For every supplied unit, whether it was spoken. Shape (n,)."""
     spoken = np.ones(len(sides.supplied), dtype=np.bool_)
-    for first, last in _runs(pairing.partner < 0):
+    for first, last in runs(pairing.partner < 0):
         if _token_count(sides, first, last) >= SHORTEST_PASTE:
             free = _free_time(sides, pairing, clock, need, first, last)
             start, end = _pasted(sides, need, edge, first, last, free)
@@ -231,13 +231,6 @@ def _parts(sides: _Sides, first: int, last: int) -> Iterator[tuple[int, int]]:
     for start, end in combinations(cuts, 2):
         if _token_count(sides, start, end) >= SHORTEST_PASTE:
             yield start, end
-
-
-def _runs(mask: npt.NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """The half-open ranges in which mask is true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask, [False]]).astype(np.int8)))
-    for start, end in edges.reshape(-1, 2):
-        yield int(start), int(end)
 
 
 def _time_needed(sides: _Sides, pairing: _Pairing) -> npt.NDArray[np.float64]:
@@ -306,7 +299,7 @@ def _times(
     """Start and end of every supplied unit: as heard, else shared out. Undefined where not spoken."""
     start = np.where(pairing.partner >= 0, _at(sides.start, pairing.partner), 0.0)
     end = np.where(pairing.partner >= 0, _at(sides.end, pairing.partner), 0.0)
-    for first, last in _runs(pairing.partner < 0):
+    for first, last in runs(pairing.partner < 0):
         unheard = first + np.flatnonzero(spoken[first:last])
         opening = end[first - 1] if first else 0.0
         closing = start[last] if last < len(start) else clock.duration

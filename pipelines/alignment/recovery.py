@@ -20,8 +20,10 @@ from pipelines.protocols import ForcedAligner
 from pipelines.text import units
 from pipelines.types import AlignedToken, Audio, HeardWord, Match, Span, TokenKind
 
-TOO_FEW = 0.35
-"""Share of the words recognised from which the usual alignment is better than force."""
+LOW_MATCH = 0.35
+"""Share of the supplied words recognised below which the text is of another recording, or too little was
+recognised for the usual alignment; where it is that low of the words heard too, more true words than pasted
+ones look unspoken."""
 
 LONGEST = 150.0
 """Seconds; the beams of forced alignment are not kept open for longer recordings."""
@@ -46,7 +48,7 @@ def recover(
     words = [index for index, token in enumerate(tokens) if token.token.kind is TokenKind.WORD]
     owners = [(index, unit) for index in words for unit in units(tokens[index].token.text, language)]
     heard = {index for index in words if tokens[index].match is Match.MATCHED}
-    if len(heard) < WITNESSES or len(heard) >= TOO_FEW * len(words) or audio.duration > LONGEST:
+    if len(heard) < WITNESSES or len(heard) >= LOW_MATCH * len(words) or audio.duration > LONGEST:
         return tuple(tokens)
     (placed,) = aligner.place(audio, [(Span(0.0, audio.duration), tuple(unit for _, unit in owners))])
     if len(placed) != len(owners):

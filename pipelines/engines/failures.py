@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines.errors import EngineError, EngineMemoryError, ModelUnusableError, TurnwiseError
+from pipelines.errors import EngineError, EngineMemoryError, ModelUnusableError, TurnwiseError, first_line
 
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "alloc_failed")
 """torch, CTranslate2, CUDA and cuBLAS say that memory ran out in the text of a RuntimeError."""
@@ -39,12 +39,6 @@ def explained(engine: str) -> Iterator[None]:
         raise EngineError(
             f"{engine} failed ({first_line(error)}): try --device cpu, or choose another engine."
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, on one line, without the full stop."""
-    lines = str(error).strip().splitlines()
-    return (lines[0].strip().rstrip(".") if lines else "") or type(error).__name__
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from pipelines.errors import OptionError
 from pipelines.formats import ctm, heard, html, result, rttm, seglst, srt, stm, ttml, txt, vtt
 from pipelines.formats.names import one_line
 from pipelines.formats.timeline import minutes
-from pipelines.types import Transcript
+from pipelines.types import Transcript, encodable
 
 __all__ = ["FORMATS", "heard", "html", "minutes", "one_line", "result", "rttm", "serialize", "stm"]
 
@@ -90,9 +90,9 @@ def find(name: str) -> Format:
 def serialize(transcript: Transcript, name: str, recording: Callable[[], str] | None = None) -> str:
     """The transcript in the named format, as text that UTF-8 can encode.
 
-    `recording` gives the address under which a form that plays the recording finds it. Half surrogates, which
-    a file name that is no UTF-8 brings in, become "?". Raises OptionError on an unknown format.
+    `recording` gives the address under which a form that plays the recording finds it. Raises OptionError on
+    an unknown format.
     """
     form = find(name)
     text = form.play(transcript, recording()) if form.play and recording else form.serialize(transcript)
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return encodable(text)

@@ -20,7 +20,7 @@ from typing import Any
 
 from pipelines.errors import TextError
 from pipelines.text import from_name
-from pipelines.types import EngineInfo, Heard, HeardWord
+from pipelines.types import EngineInfo, Heard, HeardWord, encodable
 
 SCHEMA = "turnwise-heard/1"
 
@@ -92,7 +92,7 @@ def _heard_word(word: Object) -> HeardWord:
     if not isinstance(text, str) or start > end or start < 0:
         raise ValueError(f"{json.dumps(word)[:80]} is no word with times")
     confidence = next((word[key] for key in ("confidence", "probability", "score") if key in word), UNSURE)
-    return HeardWord(_encodable(" ".join(text.split())), start, end, min(1.0, max(0.0, _seconds(confidence))))
+    return HeardWord(encodable(" ".join(text.split())), start, end, min(1.0, max(0.0, _seconds(confidence))))
 
 
 def _seconds(value: object) -> float:
@@ -103,7 +103,7 @@ def _seconds(value: object) -> float:
 
 def _language(document: Object) -> str:
     language = document.get("language")
-    return from_name(_encodable(language.strip())) if isinstance(language, str) else ""
+    return from_name(encodable(language.strip())) if isinstance(language, str) else ""
 
 
 def _engine(document: Object) -> EngineInfo:
@@ -111,11 +111,7 @@ def _engine(document: Object) -> EngineInfo:
     if not isinstance(said, dict):
         return UNKNOWN
     keys = ("engine", "version", "model", "model_sha256")
-    return EngineInfo(*(_encodable(str(said.get(key, ""))) for key in keys))
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return EngineInfo(*(encodable(str(said.get(key, ""))) for key in keys))
 
 
 def _word(word: HeardWord) -> Object:

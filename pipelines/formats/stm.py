@@ -8,16 +8,26 @@ Specification: "stm" in the manual of sclite; NIST OpenASR20 evaluation plan, ap
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from pipelines.errors import TextError
 from pipelines.formats import nist
 from pipelines.formats.names import one_line
 from pipelines.formats.reading import turn_texts
-from pipelines.formats.utterance import Utterance
 from pipelines.types import Transcript
 
 _LABEL = re.compile(r"^<[\w,]*>(?=\s|$)")
 _NO_LABEL = "<NA> "
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """What one speaker said from `start` to `end`."""
+
+    speaker: str
+    start: float
+    end: float
+    text: str
 
 
 def serialize(transcript: Transcript) -> str:

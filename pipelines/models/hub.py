@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines.errors import ModelFetchError, ModelGatedError
+from pipelines.errors import ModelFetchError, ModelGatedError, first_line
 from pipelines.models.hashing import hash_file, hash_git_blob
 from pipelines.models.manifest import Repository
 
@@ -163,7 +163,7 @@ def _explain(repository: Repository, error: Exception) -> ModelFetchError:
     if status is not None:
         return ModelFetchError(f"The hub answers {repository.name} with status {status}: try again later.")
     return ModelFetchError(
-        f"The hub cannot be reached for {repository.name} ({_first_line(error)}): check the network and the "
+        f"The hub cannot be reached for {repository.name} ({first_line(error)}): check the network and the "
         "variables HTTPS_PROXY, HF_ENDPOINT and HF_HUB_OFFLINE, or copy the models folder from a machine "
         "that has it."
     )
@@ -187,7 +187,3 @@ def _gated(repository: Repository, status: int) -> ModelGatedError:
         f"The hub does not know the token in {variables}: make an access token of the kind Read at "
         f"{PAGE}/settings/tokens with an account that has accepted the terms at {page}."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from pipelines.text import ends_sentence, units
-from pipelines.types import AlignedToken, Finding, FindingKind, HeardWord, Match, TokenKind
+from pipelines.types import AlignedToken, Finding, FindingKind, HeardWord, Match, TokenKind, runs
 
 CLEARLY_HEARD = 0.8
 """Confidence of recognition from which another word than the supplied one is worth showing."""
@@ -58,22 +58,12 @@ def _finding(
 
 
 def _unspoken(tokens: Sequence[AlignedToken], forms: Sequence[Form]) -> Iterator[Finding]:
-    for start, end in _runs(tokens, Match.NOT_SPOKEN):
+    for start, end in runs([token.match is Match.NOT_SPOKEN for token in tokens]):
         words = [token for token in tokens[start:end] if token.token.kind is TokenKind.WORD]
         if words:
             kind = FindingKind.REPEATED if _is_copy(forms, start, end) else FindingKind.NOT_SPOKEN
             confidence = float(np.mean([token.confidence for token in words]))
             yield _finding(kind, tokens, (start, end), "", confidence)
-
-
-def _runs(tokens: Sequence[AlignedToken], match: Match) -> Iterator[tuple[int, int]]:
-    """The longest half-open ranges of tokens with this match."""
-    start = 0
-    for index in range(len(tokens) + 1):
-        if index == len(tokens) or tokens[index].match is not match:
-            if index > start:
-                yield start, index
-            start = index + 1
 
 
 def _is_copy(forms: Sequence[Form], start: int, end: int) -> bool:
@@ -161,7 +151,7 @@ def _gap(
 
 
 def _differing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:
-    for start, end in _runs(tokens, Match.DIFFERS):
+    for start, end in runs([token.match is Match.DIFFERS for token in tokens]):
         heard = words[tokens[start].heard_start : tokens[end - 1].heard_end]
         confidence = min((word.confidence for word in heard), default=0.0)
         if confidence >= CLEARLY_HEARD:

@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pipelines.roles.passages import Passage, Word, make_passage, plain_form
-from pipelines.types import AlignedToken, Heard, HeardWord, Match, Span, TokenKind, Turn
+from pipelines.roles.phrases import Phrases
+from pipelines.roles.slots import Slot
+from pipelines.types import AlignedToken, Heard, HeardWord, Match, Span, TokenKind, Turn, join_words
 
 CAPITALS_LEAST = 0.02
 CAPITALS_MOST = 0.6
@@ -189,3 +191,29 @@ def _overlaps(word: Word, times: Sequence[Span]) -> bool:
     """Whether the middle of one of the times, ordered, lies inside the word."""
     at = bisect_right(times, word.start, key=lambda span: (span.start + span.end) / 2)
     return at < len(times) and (times[at].start + times[at].end) / 2 < word.end
+
+
+# --------------------------------------------------------------------------- who broadcasts it
+
+
+def add_house(phrases: Phrases, conversation: Conversation) -> Phrases:
+    """The table with the broadcaster as it names itself: "Welcome to DW", "you're watching World Report".
+
+    "World Report's Jane Doe" is a reporter then.
+    """
+    found = {
+        name
+        for passage in conversation.passages
+        if passage.is_cased
+        for _, last in passage.find(phrases.house)
+        if (name := _name_at(passage, phrases, last))
+    }
+    return phrases.with_broadcasters(found)
+
+
+def _name_at(passage: Passage, phrases: Phrases, first: int) -> str:
+    """The capitalised words from `first` on, in plain form."""
+    while first < len(passage.words) and passage.words[first].plain in phrases.articles:
+        first += 1
+    last = Slot(passage, phrases, first, len(passage.words)).organisation_run(first)
+    return join_words([plain_form(word.bare) for word in passage.words[first:last]])

@@ -22,7 +22,7 @@ from pipelines.roles.introductions import Person, read_people
 from pipelines.roles.passages import Passage, plain_words
 from pipelines.roles.phrases import Phrases
 from pipelines.roles.slots import Slot
-from pipelines.roles.turn_order import ASKING
+from pipelines.roles.turn_order import ASKING, answers
 from pipelines.roles.vocatives import Call, find_calls
 from pipelines.types import Evidence, Role, Span, join_words
 
@@ -108,11 +108,8 @@ class Finder:
             tuple((turns[turn].speaker, weight) for turn, weight in toward if turn is not None),
             passage.evidence("name", first, last),
             place,
-            is_answer=self._answers(passage.turn),
+            is_answer=answers(self.questions, passage.turn),
         )
-
-    def _answers(self, turn: int) -> bool:
-        return turn > 0 and self.questions[turn - 1] >= ASKING
 
     # ------------------------------------------------------------------ introductions
 
@@ -165,7 +162,7 @@ class Finder:
 
         A voice in the middle of a conversation needs no introduction, and who is being asked makes none.
         """
-        if self._answers(turn):
+        if answers(self.questions, turn):
             weight *= 0.3
         following = self.conversation.voice_after(turn)
         if people == 1 or following is None:
@@ -323,7 +320,7 @@ class Finder:
         """Thanks and answers go back, a question goes on, anything else either way."""
         weight, turn, conversation = call.weight, call.passage.turn, self.conversation
         before, after = conversation.voice_before(turn), conversation.voice_after(turn)
-        if call.is_thanks or self._answers(turn):
+        if call.is_thanks or answers(self.questions, turn):
             return [(before, weight)]
         if self.questions[turn] >= ASKING:
             return [(after, weight)]

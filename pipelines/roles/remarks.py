@@ -17,7 +17,7 @@ from pipelines.roles.labels import Label, label_role
 from pipelines.roles.mentions import Kind, Mention
 from pipelines.roles.passages import Passage
 from pipelines.roles.phrases import Phrases
-from pipelines.roles.turn_order import ASKING, Cue
+from pipelines.roles.turn_order import ASKING, Cue, answers
 from pipelines.types import Role
 
 OPENING_WORDS = 25
@@ -53,14 +53,14 @@ class Remarks:
         return _distinct(cues)
 
     def _own(self, passage: Passage) -> Iterator[Cue]:
-        hosting = 0.2 if self._answers(passage.turn) else 0.7
+        hosting = 0.2 if answers(self.questions, passage.turn) else 0.7
         yield from self._found(passage, self.phrases.hosting, "hosts", hosting)
         yield from self._found(passage, self.phrases.of_reporter, "speaks_as_reporter", 0.7)
         yield from self._found(passage, self.phrases.of_expert, "speaks_as_expert", 1.0)
 
     def _to_guests(self, passage: Passage) -> Iterator[Cue]:
         """Welcomed before they speak, thanked after; who answers is in no place to do either."""
-        if self._answers(passage.turn):
+        if answers(self.questions, passage.turn):
             return
         after = self.conversation.voice_after(passage.turn)
         before = self.conversation.voice_before(passage.turn)
@@ -79,7 +79,7 @@ class Remarks:
         late = len(passage.words) - HANDOVER_WORDS
         if self.questions[passage.turn] < ASKING:
             yield from self._found(passage, self.phrases.to_report, "handed_report", 1.0, speaker, late)
-        elif not self._answers(passage.turn):
+        elif not answers(self.questions, passage.turn):
             yield from self._found(passage, self.phrases.to_reporter, "asked_as_reporter", 1.0, speaker)
 
     def _conversational(self, passage: Passage) -> Iterator[Cue]:
@@ -101,9 +101,6 @@ class Remarks:
         for first, last in passage.find(pattern):
             if first >= late:
                 yield Cue(speaker or passage.speaker, kind, amount, passage.evidence("role", first, last))
-
-    def _answers(self, turn: int) -> bool:
-        return turn > 0 and self.questions[turn - 1] >= ASKING
 
     def _speaker(self, turn: int) -> str:
         return self.conversation.turns[turn].speaker

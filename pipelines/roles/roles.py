@@ -21,8 +21,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.roles.conversation import read_conversation
-from pipelines.roles.house import add_house
+from pipelines.roles.conversation import add_house, read_conversation
 from pipelines.roles.labels import label_mention, read_labels
 from pipelines.roles.mentions import Finder, Mention
 from pipelines.roles.naming import Naming, name_voices

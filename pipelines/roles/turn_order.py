@@ -57,6 +57,11 @@ def question_strengths(conversation: Conversation, phrases: Phrases) -> tuple[fl
     )
 
 
+def answers(questions: Sequence[float], turn: int) -> bool:
+    """Whether the turn follows a question of another voice; `questions` are the strengths of all turns."""
+    return turn > 0 and questions[turn - 1] >= ASKING
+
+
 def structural_cues(conversation: Conversation, questions: Sequence[float], phrases: Phrases) -> list[Cue]:
     """Everything the order of the turns says; nothing where there is only one voice."""
     exchange = Exchange(conversation, questions, phrases)
@@ -111,25 +116,21 @@ class Exchange:
                 cues.append(self._cue(speaker, "faces_the_press", 1.0, turns, quote))
         return cues + list(self._press(turns_of, askers)) + list(self._hub(turns_of))
 
-    def asked(self, turn: int) -> float:
-        """How surely the turn follows a question of another voice."""
-        return self.questions[turn - 1] if turn else 0.0
-
     # ------------------------------------------------------------------ one speaker
 
     def _questions_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Cue]:
         asking = [turn for turn in turns if self.questions[turn] >= ASKING and turn + 1 < self._count]
-        asked = [turn for turn in turns if self.asked(turn) >= ASKING]
+        asked = [turn for turn in turns if answers(self.questions, turn)]
         if asking:
             amount = sum(self.questions[turn] for turn in asking) * (0.5 + 0.5 * len(asking) / len(turns))
             yield self._cue(speaker, "asks", amount, asking, f"asks in {len(asking)} of {len(turns)} turns")
         if asked:
-            amount = sum(self.asked(turn) for turn in asked)
+            amount = sum(self.questions[turn - 1] for turn in asked)
             quote = f"answers a question in {len(asked)} of {len(turns)} turns"
             yield self._cue(speaker, "asked", amount, asked, quote)
 
     def _place_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Cue]:
-        if any(self.asked(turn) >= ASKING or self.questions[turn] >= ASKING for turn in turns):
+        if any(answers(self.questions, turn) or self.questions[turn] >= ASKING for turn in turns):
             return
         words = self._word_count(turns)
         if words >= REPORT_WORDS and self._is_read(turns):
@@ -144,7 +145,7 @@ class Exchange:
         texts = self.conversation.texts
         if not 0 < turn < self._count - 1 or texts[turn - 1].speaker != texts[turn + 1].speaker:
             return False
-        return self.asked(turn) < ASKING
+        return not answers(self.questions, turn)
 
     def _is_read(self, turns: Sequence[int]) -> bool:
         """Read from a script: next to no "I", "you" or "um"."""
@@ -168,7 +169,7 @@ class Exchange:
         """For each voice, the voices whose questions it answers."""
         askers: dict[str, set[str]] = defaultdict(set)
         for index, turn in enumerate(self.conversation.turns):
-            if self.asked(index) >= ASKING:
+            if answers(self.questions, index):
                 askers[turn.speaker].add(self.conversation.turns[index - 1].speaker)
         return askers
 

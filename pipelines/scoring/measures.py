@@ -27,7 +27,6 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from pipelines.errors import EngineMissingError
-from pipelines.scoring.assignment import assign
 from pipelines.types import SpeakerSegment
 
 
@@ -148,12 +147,20 @@ def paired_speakers(
 
 
 def best_names(pairs: Counter[tuple[str, str]]) -> dict[str, str]:
-    """Result's speaker → reference's speaker, one to one, so that most (reference, result) pairs agree."""
+    """Result's speaker → reference's speaker, one to one, so that most (reference, result) pairs agree.
+
+    Speakers without a pair in common are not paired. Raises EngineMissingError.
+    """
+    try:
+        from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
+    except ImportError as error:
+        raise _missing("Pairing speakers", "scipy") from error
     ours = sorted({speaker for speaker, _ in pairs})
     theirs = sorted({speaker for _, speaker in pairs})
-    weight = np.array([[pairs[left, right] for right in theirs] for left in ours], dtype=np.float64)
-    chosen = assign(weight.reshape(len(ours), len(theirs)))
-    return {theirs[column]: ours[row] for row, column in chosen.items()}
+    weight = np.array([[pairs[left, right] for right in theirs] for left in ours])
+    rows, columns = linear_sum_assignment(weight.reshape(len(ours), len(theirs)), maximize=True)
+    chosen = zip(rows, columns, strict=True)
+    return {theirs[column]: ours[row] for row, column in chosen if weight[row, column] > 0}
 
 
 def attributed_errors(
@@ -178,7 +185,7 @@ def _by_speaker(turns: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _missing(measure: str, package: str) -> EngineMissingError:
-    return EngineMissingError(f'{measure} is measured by {package}: pip install "turnwise[score]"')
+    return EngineMissingError(f'{measure} needs {package}: pip install "turnwise[score]"')
 
 
 # --------------------------------------------------------------------------- speech

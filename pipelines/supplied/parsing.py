@@ -22,7 +22,7 @@ from pipelines.supplied import lines, marks
 from pipelines.supplied.lines import Passage
 from pipelines.supplied.marks import Mark
 from pipelines.text import is_spaceless, units
-from pipelines.types import Span, Supplied, Token, TokenKind
+from pipelines.types import Span, Supplied, Token, TokenKind, encodable
 
 LIMIT_BYTES = 8 * 2**20
 """Default size limit of a text file: about 1.4 million words, 150 hours of speech."""
@@ -170,12 +170,12 @@ def _claimed(start: object, end: object) -> Span | None:
 
 
 def _joined(segments: list[tuple[str, Span | None]]) -> tuple[str, str, list[Passage]]:
-    """The segments on lines of their own. Lone surrogates, which JSON can spell, become U+FFFD."""
+    """The segments on lines of their own."""
     pieces: list[str] = []
     passages: list[Passage] = []
     position = 0
     for number, (said, cue) in enumerate(segments):
-        piece = said.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") + "\n"
+        piece = encodable(said) + "\n"
         inside = lines.lines(piece)
         passages.extend(Passage(position + line.start, position + line.end, number, cue) for line in inside)
         pieces.append(piece)

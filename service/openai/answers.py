@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines import formats
 from pipelines.formats import one_line
 from pipelines.text import ends_sentence, english_name
-from pipelines.types import AlignedToken, Match, Transcript, Turn, join_words
+from pipelines.types import AlignedToken, Match, Transcript, Turn, encodable, join_words
 
 PAUSE = 1.0
 """Seconds of silence that end a segment where no sentence ends."""
@@ -269,7 +269,7 @@ def _verbose(transcript: Transcript, wish: Wish) -> str:
     with_words = Granularity.WORD in wish.granularities
     with_segments = Granularity.SEGMENT in wish.granularities or not with_words
     answer = VerboseTranscription(
-        language=_clean(english_name(transcript.language)),
+        language=encodable(english_name(transcript.language)),
         duration=_seconds(transcript.media.duration),
         text=_text(spoken),
         segments=_segments(_pieces(transcript)) if with_segments else None,
@@ -312,7 +312,7 @@ def _usage(transcript: Transcript) -> Usage:
 def _words(spoken: Sequence[AlignedToken]) -> list[Word]:
     """The tokens that are words; punctuation that stands alone is none."""
     return [
-        Word(word=_clean(token.token.text), start=_seconds(token.start), end=_seconds(token.end))
+        Word(word=encodable(token.token.text), start=_seconds(token.start), end=_seconds(token.end))
         for token in spoken
         if _is_word(token)
     ]
@@ -322,7 +322,7 @@ def _logprobs(spoken: Sequence[AlignedToken]) -> list[Logprob]:
     return [
         Logprob(token=text, bytes=list(text.encode()), logprob=_logprob(token))
         for token in spoken
-        for text in [_clean(token.token.text)]
+        for text in [encodable(token.token.text)]
     ]
 
 
@@ -416,7 +416,7 @@ def speaker_labels(transcript: Transcript) -> dict[str, str]:
 
     In order of first appearance. A second Ana Ruiz is "Ana Ruiz 2".
     """
-    names = {speaker.id: _clean(one_line(speaker.name)) for speaker in transcript.speakers}
+    names = {speaker.id: encodable(one_line(speaker.name)) for speaker in transcript.speakers}
     letters = (letter for letter in _letters() if letter not in names.values())
     labels: dict[str, str] = {}
     for id_ in dict.fromkeys(turn.speaker for turn in transcript.turns):
@@ -449,12 +449,7 @@ def _is_word(token: AlignedToken) -> bool:
 
 
 def _text(tokens: Iterable[AlignedToken]) -> str:
-    return _clean(join_words([token.token.text for token in tokens]))
-
-
-def _clean(text: str) -> str:
-    """Half surrogates, which escapes in JSON bring in and UTF-8 has not, become "?"."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return encodable(join_words([token.token.text for token in tokens]))
 
 
 def _seconds(time: float) -> float:

@@ -11,11 +11,11 @@ recording, as --diarization takes it): what is lost there, the words have lost.
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -23,10 +23,10 @@ from pipelines.audio import decoding as audio
 from pipelines.engines.choice import choose
 from pipelines.engines.given import GivenDiarizer
 from pipelines.formats import rttm, stm
-from pipelines.formats.utterance import Utterance
+from pipelines.formats.stm import Utterance
 from pipelines.pipeline import Options, run
 from pipelines.protocols import Diarizer
-from pipelines.scoring.assignment import assign
+from pipelines.scoring.measures import best_names
 from pipelines.supplied import parsing as supplied
 from pipelines.types import SpeakerCount, Transcript
 
@@ -47,13 +47,10 @@ def turns_right(transcript: Transcript, truth: Sequence[Utterance]) -> list[bool
     labels = transcript.attribution.labels
     if len(owners) != len(labels):
         raise ValueError(f"{len(labels)} tokens came out of {len(owners)}")
-    names = sorted({utterance.speaker for utterance in truth})
-    found = sorted(set(labels) - {""})
-    together = np.zeros((len(found), len(names)))
-    for owner, label in zip(owners, labels, strict=True):
-        if label:
-            together[found.index(label), names.index(truth[owner].speaker)] += 1
-    paired = {found[row]: names[column] for row, column in assign(together).items()}
+    said = Counter(
+        (truth[owner].speaker, label) for owner, label in zip(owners, labels, strict=True) if label
+    )
+    paired = best_names(said)
     right = [True] * len(truth)
     for owner, label in zip(owners, labels, strict=True):
         right[owner] &= paired.get(label) == truth[owner].speaker

@@ -232,10 +232,10 @@ def test_letters_do_not_end_with_z() -> None:
 # --------------------------------------------------------------------------- everything
 
 
-def test_half_surrogates_become_question_marks() -> None:
+def test_lone_surrogates_become_replacements() -> None:
     transcript = build([Said("\ud800ll", "S1", "all")], (speaker("S1", name="\udfff"),))
-    assert as_json(transcript).text == "?ll"
-    assert labels(transcript) == ["?"]
+    assert as_json(transcript).text == "\ufffdll"
+    assert labels(transcript) == ["\ufffd"]
     for format in ResponseFormat:
         compatible.serialize(transcript, Wish(format, logprobs=True)).encode()
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.engines.failures import explained, first_line
+from pipelines.engines.failures import explained
 from pipelines.engines.pyannote.batches import NAME
 from pipelines.engines.pyannote.embedding import Embeddings
 from pipelines.engines.pyannote.folder import AGGLOMERATIVE, PLDA_FILES, VBX, Recipe
 from pipelines.engines.pyannote.imports import silenced
 from pipelines.engines.pyannote.segmentation import Segmentation
-from pipelines.errors import ModelUnusableError
+from pipelines.errors import ModelUnusableError, first_line
 
 if TYPE_CHECKING:
     from pyannote.audio.core.plda import PLDA

@@ -17,9 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pipelines.engines.failures import first_line, is_memory_short
+from pipelines.engines.failures import is_memory_short
 from pipelines.engines.pyannote.imports import import_pyannote, silenced
-from pipelines.errors import ModelUnusableError
+from pipelines.errors import ModelUnusableError, first_line
 
 ADMITTED = (
     "pyannote.audio.core.task.Specifications",

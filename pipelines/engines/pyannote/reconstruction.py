@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipelines.engines.pyannote.clustering import NOBODY
 from pipelines.engines.pyannote.segmentation import Segmentation
-from pipelines.types import SpeakerSegment
+from pipelines.types import SpeakerSegment, runs
 
 BLOCK_FRAMES = 4096
 NO_SPEAKER = -1
@@ -64,14 +64,9 @@ def spans(active: Active, times: npt.NDArray[np.float64], end: float) -> list[tu
     """(start, end, speaker) of each run of frames, ordered; nothing lasts longer than the recording."""
     found: list[tuple[float, float, int]] = []
     for speaker in np.unique(active[active != NO_SPEAKER]):
-        speaks = (active == speaker).any(axis=1)
-        edges = np.flatnonzero(np.diff(speaks, prepend=False, append=False))
-        starts, stops = times[edges[::2]], times[np.minimum(edges[1::2], len(times) - 1)]
-        found += [
-            (float(start), min(float(stop), end), int(speaker))
-            for start, stop in zip(starts, stops, strict=True)
-            if start < min(stop, end)
-        ]
+        frames = runs((active == speaker).any(axis=1))
+        edges = [(float(times[first]), float(times[min(last, len(times) - 1)])) for first, last in frames]
+        found += [(start, min(stop, end), int(speaker)) for start, stop in edges if start < min(stop, end)]
     return sorted(found)
 
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.engines.failures import explained, first_line, is_memory_short, loading
-from pipelines.errors import CancelledError, EngineError, EngineMemoryError, ModelUnusableError, OptionError
+from pipelines.engines.failures import explained, is_memory_short, loading
+from pipelines.errors import (
+    CancelledError,
+    EngineError,
+    EngineMemoryError,
+    ModelUnusableError,
+    OptionError,
+    first_line,
+)
 
 SHORT = [
     MemoryError(),

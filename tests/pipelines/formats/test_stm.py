@@ -7,7 +7,7 @@ from pipelines.errors import TextError
 from pipelines.formats import stm
 from pipelines.formats.names import one_line
 from pipelines.formats.reading import turn_texts
-from pipelines.formats.utterance import Utterance
+from pipelines.formats.stm import Utterance
 from pipelines.types import Transcript
 from tests.pipelines.formats.sample import build, said, sample
 from tests.pipelines.formats.strategies import transcripts
