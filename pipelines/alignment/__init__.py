@@ -11,6 +11,6 @@ recovery      a text of which hardly a word was recognized, by forced alignment
 
 from pipelines.alignment.alignment import align
 from pipelines.alignment.placement import place
-from pipelines.alignment.recovery import recover
+from pipelines.alignment.recovery import LOW_MATCH, recover
 
-__all__ = ["align", "place", "recover"]
+__all__ = ["LOW_MATCH", "align", "place", "recover"]

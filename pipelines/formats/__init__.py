@@ -19,7 +19,6 @@ names        what to call a speaker
 markup       a turn as HTML
 timeline     who speaks when, as SVG
 nist         what RTTM, STM and CTM share
-utterance    a speaker's stretch of speech
 """
 
 from __future__ import annotations

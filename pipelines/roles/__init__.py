@@ -1,7 +1,7 @@
 """The role and the name of each speaker, with the evidence for both.
 
 roles          the whole of it: cues summed over all joint assignments
-conversation   the recording as turns, read in two ways
+conversation   the recording as turns, read in two ways, and its broadcaster
 passages       the words of one turn, to be searched and quoted
 turn_order     who asks, who answers, who stands between the others
 remarks        what is said by each speaker, to each and about each
@@ -11,7 +11,6 @@ slots          the place where somebody may be named, in chunks
 introductions  the name, organization and occupation in a slot
 vocatives      names by which one speaker calls another
 naming         a name for each speaker: mentions gathered and added up
-house          the broadcaster, as it names itself
 phrases        the words of all this as data, one table per language
 """
 

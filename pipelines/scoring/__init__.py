@@ -3,7 +3,6 @@
 scoring     every measure that the reference allows, and a table of them
 measures    the measures of the field on plain values
 references  references read from RTTM, STM or a list of turns
-assignment  the best one-to-one pairing of speakers
 """
 
 from pipelines.scoring import references

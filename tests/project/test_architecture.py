@@ -48,7 +48,7 @@ ROOMS: dict[str, set[str]] = {
     "pipelines.scoring": {"formats"},
     "pipelines.models": set(),
     "pipelines.engines": {"models", "overlap", "engines.embedded", "engines.whisper", "engines.pyannote"},
-    "pipelines.engines.embedded": {"engines", "models", "processes"},
+    "pipelines.engines.embedded": {"engines", "models", "processes", "overlap"},
     "pipelines.engines.whisper": {"engines", "models", "text"},
     "pipelines.engines.pyannote": {"engines", "models", "overlap"},
     "pipelines.pipeline": {"alignment", "attribution", "roles", "reconciliation", "engines"},
