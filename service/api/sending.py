@@ -1,20 +1,20 @@
 """A job's file as an answer, or the range of it that was asked for, wherever it lies.
 
-A file of the data folder is sent by the framework. An object comes through this process a block at a time; it
-never changes, so its name is what its ETag is made of. Where several ranges are asked for, all of it is sent,
-as HTTP allows.
+It comes through this process a block at a time, from a file as from an object. Where several ranges are asked
+for, all of it is sent, as HTTP allows.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 
 from fastapi import Request
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from service.files.objects import Object
 from service.files.storage import File
@@ -22,35 +22,44 @@ from service.problems import Code, ProblemError
 
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.IGNORECASE)
 
+BLOCK_BYTES = 2**20
+Content = tuple[str, float, int, Callable[[int, int], Iterable[bytes]]]
+"""A tag that changes with it, time of its last change, size in bytes, and what gives bytes from a to b."""
+
 
 def send(file: File, request: Request, media_type: str, headers: Mapping[str, str]) -> Response:
     """All of it, or a range. Raises ProblemError for a range beyond the end."""
-    if isinstance(file, Path):
-        return _send_file(file, request, media_type, headers)
-    return _send_object(file, request, media_type, headers)
-
-
-def _send_file(file: Path, request: Request, media_type: str, headers: Mapping[str, str]) -> Response:
-    found = file.stat()
-    answer = FileResponse(file, media_type=media_type, headers=dict(headers), stat_result=found)
-    if _range(request, found.st_size, answer.headers) is None:
-        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
-    return answer
-
-
-def _send_object(file: Object, request: Request, media_type: str, headers: Mapping[str, str]) -> Response:
+    tag, changed, size_bytes, blocks = _of_path(file) if isinstance(file, Path) else _of_object(file)
     sent = {
         "Accept-Ranges": "bytes",
-        "ETag": f'"{hashlib.sha256(file.name.encode()).hexdigest()[:32]}"',
-        "Last-Modified": formatdate(file.changed, usegmt=True),
+        "ETag": f'"{hashlib.sha256(tag.encode()).hexdigest()[:32]}"',
+        "Last-Modified": formatdate(changed, usegmt=True),
         **headers,
     }
-    asked = _range(request, file.size_bytes, sent)
-    start, end = asked or (0, file.size_bytes)
+    asked = _range(request, size_bytes, sent)
+    start, end = asked or (0, size_bytes)
     sent["Content-Length"] = str(end - start)
     if asked:
-        sent["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
-    return StreamingResponse(file.blocks(start, end), 206 if asked else 200, sent, media_type)
+        sent["Content-Range"] = f"bytes {start}-{end - 1}/{size_bytes}"
+    return StreamingResponse(blocks(start, end), 206 if asked else 200, sent, media_type)
+
+
+def _of_object(file: Object) -> Content:
+    """It never changes, so its name is its tag."""
+    return file.name, file.changed, file.size_bytes, file.blocks
+
+
+def _of_path(path: Path) -> Content:
+    found = path.stat()
+    return f"{found.st_mtime_ns} {found.st_size}", found.st_mtime, found.st_size, partial(_blocks, path)
+
+
+def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
+    """Fewer than asked for where the file was cut short meanwhile: the server then breaks the answer off."""
+    with path.open("rb") as file:
+        file.seek(start)
+        while block := file.read(min(BLOCK_BYTES, end - file.tell())):
+            yield block
 
 
 def _range(request: Request, size_bytes: int, known: Mapping[str, str]) -> tuple[int, int] | None:

@@ -136,6 +136,7 @@ def test_a_job_from_the_demo_to_its_typed_result(client: Client) -> None:
     vtt = client.call("jobs", "export", job.id, client.models.JobsExportFormat.VTT).parsed
     assert vtt.startswith("WEBVTT\n")
     assert client.call("jobs", "audio", job.id).content == sound
+    assert "\nevent: end\n" in client.call("jobs", "events", job.id).parsed
 
 
 def test_a_job_from_a_resumable_upload(client: Client, tmp_path: Path) -> None:

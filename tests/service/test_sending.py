@@ -148,6 +148,15 @@ def _is_backwards(range: str) -> bool:
     return len(bounds) == 2 and bounds[1] < bounds[0]
 
 
+@pytest.mark.parametrize("range", ["bytes=1-2", "bytes=1-2,5-6", ""])
+def test_the_request_stays_as_it_came(files: Files, range: str) -> None:
+    for file in files.of(100):
+        request = ask({"range": range})
+        answer(send(file, request, "audio/wav", SAFE), request)
+        assert request.headers.raw == ask({"range": range}).headers.raw
+        assert request.scope["headers"] == ask({"range": range}).scope["headers"]
+
+
 @pytest.mark.parametrize("range", ["bytes=5-2", "bytes=200-199", "bytes=--5", "bytes=+5-", "bytes=1_0-"])
 def test_nonsense_is_not_heard(files: Files, range: str) -> None:
     for file in files.of(100):
