@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,21 @@ def test_every_setting_is_in_the_docs_as_it_is(name: str) -> None:
     meaning = " ".join((field.description or "").split())
     row = f"| `TURNWISE_{name.upper()}` | {default} | {meaning} |"
     assert row in (ROOT / "docs" / "service.md").read_text(encoding="utf-8").splitlines()
+
+
+WALKS = [
+    re.findall(r"^\d+\. `([\w.]+)`", walk, re.MULTILINE)
+    for walk in re.split(
+        r"^One \w+, from ", (ROOT / "docs" / "architecture.md").read_text("utf-8"), flags=re.M
+    )[1:]
+]
+
+
+def test_the_walks_are_short() -> None:
+    assert [bool(walk) and len(walk) <= 15 for walk in WALKS] == [True, True]
+
+
+@pytest.mark.parametrize("name", [name for walk in WALKS for name in walk])
+def test_every_stop_of_the_walks_is_there(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert callable(getattr(import_module(module), attribute))
