@@ -1,14 +1,40 @@
 """Turnwise: the right speaker turns, times, roles and names for a messy transcript.
 
-    from pathlib import Path
+    import pipelines as turnwise
 
-    from pipelines import audio, supplied
-    from pipelines.engines.choice import choose
-    from pipelines.pipeline import Options, run
+    recording, notices = turnwise.load_recording("interview.mp3")
+    text = turnwise.load_text("interview.txt")
+    engines, choices = turnwise.choose_engines()
+    transcript = turnwise.run(recording, text, engines)
+    turnwise.save(transcript, "out", "json", "vtt")
 
-    engines, notices = choose()
-    recording, warnings = audio.load(Path("segment.opus"))
-    transcript = run(recording, supplied.load(Path("supplied.txt")), engines, Options())
-
-Nothing is imported here, so that importing a part of this package loads no more than that part.
+A name is loaded when it is first used, so that importing a part of this package loads only that part.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.audio import load as load_recording
+    from pipelines.engines import choose as choose_engines
+    from pipelines.formats import save
+    from pipelines.pipeline import Options, run
+    from pipelines.supplied import load as load_text
+
+__all__ = ["Options", "choose_engines", "load_recording", "load_text", "run", "save"]
+
+_PLACES = {
+    "load_recording": ("pipelines.audio", "load"),
+    "load_text": ("pipelines.supplied", "load"),
+    "choose_engines": ("pipelines.engines", "choose"),
+    "Options": ("pipelines.pipeline", "Options"),
+    "run": ("pipelines.pipeline", "run"),
+    "save": ("pipelines.formats", "save"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    return getattr(import_module(module), attribute)

@@ -29,14 +29,12 @@ def run(request: Namespace) -> int:
         speakers=speaker_count(request.speakers, request.min_speakers, request.max_speakers),
         glossary=glossary_terms(request.glossary),
     )
-    names = {f"result.{name}": name for name in parse_formats(request.formats)}
+    names = parse_formats(request.formats)
     text = supplied.load(request.text) if request.text else None
-    files.check_folder(request.output, names)
+    files.check_folder(request.output, [f"result.{name}" for name in names])
     recording, transcript = work(request, text, options)
     place = relative_uri(request.audio, request.output)
-    sound = partial(playable, recording, place)
-    contents = {file: formats.serialize(transcript, name, sound) for file, name in names.items()}
-    paths = files.write_files(request.output, contents)
+    paths = formats.save(transcript, request.output, *names, recording=partial(playable, recording, place))
     show.show_notices(transcript.warnings)
     show.show_transcript(transcript, request.quiet)
     show.show_files(paths)

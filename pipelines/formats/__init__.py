@@ -25,14 +25,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from pipelines import files
 from pipelines.errors import OptionError
 from pipelines.formats import ctm, heard, html, result, rttm, seglst, srt, stm, ttml, txt, vtt
 from pipelines.formats.names import one_line
 from pipelines.formats.timeline import minutes
 from pipelines.types import Transcript, encodable
 
-__all__ = ["FORMATS", "heard", "html", "minutes", "one_line", "result", "rttm", "serialize", "stm"]
+__all__ = ["FORMATS", "heard", "html", "minutes", "one_line", "result", "rttm", "save", "serialize", "stm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +97,19 @@ def serialize(transcript: Transcript, name: str, recording: Callable[[], str] | 
     form = find(name)
     text = form.play(transcript, recording()) if form.play and recording else form.serialize(transcript)
     return encodable(text)
+
+
+def save(
+    transcript: Transcript,
+    folder: str | Path,
+    *names: str,
+    recording: Callable[[], str] | None = None,
+) -> list[Path]:
+    """Writes `result.NAME` into the folder for each format, all of them or none; "json" without names.
+
+    Returns the paths. Raises OptionError on an unknown format and OutputError where they cannot be written.
+    """
+    wanted = names or ("json",)
+    contents = {f"result.{name}": serialize(transcript, name, recording) for name in wanted}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return files.write_files(Path(folder), contents)

@@ -43,8 +43,9 @@ LATEST = 1e7  # a hundred days; a time beyond it, or no number, is no time
 RUN = re.compile(r"[^\s\ufeff]+")
 
 
-def load(path: Path, limit_bytes: int = LIMIT_BYTES) -> Supplied:
+def load(path: str | Path, limit_bytes: int = LIMIT_BYTES) -> Supplied:
     """Read a text file. Raises TextError where it is missing, too large, or not text."""
+    path = Path(path)
     try:
         with path.open("rb") as file:
             data = file.read(limit_bytes + 1)

@@ -30,7 +30,7 @@ WEB = {"service.api", "service.running.serving"}
 GROUND = {"pipelines.types", "pipelines.errors", "pipelines.protocols"}
 """What every room may import."""
 ROOMS: dict[str, set[str]] = {
-    "pipelines": set(),
+    "pipelines": {"audio", "engines", "formats", "pipeline", "supplied"},
     "pipelines.types": set(),
     "pipelines.errors": set(),
     "pipelines.protocols": set(),
@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "pipelines.attribution": {"text", "overlap"},
     "pipelines.roles": {"text"},
     "pipelines.reconciliation": {"text"},
-    "pipelines.formats": {"text"},
+    "pipelines.formats": {"files", "text"},
     "pipelines.scoring": {"formats"},
     "pipelines.models": set(),
     "pipelines.engines": {"models", "overlap", "engines.embedded", "engines.whisper", "engines.pyannote"},
