@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -60,10 +61,11 @@ def find_terms(
         form for form, (_, token) in zip(forms[1:], spoken, strict=False) if token.match is Match.MATCHED
     )
     known = {*heard, *entries}
+    near = cache(lambda form: tuple(_near(form, entries.keys())))  # the same forms come again and again
     for place, (index, token) in enumerate(spoken, start=1):
         if len(forms[place]) >= SHORTEST and forms[place] not in known:
             written = _Entry(token.token.text, forms[place - 1], forms[place + 1])
-            word = _meant(forms[place], written, entries)
+            word = _meant(near(forms[place]), written, entries)
             if word:
                 yield index, word
 
@@ -84,11 +86,11 @@ def _form(text: str, language: str) -> str:
     return "".join(units(_POSSESSIVE.sub("", text), language))
 
 
-def _meant(form: str, written: _Entry, entries: Mapping[str, list[_Entry]]) -> str:
-    """The most alike word that is alike enough, "" for none."""
+def _meant(near: Iterable[tuple[str, float]], written: _Entry, entries: Mapping[str, list[_Entry]]) -> str:
+    """The most alike word that is alike enough, "" for none, of the forms that are `near`."""
     accepted = [
         (alike, entry.word)
-        for other, alike in _near(form, entries.keys())
+        for other, alike in near
         for entry in entries[other]
         if alike >= _bar(written, entry)
     ]

@@ -62,7 +62,7 @@ def name_voices(mentions: Sequence[Mention]) -> dict[str, Naming]:
 
 def gather(mentions: Sequence[Mention]) -> list[list[Mention]]:
     """The mentions of each person, best written first: one name is part of the other ("Yuri Retta",
-    "Yuri"), or both mean the same voice and sound alike ("G Lan", "Glam")."""
+    "Yuri"), or both mean the same voice before all others and sound alike ("G Lan", "Glam")."""
     people: list[list[Mention]] = []
     for mention in sorted(mentions, key=lambda mention: (mention.kind, -len(mention.words))):
         person = next((person for person in people if _is_same(person[0], mention)), None)
@@ -76,11 +76,23 @@ def gather(mentions: Sequence[Mention]) -> list[list[Mention]]:
 def _is_same(one: Mention, other: Mention) -> bool:
     if one.words <= other.words or other.words <= one.words:
         return True
-    if not {voice for voice, _ in one.toward} & {voice for voice, _ in other.toward}:
+    if _are_listed(one, other) or not _meant(one) & _meant(other):
         return False
     one_name, other_name = one.person.name.casefold(), other.person.name.casefold()
     whole = fuzz.ratio(one_name.replace(" ", ""), other_name.replace(" ", ""))
     return max(whole, fuzz.ratio(one_name.split()[0], other_name.split()[0])) >= SIMILAR
+
+
+def _are_listed(one: Mention, other: Mention) -> bool:
+    """Whether one phrase introduces both: "John Smith, professor at …, and Jane Smith, director of …"."""
+    apart = one.kind is other.kind is Kind.INTRODUCTION and one.place != other.place
+    return apart and max(one.evidence.start, other.evidence.start) < min(one.evidence.end, other.evidence.end)
+
+
+def _meant(mention: Mention) -> set[str]:
+    """The voices that it points at before all others."""
+    most = max((weight for _, weight in mention.toward), default=0.0)
+    return {voice for voice, weight in mention.toward if weight == most}
 
 
 def _scores(person: Sequence[Mention]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from itertools import pairwise
 from pipelines.roles.conversation import Conversation
 from pipelines.roles.passages import Passage, Word
 from pipelines.roles.phrases import Phrases
+from pipelines.text import ends_sentence
 from pipelines.types import Evidence
 
 CLOSING_WORDS = 30
@@ -49,11 +50,13 @@ class Cue:
 def question_strengths(conversation: Conversation, phrases: Phrases) -> tuple[float, ...]:
     """For each turn, in [0, 1]: how surely it ends by asking something.
 
-    Question marks decide where the text has any; the phrases of a question where it has none.
+    Question marks decide in a turn whose sentences have ends; the phrases of a question in one that has none.
     """
-    marked = any(word.asks for passage in conversation.texts for word in passage.words)
     return tuple(
-        _marked(passage, phrases) if marked else _phrased(passage, phrases) for passage in conversation.texts
+        _marked(passage, phrases)
+        if any(ends_sentence(word.text) for word in passage.words)
+        else _phrased(passage, phrases)
+        for passage in conversation.texts
     )
 
 

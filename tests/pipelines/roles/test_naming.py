@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from math import exp
 
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from pipelines.roles.introductions import Person
 from pipelines.roles.mentions import Kind, Mention
-from pipelines.roles.naming import MOST, NO_NAME, name_voices
+from pipelines.roles.naming import MOST, NO_NAME, gather, name_voices
+from pipelines.roles.roles import assign_roles
 from pipelines.types import Evidence, Role
+from tests.support.scripts import interview
 
 
 def mention(name: str, toward: dict[str, float], *, by: str = "X", kind: Kind = Kind.INTRODUCTION) -> Mention:
@@ -44,6 +47,33 @@ def test_who_speaks_of_somebody_is_somebody_else() -> None:
 def test_the_longer_name_is_given() -> None:
     found = [mention("Yuri", {"A": 3.0}), mention("Yuri Retta", {"A": 2.0}, kind=Kind.THANKS)]
     assert name_voices(found)["A"].name == "Yuri Retta"
+
+
+@pytest.mark.parametrize("names", [("John Smith", "Jane Smith"), ("Anna Meier", "Hanna Maier")])
+def test_two_people_with_names_much_alike_keep_them(names: tuple[str, str]) -> None:
+    script = f"""
+A: Good evening. Joining me now are {names[0]}, professor of law at the University of York, and {names[1]},
+director of the Harbour Museum. {names[0]}, can this ceasefire hold?
+B: I doubt it. Both sides have used the last one to rearm, and I see no reason why it should be different now.
+A: {names[1]}, do you agree?
+C: Not entirely. When I was there I saw how tired people were. There is a real wish for peace.
+A: {names[0]}, {names[1]}, thank you both for joining us.
+"""
+    made = interview(script)
+    speakers = assign_roles(made.turns, made.tokens, made.heard, made.attribution)
+    assert [speaker.name for speaker in speakers if speaker.id in "BC"] == list(names)
+
+
+def test_names_of_one_list_are_two_people_though_only_one_of_them_speaks() -> None:
+    first, second = mention("Anna Meier", {"B": 2.1}), mention("Hanna Maier", {"B": 0.9})
+    assert len(gather([first, replace(second, place=1)])) == 2
+    assert len(gather([first, second])) == 1
+
+
+def test_names_much_alike_are_two_people_where_they_mean_different_voices() -> None:
+    first = mention("Anna Meier", {"B": 2.1, "C": 0.9})
+    assert len(gather([first, mention("Hanna Maier", {"B": 0.9, "C": 2.1})])) == 2
+    assert len(gather([first, mention("Hanna Maier", {"A": 0.9, "B": 0.9}, kind=Kind.VOCATIVE)])) == 1
 
 
 @given(st.lists(st.lists(st.floats(0.1, 6), min_size=3, max_size=3), min_size=1, max_size=4))

@@ -64,3 +64,13 @@ def test_one_voice_has_no_structure() -> None:
 )
 def test_the_strength_of_a_question(script: str, expected: tuple[float, ...]) -> None:
     assert strengths(script) == expected
+
+
+def test_one_question_mark_says_nothing_about_turns_without_punctuation() -> None:
+    script = "A: what is the latest there\nB: it is over\nA: what is the latest there\nB: it is over"
+    assert strengths(script) == (0.8, 0.0, 0.8, 0.0)
+    assert strengths(f"{script}\nA: really?") == (0.8, 0.0, 0.8, 0.0, 1.0)
+
+
+def test_a_turn_whose_sentences_end_without_a_question_mark_asks_nothing() -> None:
+    assert strengths("A: What is the latest there.\nB: it is over") == (0.0, 0.0)
