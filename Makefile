@@ -80,7 +80,7 @@ clean:
 TORCH ?= torch==2.13.0
 .venv/tested: .venv/installed
 	$(PIP) install -qq "$(TORCH)"
-	$(PIP) install -qq --editable ".[dev,all,service,s3,telemetry]"
+	$(PIP) install -qq --editable ".[dev,all,service,telemetry]"
 	$(PIP) install -qq --editable ".[score]" 2>.venv/score.log || \
 	  echo "turnwise: without the extra [score], which needs a C++ compiler (see .venv/score.log); its tests are skipped"
 	@touch $@

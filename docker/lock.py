@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docker" / "requirements"
 GLIBC = "manylinux_2_36"  # Debian 12's
 TORCH = "2.13.0"  # as in the Makefile: what the tests run on
-SERVICE = ("service", "s3", "telemetry")
+SERVICE = ("service", "telemetry")
 ENGINES = (*SERVICE, "all")
 FROM_SOURCE = ("openai-whisper",)  # plain Python that is published as source only
 

@@ -20,7 +20,6 @@ from __future__ import annotations
 import fcntl
 import secrets
 import shutil
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,13 +28,11 @@ from pathlib import Path
 from typing import IO, ClassVar
 
 from pipelines.pipeline import Stage
-from service.files.objects import AwayError, Object, Objects
+from service.files.objects import Object, Objects
 from service.files.storage import LASTING, REQUEST, JobFolder, Request, Storage, is_id
 from service.files.uploads import INFO
 
 SCRATCH, LOCK = "scratch", "lock"
-LONGEST_SECONDS = 24 * 3600
-"""What has not been sent by then was given up."""
 REMEMBERED = 4096
 """Requests that are kept in memory: they never change, and are asked for at every look at a job."""
 
@@ -168,10 +165,6 @@ class SharedStorage(Storage):
         self.objects.delete_one(f"uploads/{id}/{INFO}")
         for name in ("jobs", "uploads"):
             self.objects.delete(f"{name}/{id}")
-
-    def end_broken(self) -> None:
-        with suppress(AwayError):  # some servers cannot tell
-            self.objects.end_broken(time.time() - LONGEST_SECONDS)
 
     def ids(self) -> set[str]:
         return super().ids() | set(filter(is_id, self.objects.folders("jobs")))

@@ -239,9 +239,6 @@ class Storage:
         for path in (self.root / "trash").iterdir():
             shutil.rmtree(path, ignore_errors=True)
 
-    def end_broken(self) -> None:
-        """Away with what a process left that died while it sent something."""
-
     def ids(self) -> set[str]:
         """Of everything that is there of jobs, or is being sent to become one."""
         names = ("jobs", "incoming")

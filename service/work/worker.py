@@ -250,7 +250,6 @@ class Worker:
         for id in ids:
             if not self._stopped.is_set() and self._storage.changed(id) < before:
                 self._storage.discard(id)
-        self._storage.end_broken()
 
     def _fail(self, connection: sa.Connection, job: str) -> None:
         """Where it has not ended; whoever waits for its webhook is told, too."""

@@ -16,9 +16,9 @@ from tests.docker.named import DOCKER, ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = {
-    "embedded": {"service", "s3", "telemetry"},
-    "cpu": {"service", "s3", "telemetry", "all"},
-    "gpu": {"service", "s3", "telemetry", "all"},
+    "embedded": {"service", "telemetry"},
+    "cpu": {"service", "telemetry", "all"},
+    "gpu": {"service", "telemetry", "all"},
 }
 LOCKED = re.compile(r"([a-z0-9-]+)==(\S+)((?: --hash=sha256:[0-9a-f]{64})+)")
 FROM_SOURCE = {"openai-whisper"}
