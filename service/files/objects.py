@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 CONNECT_SECONDS, REQUEST_SECONDS = 5, 35
-"""How long a server may take to be reached, and one request with its answer. After so long no request is sent
-again, either."""
-TRIES = 3
-"""How often one request is sent."""
+"""How long a server may take to be reached, and one request with its answer."""
+TRIES, TRYING_SECONDS = 3, 10
+"""How often one request is sent, and how long after the first try the last one may begin: none takes more than
+45 seconds in all."""
 PART_BYTES = 5 * 2**20
 """What is sent of an object in one request; S3 takes at most 10,000 parts, and none but the last that is
 smaller."""
@@ -55,16 +55,18 @@ class Objects:
         """Credentials and region come from the environment."""
         if self._folder:
             return LocalStore(self._folder)
-        longest = timedelta(seconds=REQUEST_SECONDS)
         return S3Store.from_url(
             self.url,
             config={"endpoint": self.endpoint} if self.endpoint else {},
             client_options={
                 "allow_http": True,
                 "connect_timeout": timedelta(seconds=CONNECT_SECONDS),
-                "timeout": longest,
+                "timeout": timedelta(seconds=REQUEST_SECONDS),
             },
-            retry_config={"max_retries": TRIES - 1, "retry_timeout": longest},
+            retry_config={
+                "max_retries": TRIES - 1,
+                "retry_timeout": timedelta(seconds=TRYING_SECONDS),
+            },
             disable_bulk_delete=True,  # not every server can
         )
 
