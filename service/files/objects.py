@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS, REQUEST_SECONDS = 5, 35
 """How long a server may take to be reached, and one request with its answer."""
 TRIES, TRYING_SECONDS = 3, 10
-"""How often one request is sent, and how long after the first try the last one may begin: none takes more than
-45 seconds in all."""
+"""How often one request is sent, and how long after the first try the last one may begin: none takes more
+than 45 seconds in all."""
 PART_BYTES = 5 * 2**20
 """What is sent of an object in one request; S3 takes at most 10,000 parts, and none but the last that is
 smaller."""
