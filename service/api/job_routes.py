@@ -35,7 +35,7 @@ from service.api.shapes import (
 from service.api.submission import Form, ReceivedFile, incoming, receive, submit
 from service.api.upload_routes import handed_over
 from service.files import artifacts
-from service.files.storage import JobFolder, Storage
+from service.files.storage import JobFolder, Storage, failure_of
 from service.problems import Code, ProblemError, responses
 from service.records import jobs
 from service.records.jobs import Job, JobState
@@ -227,7 +227,7 @@ def _views(found: Sequence[Job], storage: Storage) -> tuple[JobView, ...]:
 def _view(job: Job, storage: Storage) -> JobView:
     try:
         request = storage.request(job.id)
-        failure = storage.failure(job.id) if job.state is JobState.FAILED else None
+        failure = failure_of(job.id, storage) if job.state is JobState.FAILED else None
     except FileNotFoundError:  # deleted a moment ago
         raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.") from None
     return JobView.of(job, request, failure)

@@ -22,7 +22,7 @@ from service.api.job_routes import SAFE, stop
 from service.api.submission import Form, incoming, receive, submit
 from service.api.tracing import request_id
 from service.files import artifacts
-from service.files.storage import Failure, JobFolder, Storage
+from service.files.storage import Failure, JobFolder, Storage, failure_of
 from service.files.storage import Request as JobRequest
 from service.openai.answers import (
     MEDIA_TYPES,
@@ -227,7 +227,7 @@ async def _transcript(job: Job, context: Context) -> Transcript:
             return await run_in_threadpool(_load, ended, context.storage)
         except FileNotFoundError:
             ended = None
-    failure = await run_in_threadpool(context.storage.failure, job.id)
+    failure = await run_in_threadpool(failure_of, job.id, context.storage)
     raise _problem(job.id, ended, failure)
 
 

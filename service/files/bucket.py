@@ -29,7 +29,7 @@ from typing import IO, ClassVar
 
 from pipelines.pipeline import Stage
 from service.files.objects import Object, Objects
-from service.files.storage import LASTING, REQUEST, JobFolder, Request, Storage, is_id
+from service.files.storage import LASTING, REQUEST, FolderStorage, JobFolder, Request, is_id
 from service.files.uploads import INFO
 
 SCRATCH, LOCK = "scratch", "lock"
@@ -38,13 +38,13 @@ REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
-class SharedStorage(Storage):
+class SharedStorage:
     """An object store, and a folder of this process; `made` makes one."""
 
+    here: FolderStorage
     home: Path
     objects: Objects
     lock: IO[bytes] = field(repr=False)
-    shared: ClassVar[bool] = True
     search_seconds: ClassVar[float] = 600.0
 
     @classmethod
@@ -56,16 +56,20 @@ class SharedStorage(Storage):
             lock = (root / LOCK).open("wb")
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (root / LOCK).exists():  # or somebody took it for a dead one's, a moment ago
-                return cls(root, home, objects, lock)
+                return cls(FolderStorage(root), home, objects, lock)
             lock.close()
+
+    @property
+    def root(self) -> Path:
+        return self.here.root
 
     @property
     def executors(self) -> Path:
         return self.home / "executors"
 
     def prepare(self) -> None:
-        """Raises AwayError where the store cannot be reached."""
-        super().prepare()
+        self.here.prepare()
+        self.executors.mkdir(exist_ok=True, mode=0o700)
         self._drop_dead()
         self.objects.prepare()
 
@@ -83,8 +87,6 @@ class SharedStorage(Storage):
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 _remove(folder)
 
-    # ------------------------------------------------------------------ what is asked for from outside
-
     def request(self, id: str) -> Request:
         return _request(self.objects, _name(id, REQUEST))
 
@@ -101,8 +103,6 @@ class SharedStorage(Storage):
 
     def write_note(self, id: str, name: str, text: str) -> None:
         self.objects.write(_name(id, name), text.encode())
-
-    # ------------------------------------------------------------------ the work on a job
 
     def gather(self, id: str, accepted: Mapping[str, str]) -> None:
         folder = self.job(id)
@@ -131,9 +131,10 @@ class SharedStorage(Storage):
         finally:
             shutil.rmtree(attempt, ignore_errors=True)
 
-    def publish(self, id: str, stage: str, attempt: Path) -> None:
+    def publish(self, id: str, stage: str, attempt: Path) -> bool:
         for file in attempt.iterdir():
             self.objects.put(_name(id, "stages", stage, attempt.name, file.name), file)
+        return True
 
     def withdraw(self, id: str, stage: str, attempt: str) -> None:
         self.objects.delete(_name(id, "stages", stage, attempt))
@@ -145,36 +146,43 @@ class SharedStorage(Storage):
                 self.objects.delete_one(_name(id, "stages", name))
 
     def leave(self, id: str) -> None:
-        self._drop(id)
+        self.here.discard(id)
 
-    # ------------------------------------------------------------------ folders
+    def job(self, id: str) -> JobFolder:
+        return self.here.job(id)
+
+    def incoming(self, id: str) -> JobFolder:
+        return self.here.incoming(id)
 
     def admit(self, id: str) -> JobFolder:
         """Publishes what is complete: what says that it is at last, and what may take hours at first, so that
         nothing that is here is as old as what was given up."""
-        source = self._place("incoming", id)
+        source = self.here.root / "incoming" / id
         files = sorted(source.iterdir(), key=lambda file: (file.name == REQUEST, -file.stat().st_size))
         for file in files:
             self.objects.put(_name(id, file.name), file)
-        self._drop(id)
+        self.here.discard(id)
         return self.job(id)
 
     def discard(self, id: str) -> None:
         """Whoever adds to an upload meanwhile looks for what was said of it."""
-        self._drop(id)
+        self.here.discard(id)
         self.objects.delete_one(f"uploads/{id}/{INFO}")
         for name in ("jobs", "uploads"):
             self.objects.delete(f"{name}/{id}")
 
     def ids(self) -> set[str]:
-        return super().ids() | set(filter(is_id, self.objects.folders("jobs")))
+        return self.here.ids() | set(filter(is_id, self.objects.folders("jobs")))
 
     def changed(self, id: str) -> float:
         there = self.objects.find(_name(id)).values()
-        return max([super().changed(id), *(found.changed for found in there)])
+        return max([self.here.changed(id), *(found.changed for found in there)])
 
-    def _drop(self, id: str) -> None:
-        super().discard(id)
+    def empty_trash(self) -> None:
+        self.here.empty_trash()
+
+    def free_bytes(self) -> int:
+        return self.here.free_bytes()
 
 
 def _remove(folder: Path) -> None:

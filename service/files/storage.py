@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from pipelines.pipeline import Stage
 from service.files.disk import flush, whole
@@ -134,78 +134,151 @@ File = Path | Object
 """Has `read_bytes`, which raises FileNotFoundError where a job was deleted."""
 
 
-@dataclass(frozen=True)
-class Storage:
-    """The data folder, shared by all processes of the service."""
+class Storage(Protocol):
+    """Where the files of jobs lie. Whoever asks for a file gets FileNotFoundError where the job was deleted,
+    and AwayError where an object store cannot be reached."""
 
-    root: Path
-    shared: ClassVar[bool] = False  # whether others see what this process writes only when it is published
-    search_seconds: ClassVar[float] = 30.0  # between two searches for strays
+    search_seconds: ClassVar[float]  # between two searches for strays
+
+    @property
+    def root(self) -> Path:
+        """The folder in which this process works on jobs."""
+
+    @property
+    def executors(self) -> Path:
+        """The folder in which workers on this machine say that they live."""
 
     def prepare(self) -> None:
-        """Makes the folders that are not there yet, for nobody else to look into."""
-        for path in (self.root, self.executors):
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in ("incoming", "jobs", "trash", "uploads"):
-            (self.root / name).mkdir(exist_ok=True, mode=0o700)
+        """Makes what is not there yet. Raises OSError."""
 
     def check(self) -> None:
-        """Whether it can be reached. Raises AwayError."""
+        """Whether it can be reached."""
 
     def close(self) -> None:
         """Nothing more is asked of it by this process."""
 
     # ------------------------------------------------------------------ what is asked for from outside
 
-    def request(self, id: str) -> Request:
-        """Raises FileNotFoundError where the job was deleted, as the others do."""
-        return self.job(id).request()
+    def request(self, id: str) -> Request: ...
 
-    def recording(self, id: str) -> File:
-        return _existing(self.job(id).recording)
+    def recording(self, id: str) -> File: ...
 
     def left(self, id: str, stage: str, accepted: str, name: str) -> File:
         """A file that a stage has left; `accepted` is the attempt of it that counts."""
-        return _existing(self.job(id).stage(stage) / name)
 
     def note(self, id: str, name: str) -> str:
         """What was noted beside a job's files."""
-        return (self.job(id).path / name).read_text("utf-8")
 
-    def write_note(self, id: str, name: str, text: str) -> None:
-        write_through(self.job(id).path / name, text)
-
-    def failure(self, id: str) -> Failure | None:
-        try:
-            return Failure(**json.loads(self.note(id, FAILURE)))
-        except FileNotFoundError:
-            return None
+    def write_note(self, id: str, name: str, text: str) -> None: ...
 
     # ------------------------------------------------------------------ the work on a job
 
     def gather(self, id: str, accepted: Mapping[str, str]) -> None:
         """Sees to it that the job's folder holds what was sent, and what the stages left."""
 
-    def publish(self, id: str, stage: str, attempt: Path) -> None:
-        """Shows others what an attempt has left."""
+    def publish(self, id: str, stage: str, attempt: Path) -> bool:
+        """Shows others what an attempt has left. False where they look into the job's own folder, and what is
+        moved there first counts."""
 
     def withdraw(self, id: str, stage: str, attempt: str) -> None:
         """Takes back what was published and does not count."""
 
     def finish(self, id: str, accepted: Mapping[str, str]) -> None:
         """Drops what nobody asks for after the end of a job."""
-        self.job(id).tidy()
 
     def leave(self, id: str) -> None:
         """This process works on the job no more."""
 
     # ------------------------------------------------------------------ folders
 
+    def job(self, id: str) -> JobFolder: ...
+
+    def incoming(self, id: str) -> JobFolder:
+        """A new folder, for what is being uploaded."""
+
+    def admit(self, id: str) -> JobFolder:
+        """Moves what is complete to its place; until then nothing refers to it."""
+
+    def discard(self, id: str) -> None:
+        """Away with the files of a job, finished or not, or of an upload; what cannot be deleted now is
+        deleted later."""
+
+    def empty_trash(self) -> None: ...
+
+    def ids(self) -> set[str]:
+        """Of everything that is there of jobs, or is being sent to become one."""
+
+    def changed(self, id: str) -> float:
+        """When anything of a job was last changed: what is being sent grows for hours."""
+
+    def free_bytes(self) -> int: ...
+
+
+def failure_of(id: str, storage: Storage) -> Failure | None:
+    try:
+        return Failure(**json.loads(storage.note(id, FAILURE)))
+    except FileNotFoundError:
+        return None
+
+
+@dataclass(frozen=True)
+class FolderStorage:
+    """The data folder, shared by all processes of the service."""
+
+    root: Path
+    search_seconds: ClassVar[float] = 30.0
+
+    @property
+    def executors(self) -> Path:
+        return self.root / "executors"
+
+    def prepare(self) -> None:
+        """For nobody else to look into."""
+        for path in (self.root, self.executors):
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in ("incoming", "jobs", "trash", "uploads"):
+            (self.root / name).mkdir(exist_ok=True, mode=0o700)
+
+    def check(self) -> None:
+        """It is here."""
+
+    def close(self) -> None:
+        """It stays."""
+
+    def request(self, id: str) -> Request:
+        return self.job(id).request()
+
+    def recording(self, id: str) -> File:
+        return _existing(self.job(id).recording)
+
+    def left(self, id: str, stage: str, accepted: str, name: str) -> File:
+        return _existing(self.job(id).stage(stage) / name)
+
+    def note(self, id: str, name: str) -> str:
+        return (self.job(id).path / name).read_text("utf-8")
+
+    def write_note(self, id: str, name: str, text: str) -> None:
+        write_through(self.job(id).path / name, text)
+
+    def gather(self, id: str, accepted: Mapping[str, str]) -> None:
+        """All of it is here."""
+
+    def publish(self, id: str, stage: str, attempt: Path) -> bool:
+        return False
+
+    def withdraw(self, id: str, stage: str, attempt: str) -> None:
+        """Nothing was published."""
+
+    def finish(self, id: str, accepted: Mapping[str, str]) -> None:
+        self.job(id).tidy()
+
+    def leave(self, id: str) -> None:
+        """All of it stays here."""
+
     def job(self, id: str) -> JobFolder:
         return JobFolder(self._place("jobs", id))
 
     def incoming(self, id: str) -> JobFolder:
-        """A new folder, for what is being uploaded."""
         folder = JobFolder(self._place("incoming", id))
         folder.path.mkdir(mode=0o700)
         return folder
@@ -213,12 +286,7 @@ class Storage:
     def upload(self, id: str) -> Path:
         return self._place("uploads", id)
 
-    @property
-    def executors(self) -> Path:
-        return self.root / "executors"
-
     def admit(self, id: str) -> JobFolder:
-        """Moves what is complete to its place; until then nothing refers to it."""
         source, target = self._place("incoming", id), self.job(id)
         for file in source.iterdir():
             flush(file)
@@ -228,8 +296,6 @@ class Storage:
         return target
 
     def discard(self, id: str) -> None:
-        """Away with the files of a job, finished or not, or of an upload; what cannot be deleted now is
-        deleted later."""
         for name in ("jobs", "incoming", "uploads"):
             with suppress(FileNotFoundError):
                 self._place(name, id).rename(self.root / "trash" / f"{id}.{secrets.token_hex(4)}")
@@ -240,12 +306,10 @@ class Storage:
             shutil.rmtree(path, ignore_errors=True)
 
     def ids(self) -> set[str]:
-        """Of everything that is there of jobs, or is being sent to become one."""
         names = ("jobs", "incoming")
         return {path.name for name in names for path in (self.root / name).iterdir() if is_id(path.name)}
 
     def changed(self, id: str) -> float:
-        """When a job's folder, or a file in it, was last changed: one that is being sent grows for hours."""
         folders = (self._place("jobs", id), self._place("incoming", id))
         return max(map(_changed, folders))
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from service.files.disk import flush
-from service.files.storage import JobFolder, Storage, is_id, load_json, new_id, write_through
+from service.files.storage import FolderStorage, JobFolder, Storage, is_id, load_json, new_id, write_through
 
 DATA, INFO = "data", "info.json"
 USED = "upload.json"
@@ -94,7 +94,7 @@ class Tail(Protocol):
 
 
 class Uploads(Protocol):
-    """All of them; away with one is `Storage.discard`."""
+    """All of them; away with one is `FolderStorage.discard`."""
 
     def create(self, info: Info) -> Upload:
         """A new one, empty."""
@@ -170,7 +170,7 @@ class FolderUpload:
 class FolderUploads:
     """Uploads in the data folder."""
 
-    storage: Storage
+    storage: FolderStorage
 
     def create(self, info: Info) -> FolderUpload:
         """Without info.json it does not exist yet."""

@@ -246,7 +246,7 @@ class Runner:
     async def _is_done(self, job: str, stage: str) -> bool:
         """Whether a stage is; what of the job is not in its folder yet is brought there first."""
         place = self._storage.job(job).stage(stage)
-        if self._storage.shared and not place.is_dir():
+        if not place.is_dir():
             accepted = await self.transact(jobs.accepted, job)
             with suppress(FileNotFoundError):  # deleted
                 await self.on_disk(self._storage.gather, job, accepted)
@@ -314,8 +314,6 @@ class Runner:
     async def _counts(self, job: str, stage: str, attempt: Path) -> bool:
         """Whether what an attempt has left is what counts. Begun, that is found out even where the step is
         cancelled: what the database says counts must stay."""
-        if not self._storage.shared:
-            return True
         publishing = asyncio.create_task(self._publish(job, stage, attempt))
         try:
             return await asyncio.shield(publishing)
@@ -324,7 +322,8 @@ class Runner:
 
     async def _publish(self, job: str, stage: str, attempt: Path) -> bool:
         """Shows others what an attempt has left, and takes it back where it does not count."""
-        await self.on_disk(self._storage.publish, job, stage, attempt)
+        if not await self.on_disk(self._storage.publish, job, stage, attempt):
+            return True
         if await self.transact(jobs.accept, job, stage, attempt.name):
             return True
         await self.on_disk(self._storage.withdraw, job, stage, attempt.name)

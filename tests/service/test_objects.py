@@ -304,6 +304,8 @@ def test_the_wrong_secret_is_no_way_in(bucket: Objects, work: Path, monkeypatch:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     refused = Objects(bucket.url, bucket.endpoint)
     assert set(outcomes(calls(refused, work)).values()) == {AwayError}
+    with pytest.raises(AwayError, match=r"^Server returned non-2xx status code: 403 Forbidden$"):
+        refused.read("jobs/1/there")  # nothing of the address, the key, or the signature
     assert bucket.read("jobs/1/there") == CONTENT
 
 

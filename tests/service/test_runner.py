@@ -181,9 +181,10 @@ def test_an_attempt_at_a_job_that_is_over_leaves_nothing(
             reach("publishing")
         put(objects, name, path)
 
-    def publish_all(storage: SharedStorage, *args: Any) -> None:
-        publish(storage, *args)
+    def publish_all(storage: SharedStorage, *args: Any) -> bool:
+        published = publish(storage, *args)
         reach("published")
+        return published
 
     one.work = work
     monkeypatch.setattr(Objects, "put", put_one)

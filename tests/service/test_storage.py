@@ -20,19 +20,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.pipeline import Stage
-from service.files.storage import FAILURE, Failure, JobFolder, Request, Storage, is_id, new_id, write_through
+from service.files.storage import (
+    FAILURE,
+    Failure,
+    FolderStorage,
+    JobFolder,
+    Request,
+    failure_of,
+    is_id,
+    new_id,
+    write_through,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Storage:
-    made = Storage(tmp_path / "data")
+def storage(tmp_path: Path) -> FolderStorage:
+    made = FolderStorage(tmp_path / "data")
     made.prepare()
     return made
 
 
-def job(storage: Storage) -> JobFolder:
+def job(storage: FolderStorage) -> JobFolder:
     """A job that was sent, with a recording."""
     id = new_id()
     storage.incoming(id).recording.write_bytes(b"RIFF")
@@ -84,7 +94,7 @@ NO_IDS += ["../" * 10 + "00", "0" * 30 + "..", "\0" * 32, "0" * 16 + "/" + "0" *
 
 @pytest.mark.parametrize("text", NO_IDS)
 @pytest.mark.parametrize("name", ["job", "incoming", "upload", "admit", "discard"])
-def test_what_is_no_id_leads_nowhere(name: str, text: str, storage: Storage) -> None:
+def test_what_is_no_id_leads_nowhere(name: str, text: str, storage: FolderStorage) -> None:
     before = sorted(storage.root.rglob("*"))
     with pytest.raises(ValueError, match="is no id"):
         getattr(storage, name)(text)
@@ -95,7 +105,7 @@ def test_what_is_no_id_leads_nowhere(name: str, text: str, storage: Storage) -> 
 def test_an_id_is_a_name_of_one_folder(text: str) -> None:
     assert is_id(text) == (len(text) == 32 and all(char in "0123456789abcdef" for char in text))
     if is_id(text):
-        assert Storage(Path("data")).job(text).path.parts == ("data", "jobs", text)
+        assert FolderStorage(Path("data")).job(text).path.parts == ("data", "jobs", text)
 
 
 def test_ids_are_ids_in_the_order_of_their_making(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +126,7 @@ def test_ids_are_ids_in_the_order_of_their_making(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_accepted_is_there_at_once_and_on_the_disk(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = job(storage)
     written = attempt(folder, "first")
@@ -129,7 +139,7 @@ def test_what_is_accepted_is_there_at_once_and_on_the_disk(
     assert not written.exists()
 
 
-def test_a_second_attempt_loses(storage: Storage) -> None:
+def test_a_second_attempt_loses(storage: FolderStorage) -> None:
     folder = job(storage)
     first, second = attempt(folder, "first"), attempt(folder, "second")
     folder.accept(first, folder.stage("detect"))
@@ -138,7 +148,7 @@ def test_a_second_attempt_loses(storage: Storage) -> None:
     assert list((folder.path / "attempts").iterdir()) == []
 
 
-def test_one_of_many_attempts_wins(storage: Storage) -> None:
+def test_one_of_many_attempts_wins(storage: FolderStorage) -> None:
     folder = job(storage)
     attempts = [attempt(folder, str(number)) for number in range(16)]
     with ThreadPoolExecutor(16) as pool:
@@ -148,7 +158,7 @@ def test_one_of_many_attempts_wins(storage: Storage) -> None:
     assert [path.name for path in (folder.path / "stages").iterdir()] == ["align"]
 
 
-def test_nothing_is_accepted_for_a_job_that_is_gone(storage: Storage) -> None:
+def test_nothing_is_accepted_for_a_job_that_is_gone(storage: FolderStorage) -> None:
     folder = job(storage)
     written = attempt(folder, "late")
     storage.discard(folder.path.name)
@@ -159,7 +169,7 @@ def test_nothing_is_accepted_for_a_job_that_is_gone(storage: Storage) -> None:
     assert not folder.path.exists()
 
 
-def test_a_disk_that_fails_is_no_lost_race(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_is_no_lost_race(storage: FolderStorage, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = job(storage)
     written = attempt(folder, "first")
 
@@ -173,7 +183,7 @@ def test_a_disk_that_fails_is_no_lost_race(storage: Storage, monkeypatch: pytest
 
 
 def test_an_upload_becomes_a_job_when_it_is_on_the_disk(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = new_id()
     sent = storage.incoming(id)
@@ -190,7 +200,7 @@ def test_an_upload_becomes_a_job_when_it_is_on_the_disk(
 # --------------------------------------------------------------------------- going
 
 
-def test_a_job_goes_while_it_is_read_and_written(storage: Storage) -> None:
+def test_a_job_goes_while_it_is_read_and_written(storage: FolderStorage) -> None:
     folder = job(storage)
     written = attempt(folder, "half")
     with folder.recording.open("rb") as reader, (written / "left.json").open("a") as writer:
@@ -203,7 +213,7 @@ def test_a_job_goes_while_it_is_read_and_written(storage: Storage) -> None:
 
 
 def test_what_cannot_be_deleted_now_is_deleted_later(
-    storage: Storage, monkeypatch: pytest.MonkeyPatch
+    storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = job(storage)
     with monkeypatch.context() as patch:
@@ -215,7 +225,7 @@ def test_what_cannot_be_deleted_now_is_deleted_later(
     assert list((storage.root / "trash").iterdir()) == []
 
 
-def test_an_upload_goes_too_and_nobody_is_not_missed(storage: Storage) -> None:
+def test_an_upload_goes_too_and_nobody_is_not_missed(storage: FolderStorage) -> None:
     id = new_id()
     storage.incoming(id).recording.write_bytes(b"RIFF")
     storage.discard(id)
@@ -224,7 +234,7 @@ def test_an_upload_goes_too_and_nobody_is_not_missed(storage: Storage) -> None:
     assert [path for path in storage.root.rglob("*") if path.is_file()] == []
 
 
-def test_a_folder_is_as_old_as_the_last_change_in_it(storage: Storage) -> None:
+def test_a_folder_is_as_old_as_the_last_change_in_it(storage: FolderStorage) -> None:
     old, young, upload = job(storage), job(storage), storage.incoming(new_id())
     foreign = storage.root / "jobs" / "lost+found"
     foreign.mkdir()
@@ -238,7 +248,7 @@ def test_a_folder_is_as_old_as_the_last_change_in_it(storage: Storage) -> None:
     assert storage.changed(new_id()) == 0
 
 
-def test_tidying_leaves_what_can_be_brought_along_again(storage: Storage) -> None:
+def test_tidying_leaves_what_can_be_brought_along_again(storage: FolderStorage) -> None:
     folder = job(storage)
     for stage in Stage:
         folder.accept(attempt(folder, stage), folder.stage(stage))
@@ -254,7 +264,7 @@ def test_tidying_leaves_what_can_be_brought_along_again(storage: Storage) -> Non
     assert {path.name for path in folder.path.iterdir()} == {"recording", "request.json", "stages"}
 
 
-def test_the_data_folder_is_its_owners_alone(storage: Storage) -> None:
+def test_the_data_folder_is_its_owners_alone(storage: FolderStorage) -> None:
     storage.prepare()
     for path in storage.root.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
@@ -335,14 +345,14 @@ def test_a_request_comes_back(request: Request) -> None:
     assert Request.from_json(written) == request
 
 
-def test_a_job_keeps_what_was_asked_and_why_it_failed(storage: Storage) -> None:
+def test_a_job_keeps_what_was_asked_and_why_it_failed(storage: FolderStorage) -> None:
     folder = job(storage)
     request = Request("Gespräch\u2028.wav", glossary=("新聞",))
     folder.write_request(request)
     assert folder.request() == request
     id = folder.path.name
     assert storage.request(id) == request
-    assert storage.failure(id) is None
+    assert failure_of(id, storage) is None
     failure = Failure("decode", "not_media", "“talk.wav” is no recording.")
     storage.write_note(id, FAILURE, json.dumps(asdict(failure)))
-    assert storage.failure(id) == failure
+    assert failure_of(id, storage) == failure
