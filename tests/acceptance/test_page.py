@@ -171,12 +171,13 @@ def test_the_first_screen_of_a_phone_has_words_of_the_transcript(
 
 def test_a_phone_shows_the_timeline_when_asked(browser: Chromium, folder: Path) -> None:
     browser.resize(390, 844)
-    show(browser, folder, sample())
+    show(browser, folder, crowded())
     lane = "document.querySelector('.speaker .lane').checkVisibility()"
     assert browser.evaluate("document.querySelector('.speaker h3').checkVisibility()")
     assert not browser.evaluate(lane)
     browser.click(".more")
     assert browser.evaluate(lane)
+    assert browser.evaluate("document.querySelector('.speaker .lane').getBoundingClientRect().top") > 0
     browser.click(".more")
     assert not browser.evaluate(lane)
 
