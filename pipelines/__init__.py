@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pipelines.audio import load as load_recording
     from pipelines.engines import choose as choose_engines
     from pipelines.formats import save
-    from pipelines.pipeline import Options, run
+    from pipelines.pipeline import run
     from pipelines.supplied import load as load_text
+    from pipelines.types import Options
 
 __all__ = ["Options", "choose_engines", "load_recording", "load_text", "run", "save"]
 
@@ -27,7 +28,7 @@ _PLACES = {
     "load_recording": ("pipelines.audio", "load"),
     "load_text": ("pipelines.supplied", "load"),
     "choose_engines": ("pipelines.engines", "choose"),
-    "Options": ("pipelines.pipeline", "Options"),
+    "Options": ("pipelines.types", "Options"),
     "run": ("pipelines.pipeline", "run"),
     "save": ("pipelines.formats", "save"),
 }

@@ -35,9 +35,9 @@ from pipelines.types import (
     Match,
     Media,
     Notice,
+    Options,
     Span,
     Speaker,
-    SpeakerCount,
     Supplied,
     Token,
     TokenKind,
@@ -88,15 +88,6 @@ Keep = Callable[[Heard | Diarization], None]
 
 def forget(found: Heard | Diarization) -> None:
     """For callers who keep the transcript only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a user may say about a recording. `language` is a BCP 47 tag, "" to detect it."""
-
-    language: str = ""
-    speakers: SpeakerCount = field(default_factory=SpeakerCount)
-    glossary: tuple[str, ...] = ()
 
 
 def run(

@@ -17,6 +17,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from pipelines.errors import OptionError
+
 SAMPLE_RATE = 16_000
 """Samples per second of every `Audio`, in hertz."""
 
@@ -140,6 +142,39 @@ class SpeakerCount:
     @property
     def exact(self) -> bool:
         return self.minimum == self.maximum
+
+
+# --------------------------------------------------------------------------- what the user says
+
+MOST_SPEAKERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`language` is a BCP 47 tag, "" to detect it; `asr` and `diarizer` are NAME or NAME:MODEL, "" for the
+    default of whoever does the work."""
+
+    language: str = ""
+    speakers: SpeakerCount = field(default_factory=SpeakerCount)
+    glossary: tuple[str, ...] = ()
+    asr: str = ""
+    diarizer: str = ""
+
+
+def speaker_count(exact: int | None, minimum: int | None = None, maximum: int | None = None) -> SpeakerCount:
+    """Raises OptionError where the three contradict each other."""
+    if exact is not None and (minimum is not None or maximum is not None):
+        raise OptionError("How many speakers there are is said: leave out the minimum and the maximum.")
+    if max(exact or 0, minimum or 0, maximum or 0) > MOST_SPEAKERS:
+        raise OptionError(f"There can be {MOST_SPEAKERS} speakers at most: give a smaller number.")
+    if minimum is not None and maximum is not None and minimum > maximum:
+        raise OptionError("The minimum of speakers is more than the maximum: swap them.")
+    return SpeakerCount(exact or minimum or 1, exact or maximum or 0)
+
+
+def terms(said: Iterable[str]) -> tuple[str, ...]:
+    """Names and terms, each once."""
+    return tuple(dict.fromkeys(filter(None, (" ".join(term.split()) for term in said))))
 
 
 # --------------------------------------------------------------------------- the supplied text

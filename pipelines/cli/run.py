@@ -14,10 +14,11 @@ from pipelines.cli import finished, show
 from pipelines.engines import AUTO, GivenDiarizer, GivenTranscriber, choose
 from pipelines.errors import OptionError, TextError
 from pipelines.formats import heard, rttm
-from pipelines.pipeline import Options, Stage
+from pipelines.pipeline import Stage
 from pipelines.pipeline import run as run_pipeline
 from pipelines.protocols import Diarizer, Transcriber
-from pipelines.types import Audio, SpeakerCount, Supplied, Transcript
+from pipelines.text import check_known
+from pipelines.types import Audio, Options, Supplied, Transcript, speaker_count, terms
 
 LARGEST_GLOSSARY_BYTES = 2**20
 
@@ -25,9 +26,11 @@ LARGEST_GLOSSARY_BYTES = 2**20
 def run(request: Namespace) -> int:
     """Cheap checks first, then the long work, then all files at once."""
     options = Options(
-        language=request.language,
+        language=check_known(request.language),
         speakers=speaker_count(request.speakers, request.min_speakers, request.max_speakers),
         glossary=glossary_terms(request.glossary),
+        asr=request.asr,
+        diarizer=request.diarizer,
     )
     names = parse_formats(request.formats)
     text = supplied.load(request.text) if request.text else None
@@ -43,7 +46,7 @@ def run(request: Namespace) -> int:
 
 def work(request: Namespace, text: Supplied | None, options: Options) -> tuple[Audio, Transcript]:
     """The long work, watched."""
-    engines, notices = choose(*brought(request), request.device, request.language)
+    engines, notices = choose(*brought(request, options), request.device, options.language)
     show.show_notices(notices)
     with finished.kept(request.output, request.audio.name) as keep, show.progress(request.quiet) as watch:
         recording, warnings = audio.load(
@@ -52,17 +55,18 @@ def work(request: Namespace, text: Supplied | None, options: Options) -> tuple[A
         return recording, run_pipeline(recording, text, engines, options, watch, keep, warnings)
 
 
-def brought(request: Namespace) -> tuple[str | Transcriber, str | Diarizer]:
+def brought(request: Namespace, options: Options) -> tuple[str | Transcriber, str | Diarizer]:
     """For each engine its name, or what takes its place because the user brought its result along.
 
     Raises OptionError where an engine is named as well, and TextError where a file cannot be used.
     """
-    asr, diarizer = request.asr, request.diarizer
+    asr: str | Transcriber = options.asr
+    diarizer: str | Diarizer = options.diarizer
     if request.heard is not None:
-        _check_alone("--heard", "--asr", asr)
+        _check_alone("--heard", "--asr", options.asr)
         asr = GivenTranscriber(heard.parse(finished.read(request.heard)))
     if request.diarization is not None:
-        _check_alone("--diarization", "--diarizer", diarizer)
+        _check_alone("--diarization", "--diarizer", options.diarizer)
         segments = rttm.parse(finished.read(request.diarization))
         diarizer = GivenDiarizer(segments, request.diarization.name)
     return asr, diarizer
@@ -79,17 +83,6 @@ def relative_uri(path: Path, folder: Path) -> str:
         return quote(os.fsencode(os.path.relpath(path.resolve(), folder.resolve())))
     except ValueError:  # on another drive
         return path.resolve().as_uri()
-
-
-def speaker_count(exact: int | None, minimum: int | None, maximum: int | None) -> SpeakerCount:
-    """Raises OptionError where the three contradict each other."""
-    if exact is not None and (minimum is not None or maximum is not None):
-        raise OptionError("--speakers already says how many: leave out --min-speakers and --max-speakers.")
-    if minimum is not None and maximum is not None and minimum > maximum:
-        raise OptionError(f"--min-speakers {minimum} is more than --max-speakers {maximum}: swap them.")
-    if exact is not None:
-        return SpeakerCount(exact, exact)
-    return SpeakerCount(minimum or 1, maximum or 0)
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -113,5 +106,4 @@ def glossary_terms(path: Path | None) -> tuple[str, ...]:
         raise TextError(f"{path} is not UTF-8 text: save the glossary as such, one term on a line.") from None
     if len(text) > LARGEST_GLOSSARY_BYTES:
         raise TextError(f"{path} is larger than 1 MiB, the limit for a glossary: leave the common words out.")
-    terms = (line.strip() for line in text.splitlines())
-    return tuple(dict.fromkeys(term for term in terms if term))
+    return terms(text.splitlines())

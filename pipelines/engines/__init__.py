@@ -20,7 +20,7 @@ import os
 # soon as it is imported, by us or by pyannote.audio. Switched off after that it still writes.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
-from pipelines.engines.choice import AUTO, DIARIZERS, TRANSCRIBERS, Engine, Entry, choose
+from pipelines.engines.choice import AUTO, DIARIZERS, TRANSCRIBERS, Engine, Entry, check_name, choose
 from pipelines.engines.given import GivenDiarizer, GivenTranscriber, check_fit, one_voice
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "GivenDiarizer",
     "GivenTranscriber",
     "check_fit",
+    "check_name",
     "choose",
     "one_voice",
 ]

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from pipelines import models
@@ -54,6 +56,12 @@ class Entry(Generic[Engine]):
         steps = [f"pip install 'turnwise[{self._kind}]'"] if not self._installed else []
         return " and ".join([*steps, f"turnwise models pull {self._kind}:{self.suggested}"])
 
+    def knows(self, model: str) -> bool:
+        """Whether it is a model that is known by its name here, which no path is."""
+        name = f"{self.kind or self.name}:{model}"
+        known = models.SYNONYMS.get(name, name) in models.MODELS
+        return bool(self.suggested) and (known or model in models.available(self._kind))
+
     def prepare(self, model: str, device: str, language: str) -> Engine:
         """The engine with this model, "" for the best that is here for this language.
 
@@ -65,7 +73,7 @@ class Entry(Generic[Engine]):
             models.read(name)
         if model and not self.suggested:
             raise OptionError(f"{self.name} has one model only: leave {':' + model!r} out.")
-        engine = self.make(model or self._best_model(language), device)
+        engine: Engine = _made(self, model or self._best_model(language), device, models.folder())
         if isinstance(engine, Checked):
             engine.check()
         return engine
@@ -88,6 +96,13 @@ class Entry(Generic[Engine]):
     @property
     def _installed(self) -> bool:
         return not self.library or _is_there(self.library)
+
+
+@lru_cache(maxsize=2)
+def _made(entry: Entry[Engine], model: str, device: str, folder: Path) -> Engine:
+    """The last two, one that hears and one that tells apart, keep their loaded models: only the same names in
+    the same models folder ask for them, whatever the language."""
+    return entry.make(model, device)
 
 
 def _is_there(library: str) -> bool:
@@ -169,14 +184,29 @@ def _take(
 ) -> tuple[Engine, list[Notice]]:
     if not isinstance(wanted, str):
         return wanted, []
-    if wanted == AUTO:
+    if wanted in {"", AUTO}:
         return _take_best(option, table, device, language)
+    entry, model = read(table, wanted)
+    return entry.prepare(model, device, language), []
+
+
+def read(table: Sequence[Entry[Engine]], wanted: str) -> tuple[Entry[Engine], str]:
+    """The engine that NAME or NAME:MODEL means, and its model, "" for the best. Raises OptionError."""
     name, _, model = wanted.partition(":")
     for entry in table:
         if entry.name == name:
-            return entry.prepare(model, device, language), []
+            return entry, model
     known = "; ".join(f"{entry.name} ({entry.summary})" for entry in table)
-    raise OptionError(f"There is no --{option} {name!r}: choose auto, or one of: {known}.")
+    raise OptionError(f"There is no engine {name!r} for this: choose auto, or one of: {known}.")
+
+
+def check_name(table: Sequence[Entry[Engine]], wanted: str) -> None:
+    """Raises OptionError unless `wanted` means the default, or an engine and a model that `Entry.knows`."""
+    if wanted in {"", AUTO}:
+        return
+    entry, model = read(table, wanted)
+    if model and not entry.knows(model):
+        raise OptionError(f"{entry.name} has no model {model!r}: choose another one, or leave it out.")
 
 
 def _take_best(

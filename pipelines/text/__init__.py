@@ -7,7 +7,7 @@ languages      Whisper's names of languages and everybody else's tags
 """
 
 from pipelines.text import languages
-from pipelines.text.languages import english_name, from_name
+from pipelines.text.languages import check_known, english_name, from_name
 from pipelines.text.normalization import (
     ends_sentence,
     fold,
@@ -19,6 +19,7 @@ from pipelines.text.normalization import (
 )
 
 __all__ = [
+    "check_known",
     "ends_sentence",
     "english_name",
     "fold",

@@ -148,13 +148,13 @@ def from_name(name: str) -> str:
 
 
 def check_known(tag: str) -> str:
-    """The tag, if it names a language of the table, or nothing. Raises OptionError."""
+    """The tag as BCP 47 has it, if it names a language of the table, or nothing. Raises OptionError."""
     if tag.strip() and parse(tag) not in NAMES:
         raise OptionError(
             f"There is no language {tag!r}: give a BCP 47 tag such as en, fr or pt-BR, or none, and it is"
             " detected."
         )
-    return tag
+    return tag.strip().replace("_", "-")
 
 
 def parse(tag: str) -> str:

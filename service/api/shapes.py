@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
@@ -15,17 +16,14 @@ from pydantic import (
     model_validator,
 )
 
-from pipelines import models
-from pipelines.engines import AUTO, DIARIZERS, TRANSCRIBERS
+from pipelines.engines import DIARIZERS, TRANSCRIBERS, Engine, Entry, check_name
+from pipelines.errors import OptionError
+from pipelines.types import MOST_SPEAKERS, Options, speaker_count, terms
+from service.fields import EngineName, Language, Term, said
 from service.files.storage import Failure, Request
 from service.problems import Code, ProblemError
 from service.records.jobs import Job, JobState, StageState
 
-Language = Annotated[str, StringConstraints(pattern=r"^([A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*)?$", max_length=35)]
-Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-EngineName = Annotated[
-    str, StringConstraints(pattern=r"^([a-z0-9-]+(:[A-Za-z0-9_-][A-Za-z0-9._-]*)?)?$", max_length=100)
-]
 Metadata = Annotated[
     dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64)],
@@ -42,7 +40,7 @@ def _number(value: object) -> object:
     return value
 
 
-Count = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_number)]
+Count = Annotated[int, Field(ge=1, le=MOST_SPEAKERS), BeforeValidator(_number)]
 
 EXAMPLE_ID = "0192f7c66f1e7e4b9d5c0b8e3f6a1d27"
 ID_PATTERN = "^[0-9a-f]{32}$"
@@ -76,26 +74,23 @@ class JobOptions(Shape):
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.speakers is not None and (self.min_speakers or self.max_speakers):
-            raise ValueError("speakers says how many: leave out min_speakers and max_speakers")
-        if (self.min_speakers or 1) > (self.max_speakers or 1000):
-            raise ValueError("min_speakers is more than max_speakers: swap them")
+        said(lambda: self.options)
         return self
+
+    @property
+    def options(self) -> Options:
+        """As the library takes them."""
+        return Options(
+            language=self.language,
+            speakers=speaker_count(self.speakers, self.min_speakers, self.max_speakers),
+            glossary=terms(self.glossary),
+            asr=self.asr,
+            diarizer=self.diarizer,
+        )
 
     def request(self, recording_name: str, text_name: str) -> Request:
         """As the job's folder keeps it."""
-        return Request(
-            recording_name=recording_name,
-            text_name=text_name,
-            asr=self.asr,
-            diarizer=self.diarizer,
-            language=self.language,
-            min_speakers=self.speakers or self.min_speakers or 1,
-            max_speakers=self.speakers or self.max_speakers or 0,
-            glossary=tuple(dict.fromkeys(term.strip() for term in self.glossary if term.strip())),
-            webhook=self.webhook,
-            metadata=self.metadata,
-        )
+        return Request(recording_name, text_name, self.options, self.webhook, self.metadata)
 
 
 def parse_options(text: str) -> JobOptions:
@@ -112,21 +107,16 @@ def parse_options(text: str) -> JobOptions:
 def check_engines(options: JobOptions, ours: bool) -> None:
     """Raises ProblemError for an engine that does not exist; `ours`: whether they are those of this
     project."""
-    for name, table in (("asr", TRANSCRIBERS), ("diarizer", DIARIZERS)):
-        kind, colon, model = getattr(options, name).partition(":")
-        entry = next((entry for entry in table if entry.name == kind), None)
-        if not ours or kind in {"", AUTO}:
-            continue
-        known = ", ".join(entry.name for entry in table)
-        if entry is None:
-            raise ProblemError(
-                Code.INVALID, f"options.{name}: there is no engine {kind!r}: choose from {known}."
-            )
-        family = entry.kind or entry.name
-        if colon and f"{family}:{model}" not in models.MODELS and model not in models.available(family):
-            raise ProblemError(
-                Code.INVALID, f"options.{name}: {kind} has no model {model!r}: see /v1/engines."
-            )
+    if ours:
+        _check_engine("asr", TRANSCRIBERS, options.asr)
+        _check_engine("diarizer", DIARIZERS, options.diarizer)
+
+
+def _check_engine(name: str, table: Sequence[Entry[Engine]], wanted: str) -> None:
+    try:
+        check_name(table, wanted)
+    except OptionError as error:
+        raise ProblemError(Code.INVALID, f"options.{name}: {error}") from None
 
 
 class StageView(Shape):

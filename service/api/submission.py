@@ -13,7 +13,7 @@ import json
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +25,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from pipelines.errors import TextError
 from service.api.context import Context
 from service.api.handlers import full
 from service.files.storage import JobFolder, Request, new_id
@@ -38,6 +39,9 @@ BLOCK_BYTES = MEBIBYTE
 """What is gathered before it is parsed and written, in a thread."""
 FIELDS_BYTES = MEBIBYTE
 """Limit for all fields that are no files together."""
+LARGEST_CHECKED_BYTES = 32 * MEBIBYTE
+"""Of words heard and speakers together: what no recording of six hours reaches. More is left to the stages,
+which look at it before any engine works, since parsing it would hold up everybody else here."""
 MOST_PARTS = 200
 LONGEST_NAME = 200
 
@@ -298,7 +302,7 @@ async def submit(
 
     `sent` gives the hash of every file. Raises ProblemError: too many jobs, or the key with something else.
     """
-    fingerprint = _digest({"files": dict(sent), "request": asdict(request)})
+    fingerprint = _digest({"files": dict(sent), "request": json.loads(request.to_json())})
     repeated = idempotency(owner, idempotency_key) if idempotency_key else None
     if repeated and (job := await context.transact(_earlier, repeated, fingerprint)):
         await run_in_threadpool(context.storage.discard, id)
@@ -306,6 +310,7 @@ async def submit(
     if not folder.recording.exists():  # an upload that was used already, for a job that is gone by now
         raise ProblemError(Code.NOT_FOUND, "There is no upload with this id any more: send it again.")
     await context.transact(_check_queue, owner, context.settings.queue_limit)
+    await run_in_threadpool(_check_files, folder, request)
     await run_in_threadpool(folder.write_request, request)
     await run_in_threadpool(context.storage.admit, id)
 
@@ -327,6 +332,21 @@ async def submit(
         if job is None:
             raise
         return job
+
+
+def _check_files(folder: JobFolder, request: Request) -> None:
+    """Raises ProblemError for a text, or stages brought along, that the work would refuse hours later."""
+    try:
+        folder.supplied(request.text_name)
+        if _size_bytes(folder.heard) + _size_bytes(folder.diarization) <= LARGEST_CHECKED_BYTES:
+            folder.given_transcriber()
+            folder.given_diarizer()
+    except TextError as error:
+        raise ProblemError(Code.INVALID, str(error)) from None
+
+
+def _size_bytes(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def idempotency(owner: str, key: str) -> str:

@@ -165,15 +165,8 @@ def _sent(form: Form, folder: JobFolder) -> dict[str, str]:
 
 def _asked(form: Form, options: TranscriptionOptions) -> JobRequest:
     text = form.files.get("text")
-    return JobRequest(
-        recording_name=form.files["file"].name or "recording",
-        text_name=(text.name or "text") if text else "",
-        asr=options.asr,
-        language=options.spoken_language,
-        min_speakers=options.speakers or 1,
-        max_speakers=options.speakers,
-        glossary=options.glossary,
-    )
+    recording_name = form.files["file"].name or "recording"
+    return JobRequest(recording_name, (text.name or "text") if text else "", options.options)
 
 
 # --------------------------------------------------------------------------- waiting

@@ -24,7 +24,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+from pipelines import supplied
+from pipelines.engines import GivenDiarizer, GivenTranscriber
+from pipelines.errors import TextError
+from pipelines.formats import heard, rttm
 from pipelines.pipeline import Stage
+from pipelines.types import Options, SpeakerCount, Supplied
 from service.files.disk import flush, whole
 from service.files.objects import Object
 
@@ -49,22 +54,29 @@ class Request:
 
     recording_name: str
     text_name: str = ""  # "" without a text
-    asr: str = ""  # "" for the service's default
-    diarizer: str = ""
-    language: str = ""
-    min_speakers: int = 1
-    max_speakers: int = 0
-    glossary: tuple[str, ...] = ()
+    options: Options = field(default_factory=Options)
     webhook: str = ""
     metadata: dict[str, str] = field(default_factory=dict)  # the user's own, given back as it came
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        """Flat: every option is a value of its own."""
+        values = asdict(self)
+        options = values.pop("options")
+        count = options.pop("speakers")
+        bounds = {"min_speakers": count["minimum"], "max_speakers": count["maximum"]}
+        return json.dumps(values | options | bounds)
 
     @classmethod
     def from_json(cls, text: str) -> Request:
         values = json.loads(text)
-        return cls(**values | {"glossary": tuple(values["glossary"])})
+        options = Options(
+            language=values.pop("language"),
+            speakers=SpeakerCount(values.pop("min_speakers"), values.pop("max_speakers")),
+            glossary=tuple(values.pop("glossary")),
+            asr=values.pop("asr"),
+            diarizer=values.pop("diarizer"),
+        )
+        return cls(**values, options=options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,21 @@ class JobFolder:
     def __post_init__(self) -> None:
         for name in ("recording", "text", "heard", "diarization"):
             object.__setattr__(self, name, self.path / name)
+
+    def supplied(self, name: str) -> Supplied | None:
+        """The text, whose name is "" where none was sent. Raises TextError, as the following do."""
+        return supplied.parse(self.text.read_bytes(), name) if name else None
+
+    def given_transcriber(self) -> GivenTranscriber | None:
+        """In the place of an engine, what was brought along; None where nothing was."""
+        if not self.heard.exists():
+            return None
+        return GivenTranscriber(heard.parse(_text(self.heard)))
+
+    def given_diarizer(self) -> GivenDiarizer | None:
+        if not self.diarization.exists():
+            return None
+        return GivenDiarizer(rttm.parse(_text(self.diarization)), "diarization.rttm")
 
     def request(self) -> Request:
         return Request.from_json((self.path / REQUEST).read_text("utf-8"))
@@ -128,6 +155,13 @@ class JobFolder:
         for stage in Stage:
             if stage not in LASTING:
                 shutil.rmtree(self.stage(stage), ignore_errors=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise TextError(f"The file sent as {path.name} is not UTF-8 text: send it as such.") from None
 
 
 File = Path | Object

@@ -14,16 +14,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     WithJsonSchema,
     field_validator,
 )
 from pydantic_core import ErrorDetails
 
-from pipelines import models
-from pipelines.engines import AUTO, TRANSCRIBERS
-from pipelines.models import SYNONYMS
+from pipelines.engines import AUTO, TRANSCRIBERS, check_name
+from pipelines.errors import OptionError
+from pipelines.types import MOST_SPEAKERS, Options, speaker_count, terms
+from service.fields import EngineName, Language, Term
 from service.openai.answers import Granularity, ResponseFormat, Wish
 from service.problems import Code, ProblemError
 
@@ -53,10 +53,6 @@ LISTS = (
     "known_speaker_names",
     "known_speaker_references",
 )
-Language = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*)?$", max_length=35)
-]
-Term = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Format = Annotated[
     ResponseFormat, WithJsonSchema({"type": "string", "enum": [format.value for format in ResponseFormat]})
 ]
@@ -70,12 +66,7 @@ class TranscriptionOptions(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
 
-    model: str = Field(
-        default=AUTO,
-        pattern=r"^[a-z0-9-]+(:[A-Za-z0-9._-]+)?$",
-        max_length=100,
-        examples=["whisper-1", "faster-whisper:small"],
-    )
+    model: EngineName = Field(default=AUTO, min_length=1, examples=["whisper-1", "faster-whisper:small"])
     """The engine that hears words, as NAME or NAME:MODEL (GET /v1/engines lists them); `auto` or any name of
     OpenAI's, such as whisper-1 or gpt-4o-transcribe-diarize, for the one that this service is set to."""
 
@@ -105,7 +96,7 @@ class TranscriptionOptions(BaseModel):
     """Answer with server-sent events once the transcript is there: the text piece by piece, with its segments
     in `diarized_json`, then all of it."""
 
-    speakers: int = Field(default=0, ge=0, le=1000, examples=[2])
+    speakers: int = Field(default=0, ge=0, le=MOST_SPEAKERS, examples=[2])
     """How many speakers there are; 0 for as many as are found (not in OpenAI's API)."""
 
     temperature: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
@@ -138,10 +129,14 @@ class TranscriptionOptions(BaseModel):
         return self.language or (self.languages[0] if len(self.languages) == 1 else "")
 
     @property
-    def glossary(self) -> tuple[str, ...]:
-        """Names and terms, each once."""
-        terms = (" ".join(term.split()) for term in [*_terms(self.prompt), *self.keywords])
-        return tuple(dict.fromkeys(term for term in terms if term))
+    def options(self) -> Options:
+        """As the library takes them."""
+        return Options(
+            language=self.spoken_language,
+            speakers=speaker_count(self.speakers or None),
+            glossary=terms([*_terms(self.prompt), *self.keywords]),
+            asr=self.asr,
+        )
 
     @property
     def wish(self) -> Wish:
@@ -174,8 +169,12 @@ def parse(fields: Iterable[tuple[str, str]], ours: bool = True) -> Transcription
         options = TranscriptionOptions.model_validate(_gathered(fields))
     except ValidationError as error:
         raise _problem(error.errors()[0]) from None
-    if ours and options.asr and not _is_engine(options.asr):
-        raise ProblemError(Code.INVALID, NO_MODEL.format(", ".join(entry.name for entry in TRANSCRIBERS)))
+    if ours:
+        try:
+            check_name(TRANSCRIBERS, options.asr)
+        except OptionError:
+            known = ", ".join(entry.name for entry in TRANSCRIBERS)
+            raise ProblemError(Code.INVALID, NO_MODEL.format(known)) from None
     return options
 
 
@@ -210,16 +209,6 @@ def _problem(error: ErrorDetails) -> ProblemError:
 def _shown(name: str) -> str:
     """A name that came from outside, fit for a sentence."""
     return repr(name if len(name) <= 40 else f"{name[:40]}…")
-
-
-def _is_engine(name: str) -> bool:
-    """Whether it names an engine, or an engine and a model that is known by name here, which no path is."""
-    kind, colon, model = name.partition(":")
-    entry = next((entry for entry in TRANSCRIBERS if entry.name == kind), None)
-    if entry is None or not colon:
-        return entry is not None
-    known = name in models.MODELS or name in SYNONYMS
-    return known or (bool(entry.suggested) and model in models.available(kind))
 
 
 def _terms(prompt: str) -> Iterator[str]:

@@ -25,8 +25,14 @@ log = structlog.get_logger("turnwise.processes")
 LONGEST_LINE_BYTES = 2**20
 STDERR_TAIL_BYTES = 4000
 BURY_INTERVAL = 0.25
-SECRETS = {"TURNWISE_DATABASE_URL", "TURNWISE_WEBHOOK_SECRET"}
-NEEDED = re.compile("PATH|HOME|LANG|LC_.*|TZ|TMPDIR|PYTHON.*|LD_LIBRARY_PATH|OPENBLAS_.*")
+NEEDED = "PATH|HOME|LANG|LC_.*|TZ|TMPDIR|PYTHON.*|LD_LIBRARY_PATH|OPENBLAS_.*"
+"""Variables that Python needs to start."""
+COMPUTING = (
+    "TURNWISE_MODELS|TURNWISE_ENGINE_.*|XDG_CACHE_HOME|LD_PRELOAD|MALLOC_.*|OMP_.*|GOMP_.*|KMP_.*|MKL_.*"
+    "|NUMBA_.*|CT2_.*|(PY)?TORCH_.*|CUDA_.*|NVIDIA_.*|HF_HUB_OFFLINE"
+)
+"""Variables that the engines may need besides: where the models are, threads, memory, graphics cards; and
+what a builder gives to engines of their own, as TURNWISE_ENGINE_…"""
 INTERNAL = "InternalError"
 """Code of a stage that failed by a fault of ours: its traceback is in its standard error."""
 
@@ -35,7 +41,7 @@ INTERNAL = "InternalError"
 class Program:
     """What to start for a kind of work; `kept` says whether it takes further requests.
 
-    `trusted`: whether it may know our environment, less its secrets, or only what Python needs to start.
+    `trusted`: whether it may know of our environment what engines need, or only what Python needs to start.
     """
 
     kind: str
@@ -44,9 +50,8 @@ class Program:
     trusted: bool = True
 
     def environment(self) -> dict[str, str]:
-        if self.trusted:
-            return {name: value for name, value in os.environ.items() if name not in SECRETS}
-        return {name: value for name, value in os.environ.items() if NEEDED.fullmatch(name)}
+        allowed = re.compile(f"{NEEDED}|{COMPUTING}" if self.trusted else NEEDED)
+        return {name: value for name, value in os.environ.items() if allowed.fullmatch(name)}
 
 
 @dataclass(frozen=True, slots=True)

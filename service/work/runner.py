@@ -375,14 +375,14 @@ class Runner:
         return program("decode", "service.work.decode_process", kept=False, trusted=False), request
 
     def _computing(self, stage: str, attempt: Path, folder: JobFolder) -> tuple[Program, dict[str, object]]:
-        settings, request = self._settings, folder.request()
+        settings, options = self._settings, folder.request().options
         asked: dict[str, object] = {
             "stage": stage,
             "job": str(folder.path),
             "attempt": str(attempt),
             "engines": settings.engines,
-            "asr": request.asr or settings.asr,
-            "diarizer": request.diarizer or settings.diarizer,
+            "asr": options.asr or settings.asr,
+            "diarizer": options.diarizer or settings.diarizer,
             "device": settings.device,
         }
         limits = arguments(settings.niceness, settings.stage_memory_mb * MEBIBYTE)

@@ -28,16 +28,13 @@ from typing import IO, TypeVar
 
 import numpy as np
 
-from pipelines import formats, models, supplied
+from pipelines import formats, models
 from pipelines.audio import playable
-from pipelines.engines import GivenDiarizer, GivenTranscriber
-from pipelines.errors import EngineMemoryError, TextError, TurnwiseError
-from pipelines.formats import heard as heard_format
-from pipelines.formats import rttm
-from pipelines.pipeline import LEFT_BY, STEPS, Decoded, Options, Stage, Text
+from pipelines.errors import EngineMemoryError, TurnwiseError
+from pipelines.pipeline import LEFT_BY, STEPS, Decoded, Stage, Text
 from pipelines.processes import die_with_parent
 from pipelines.protocols import Engines, Progress
-from pipelines.types import Audio, Notice, SpeakerCount, Transcript
+from pipelines.types import Audio, Notice, Options, Transcript
 from service.files import artifacts
 from service.files.storage import JobFolder
 from service.work.children import INTERNAL
@@ -63,7 +60,9 @@ class Work:
         """What a step needs, by its type."""
         if kind in LEFT_BY or kind is Decoded:
             return self.left(kind)
-        return {Audio: self.audio, Options: self.options, Text: self.text, Engines: self.engines}[kind]()
+        if kind is Options:
+            return self.folder.request().options
+        return {Audio: self.audio, Text: self.text, Engines: self.engines}[kind]()
 
     def left(self, kind: type[Value]) -> Value:
         """What an earlier step has left."""
@@ -75,26 +74,19 @@ class Work:
         path = self.folder.stage(Stage.DECODE) / artifacts.SAMPLES
         return Audio(np.memmap(path, np.float32, mode="c"), self.left(Decoded).media)
 
-    def options(self) -> Options:
-        sent = self.folder.request()
-        return Options(sent.language, SpeakerCount(sent.min_speakers, sent.max_speakers), sent.glossary)
-
     def text(self) -> Text:
-        name = self.folder.request().text_name
-        return Text(supplied.parse(self.folder.text.read_bytes(), name) if name else None)
+        return Text(self.folder.supplied(self.folder.request().text_name))
 
     def engines(self) -> Engines:
         """Those that the job named; in their place what the user brought along."""
         named, folder = self.request, self.folder
-        language = folder.request().language
+        language = folder.request().options.language
         engines = _choose(named["engines"], named["asr"], named["diarizer"], named["device"], language)
-        if folder.heard.exists():
-            transcriber = GivenTranscriber(heard_format.parse(_text(folder.heard)))
-            engines = replace(engines, transcriber=transcriber)
-        if folder.diarization.exists():
-            segments = rttm.parse(_text(folder.diarization))
-            engines = replace(engines, diarizer=GivenDiarizer(segments, "diarization.rttm"))
-        return engines
+        return replace(
+            engines,
+            transcriber=folder.given_transcriber() or engines.transcriber,
+            diarizer=folder.given_diarizer() or engines.diarizer,
+        )
 
 
 def write_results(transcript: Transcript, audio: Audio, attempt: Path, progress: Progress) -> None:
@@ -124,13 +116,6 @@ def load_factory(name: str) -> EngineFactory:
     module, _, function = name.partition(":")
     factory: EngineFactory = getattr(import_module(module), function)
     return factory
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise TextError(f"The file sent as {path.name} is not UTF-8 text: send it as such.") from None
 
 
 def perform(request: dict[str, str], progress: Callable[[float], None]) -> None:

@@ -122,7 +122,7 @@ def service(data: Path, fake: bool = True, **settings: object) -> Iterator[Servi
     """A service on this data folder; settings by their names in lower case."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TURNWISE_")}
     environment |= {
-        name: os.environ[name] for name in ("TURNWISE_MODELS", "TURNWISE_TEST_RUNS") if name in os.environ
+        name: os.environ[name] for name in ("TURNWISE_MODELS", "TURNWISE_ENGINE_RUNS") if name in os.environ
     }
     environment |= {"TURNWISE_DATA_DIR": str(data), "TURNWISE_REQUESTS_PER_MINUTE": "1000000"}
     environment |= {"PYTHONPATH": str(ROOT)}

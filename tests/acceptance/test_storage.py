@@ -67,7 +67,7 @@ def machines(
         )
         made = Machines((one, other), worker, object_server, bucket)
         for each in (one, other, worker):
-            each.environment |= object_server.environment | {"TURNWISE_TEST_STAGES": str(made.runs)}
+            each.environment |= object_server.environment | {"TURNWISE_ENGINE_STAGES": str(made.runs)}
         one.serve("--no-worker")
         other.serve("--no-worker")
         worker.work()

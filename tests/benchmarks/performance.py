@@ -26,8 +26,9 @@ from rich.table import Table
 from pipelines.alignment.alignment import align
 from pipelines.audio.decoding import load as load_audio
 from pipelines.engines.choice import choose
-from pipelines.pipeline import Options, Stage, run
+from pipelines.pipeline import Stage, run
 from pipelines.supplied import parsing as supplied
+from pipelines.types import Options
 from tests.benchmarks.generator import Interview, generate
 from tests.benchmarks.memory import PeakMemory
 

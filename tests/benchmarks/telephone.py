@@ -24,11 +24,11 @@ from pipelines.engines.choice import choose
 from pipelines.engines.given import GivenDiarizer
 from pipelines.formats import rttm, stm
 from pipelines.formats.stm import Utterance
-from pipelines.pipeline import Options, run
+from pipelines.pipeline import run
 from pipelines.protocols import Diarizer
 from pipelines.scoring.measures import best_names
 from pipelines.supplied import parsing as supplied
-from pipelines.types import SpeakerCount, Transcript
+from pipelines.types import Options, SpeakerCount, Transcript
 
 TWO = SpeakerCount(2, 2)
 

@@ -8,10 +8,10 @@ from pipelines.audio import decoding as audio
 from pipelines.engines.choice import choose
 from pipelines.engines.fake import FakeDetector, FakeDiarizer, FakeTranscriber, Line, script_audio
 from pipelines.formats import stm
-from pipelines.pipeline import Options, run
+from pipelines.pipeline import run
 from pipelines.protocols import Engines
 from pipelines.supplied import parsing as supplied
-from pipelines.types import Transcript
+from pipelines.types import Options, Transcript
 from tests.benchmarks.telephone import rows, sample_folder, turns_right
 from tests.data.make_demo import DEMO
 

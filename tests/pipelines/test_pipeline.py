@@ -23,7 +23,7 @@ from pipelines.engines.fake import (
 from pipelines.engines.given import GivenDiarizer, GivenTranscriber
 from pipelines.errors import CancelledError, EngineError, NoSpeechError, TextError
 from pipelines.formats import result
-from pipelines.pipeline import PLAN, STEPS, Decoded, Given, Options, Stage, Text, run
+from pipelines.pipeline import PLAN, STEPS, Decoded, Given, Stage, Text, run
 from pipelines.protocols import Engines, Progress, no_progress
 from pipelines.supplied import parsing as supplied
 from pipelines.types import (
@@ -33,6 +33,7 @@ from pipelines.types import (
     Heard,
     HeardWord,
     Match,
+    Options,
     Role,
     Span,
     SpeakerCount,

@@ -52,7 +52,10 @@ ROOMS: dict[str, set[str]] = {
     "pipelines.engines.whisper": {"engines", "models", "text"},
     "pipelines.engines.pyannote": {"engines", "models", "overlap"},
     "pipelines.pipeline": {"alignment", "attribution", "roles", "reconciliation", "engines"},
-    "pipelines.cli": {"audio", "engines", "files", "formats", "models", "pipeline", "scoring", "supplied"},
+    "pipelines.cli": {
+        *("audio", "engines", "files", "formats", "models", "pipeline", "scoring", "supplied"),
+        "text",
+    },
 }
 """The rooms of the library, and which others each may enter besides the ground."""
 PARTS_OF_ENGINES = {"pipelines.engines.embedded", "pipelines.engines.whisper", "pipelines.engines.pyannote"}
@@ -61,15 +64,16 @@ SERVICE_ROOMS: dict[str, set[str]] = {
     "service": set(),
     "service.settings": set(),
     "service.problems": set(),
+    "service.fields": set(),
     "service.files": set(),
     "service.observability": {"settings"},
     "service.records": {"files", "settings"},
     "service.keys": {"records"},
     "service.parts": {"files", "observability", "records", "settings"},
     "service.work": {"files", "observability", "parts", "problems", "records", "settings"},
-    "service.openai": {"problems"},
+    "service.openai": {"fields", "problems"},
     "service.api": {
-        *("files", "keys", "observability", "openai", "parts"),
+        *("fields", "files", "keys", "observability", "openai", "parts"),
         *("problems", "records", "settings", "work"),
     },
     "service.running": {"api", "files", "keys", "observability", "parts", "records", "settings", "work"},

@@ -128,7 +128,7 @@ def wait(name: str, progress: Progress, hears: bool = False) -> None:
 def noted(stage: str, audio: Audio) -> Iterator[str]:
     """The recording's name without its ending; a line at the beginning and at the end of what is done to it,
     for tests that measure."""
-    name, path = Path(audio.media.name).stem, os.environ.get("TURNWISE_TEST_STAGES")
+    name, path = Path(audio.media.name).stem, os.environ.get("TURNWISE_ENGINE_STAGES")
 
     def note(event: str) -> None:
         if path:
@@ -142,7 +142,7 @@ def noted(stage: str, audio: Audio) -> Iterator[str]:
 
 def mark_run(name: str) -> None:
     """A line for every time that a recording is heard, for tests that count."""
-    if path := os.environ.get("TURNWISE_TEST_RUNS"):
+    if path := os.environ.get("TURNWISE_ENGINE_RUNS"):
         with Path(path).open("a") as file:
             file.write(f"{name}\n")
 

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from pipelines.pipeline import Stage
+from pipelines.types import Options
 from service.files import bucket as shared
 from service.files.bucket import LOCK, SCRATCH, SharedStorage
 from service.files.objects import AwayError, Object, Objects
 from service.files.storage import FAILURE, JobFolder, Request, failure_of, new_id
 
 SENT = {"recording": b"RIFF", "text": b"Good evening.", "heard": b"{}"}
-REQUEST = Request("talk.wav", glossary=("新聞",))
+REQUEST = Request("talk.wav", options=Options(glossary=("新聞",)))
 
 
 @pytest.fixture

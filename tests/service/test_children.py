@@ -377,13 +377,24 @@ def test_programs_of_ours_do_not_search_the_working_folder() -> None:
 def test_no_process_knows_our_secrets_and_an_untrusted_one_next_to_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name in ("TURNWISE_DATABASE_URL", "TURNWISE_WEBHOOK_SECRET", "TURNWISE_MODELS", "AWS_SECRET"):
+    secrets = {
+        "TURNWISE_DATABASE_URL",
+        "TURNWISE_WEBHOOK_SECRET",
+        "TURNWISE_HF_TOKEN",
+        "HF_TOKEN",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "PGPASSWORD",
+        "SOMETHING_NEW",
+    }
+    for name in secrets:
         monkeypatch.setenv(name, "private")
-    monkeypatch.setenv("PYTHONPATH", "somewhere")
+    for name in ("PYTHONPATH", "TURNWISE_MODELS", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "somewhere")
     trusted = program("hear", "service.work.stage_process").environment()
     untrusted = program("decode", "service.work.decode_process", trusted=False).environment()
-    assert {"TURNWISE_MODELS", "PYTHONPATH"} <= trusted.keys()
-    assert not {"TURNWISE_DATABASE_URL", "TURNWISE_WEBHOOK_SECRET"} & trusted.keys()
+    assert {"TURNWISE_MODELS", "PYTHONPATH", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"} <= trusted.keys()
+    assert not secrets & trusted.keys()
     assert untrusted["PYTHONPATH"] == "somewhere"
     assert "private" not in untrusted.values()
 

@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.cli.run import speaker_count
 from pipelines.engines.choice import DIARIZERS, TRANSCRIBERS
 from pipelines.errors import OptionError
 from pipelines.pipeline import Stage
-from pipelines.types import SpeakerCount
+from pipelines.types import speaker_count
 from service.api.shapes import JobOptions, JobView, check_engines, parse_options
 from service.files.storage import Failure, Request
 from service.problems import Code, ProblemError
@@ -46,9 +45,8 @@ def test_speakers_are_counted_as_the_command_does(
     except OptionError:
         assert "speakers" in refused(**said)
         return
-    request = parse_options(sent).request("talk.wav", "")
-    assert SpeakerCount(request.min_speakers, request.max_speakers) == expected
-    assert parse_options(json.dumps(said)).request("talk.wav", "") == request
+    assert parse_options(sent).options.speakers == expected
+    assert parse_options(json.dumps(said)) == parse_options(sent)
 
 
 @pytest.mark.parametrize("name", ["speakers", "min_speakers", "max_speakers"])
@@ -77,6 +75,8 @@ PATHS = [
     "../embedded",
     "nowhere",
     "whisper:none-such",
+    "pocketsphinx:en-us",
+    "embedded:x",
 ]
 
 
@@ -105,8 +105,9 @@ def test_every_engine_can_be_named(ours: bool) -> None:
         for name in ["", "auto", *(entry.name for entry in table)]:
             options = parse_options(json.dumps({option: name}))
             check_engines(options, ours)
-            assert getattr(options.request("talk.wav", ""), option) == name
-    check_engines(parse_options('{"asr": "faster-whisper:small"}'), ours)
+            assert getattr(options.options, option) == name
+    for asr in ("faster-whisper:small", "whisper:large"):
+        check_engines(parse_options(json.dumps({"asr": asr})), ours)
 
 
 def test_other_engines_have_other_names() -> None:
@@ -118,11 +119,12 @@ def test_other_engines_have_other_names() -> None:
 
 @pytest.mark.parametrize("language", ["en", "de-CH", "zh-Hant-TW", ""])
 def test_languages(language: str) -> None:
-    assert parse_options(json.dumps({"language": language})).request("a", "").language == language
+    assert parse_options(json.dumps({"language": language})).options.language == language
+    assert parse_options(json.dumps({"language": language.replace("-", "_")})).options.language == language
 
 
 @pytest.mark.parametrize(
-    "language", ["e", "english language", "../de", "de_CH", "de-", "d" * 40, "de\n", "日本"]
+    "language", ["e", "english language", "../de", "xx", "xx-CH", "de-", "d" * 40, "de\n", "日本"]
 )
 def test_what_is_no_language(language: str) -> None:
     assert refused(language=language).startswith("options.language: ")
@@ -130,7 +132,7 @@ def test_what_is_no_language(language: str) -> None:
 
 def test_the_glossary_has_each_term_once() -> None:
     options = parse_options(json.dumps({"glossary": ["Basel", " Basel ", "  ", "Ana Ruiz", "Basel"]}))
-    assert options.request("talk.wav", "talk.txt").glossary == ("Basel", "Ana Ruiz")
+    assert options.options.glossary == ("Basel", "Ana Ruiz")
     assert refused(glossary=["x" * 201]).startswith("options.glossary.0: ")
     assert refused(glossary=["x"] * 10_001).startswith("options.glossary: ")
     assert refused(glossary="Basel").startswith("options.glossary: ")

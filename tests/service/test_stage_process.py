@@ -26,10 +26,10 @@ from pipelines.audio.preview import data_uri, encode_opus
 from pipelines.engines.given import GivenDiarizer, GivenTranscriber
 from pipelines.formats import heard as heard_format
 from pipelines.formats import html, rttm
-from pipelines.pipeline import Decoded, Options, Stage, run
+from pipelines.pipeline import Decoded, Stage, run
 from pipelines.protocols import Engines, no_progress
 from pipelines.supplied import parsing as supplied
-from pipelines.types import Audio, Heard, HeardWord, Media, Notice, SpeakerCount, Transcript
+from pipelines.types import Audio, Heard, HeardWord, Media, Notice, Options, SpeakerCount, Transcript
 from service.files import artifacts
 from service.files.storage import JobFolder, Request
 from service.problems import snake
@@ -154,14 +154,7 @@ def test_damaged_texts_too(tmp_path_factory: pytest.TempPathFactory) -> None:
         st.lists(st.sampled_from(["Talk", "Nights", "nobody"]), max_size=2, unique=True).map(tuple),
     )
     def check(text: str, language: str, count: SpeakerCount, glossary: tuple[str, ...]) -> None:
-        request = Request(
-            audio.media.name,
-            "talk.txt",
-            language=language,
-            min_speakers=count.minimum,
-            max_speakers=count.maximum,
-            glossary=glossary,
-        )
+        request = Request(audio.media.name, "talk.txt", Options(language, count, glossary))
         folder = decoded(tmp_path_factory.mktemp("jobs") / "job", audio, request, text=text)
         perform(folder, *tuple(Stage)[1:])
         assert stored(folder) == in_one_go(audio, text, engines(), Options(language, count, glossary))
@@ -180,7 +173,7 @@ def test_what_was_brought_along_takes_the_place_of_engines(tmp_path: Path) -> No
         f"SPEAKER talk 1 {line.start} {line.end - line.start:.3f} <NA> <NA> {line.speaker} <NA> <NA>\n"
         for line in SCRIPT
     )
-    request = Request("talk.wav", "talk.txt", glossary=("Basel",))
+    request = Request("talk.wav", "talk.txt", Options(glossary=("Basel",)))
     folder = decoded(tmp_path / "job", audio, request, text=spelled, heard=heard, diarization=voices)
     perform(folder, *tuple(Stage)[1:])
     brought = replace(
@@ -205,7 +198,7 @@ def test_a_failed_diarization_costs_the_speakers_only(tmp_path: Path) -> None:
 
 def test_too_few_speakers_are_told_of(tmp_path: Path) -> None:
     audio = recording()
-    folder = decoded(tmp_path / "job", audio, Request("talk.wav", min_speakers=3))
+    folder = decoded(tmp_path / "job", audio, Request("talk.wav", options=Options(speakers=SpeakerCount(3))))
     perform(folder, *tuple(Stage)[1:])
     assert [warning.code for warning in stored(folder).warnings] == ["clipped", "fewer_speakers"]
 

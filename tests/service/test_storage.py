@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.pipeline import Stage
+from pipelines.types import Options, SpeakerCount
 from service.files.storage import (
     FAILURE,
     Failure,
@@ -330,13 +331,16 @@ def test_what_is_written_is_flushed_before_it_counts(tmp_path: Path, monkeypatch
         Request,
         st.text(),
         st.text(),
+        st.builds(
+            Options,
+            st.text(),
+            st.builds(SpeakerCount, st.integers(1, 1000), st.integers(0, 1000)),
+            st.lists(st.text(), max_size=3).map(tuple),
+            st.text(),
+            st.text(),
+        ),
         st.text(),
-        st.text(),
-        st.text(),
-        st.integers(1, 1000),
-        st.integers(0, 1000),
-        st.lists(st.text(), max_size=3).map(tuple),
-        st.text(),
+        st.dictionaries(st.text(), st.text(), max_size=2),
     )
 )
 def test_a_request_comes_back(request: Request) -> None:
@@ -347,7 +351,7 @@ def test_a_request_comes_back(request: Request) -> None:
 
 def test_a_job_keeps_what_was_asked_and_why_it_failed(storage: FolderStorage) -> None:
     folder = job(storage)
-    request = Request("Gespräch\u2028.wav", glossary=("新聞",))
+    request = Request("Gespräch\u2028.wav", options=Options(glossary=("新聞",)))
     folder.write_request(request)
     assert folder.request() == request
     id = folder.path.name

@@ -331,6 +331,32 @@ def folders(context: Context) -> set[str]:
     return context.storage.ids()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("text", b"%PDF-1.7 ...", "is a PDF, not plain text"),
+        ("text", bytes(range(256)), "is binary data, not text"),
+        ("heard", b"{}", "This is no file of words heard"),
+        ("heard", b"\xff\xfe", "is not UTF-8 text"),
+        ("diarization", b"nonsense", "Line 1 is no RTTM"),
+    ],
+)
+def test_what_the_work_would_refuse_later_is_refused_at_once(
+    whole: Context, name: str, content: bytes, message: str
+) -> None:
+    async def run() -> None:
+        async with incoming(whole) as (id, folder):
+            folder.recording.write_bytes(b"RIFF")
+            (folder.path / name).write_bytes(content)
+            request = Request("talk.wav", "talk.txt" if name == "text" else "")
+            await submit(whole, id, folder, request, {}, "")
+
+    with pytest.raises(ProblemError, match=message) as error:
+        asyncio.run(run())
+    assert error.value.code is Code.INVALID
+    assert folders(whole) == set()
+
+
 def test_the_same_again_is_the_same_job(whole: Context) -> None:
     async def run() -> None:
         first = await send(whole, b"RIFF", "key")

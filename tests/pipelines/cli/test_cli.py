@@ -25,7 +25,7 @@ from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, Fake
 from pipelines.errors import EngineError, ModelCorruptError, OptionError
 from pipelines.pipeline import Stage
 from pipelines.protocols import Diarizer, Engines, Progress, Transcriber, no_progress
-from pipelines.types import SAMPLE_RATE, Audio, Heard, Notice, Span, SpeakerCount
+from pipelines.types import SAMPLE_RATE, Audio, Heard, Notice, Span, SpeakerCount, speaker_count
 
 SCRIPT = (
     Line("anna", 0.5, 4.0, "Good evening and welcome to the programme. Tonight we talk about bees."),
@@ -162,15 +162,17 @@ def test_control_characters_in_the_text_do_not_reach_the_terminal(
 def test_speaker_count(
     exact: int | None, minimum: int | None, maximum: int | None, count: SpeakerCount
 ) -> None:
-    assert run_module.speaker_count(exact, minimum, maximum) == count
+    assert speaker_count(exact, minimum, maximum) == count
 
 
-@pytest.mark.parametrize(("exact", "minimum", "maximum"), [(3, 2, None), (3, None, 3), (None, 4, 2)])
+@pytest.mark.parametrize(
+    ("exact", "minimum", "maximum"), [(3, 2, None), (3, None, 3), (None, 4, 2), (1001, None, None)]
+)
 def test_counts_that_contradict_each_other(
     exact: int | None, minimum: int | None, maximum: int | None
 ) -> None:
     with pytest.raises(OptionError):
-        run_module.speaker_count(exact, minimum, maximum)
+        speaker_count(exact, minimum, maximum)
 
 
 WRONG_OPTIONS = [
@@ -180,7 +182,9 @@ WRONG_OPTIONS = [
     (["run", "a.wav"], "-o"),
     (["run", "a.wav", "-o", "out", "--speakers", "0"], "'0' is no number of speakers"),
     (["run", "a.wav", "-o", "out", "--speakers", "two"], "'two' is no number of speakers"),
-    (["run", "a.wav", "-o", "out", "--speakers", "2", "--min-speakers", "1"], "--min-speakers"),
+    (["run", "a.wav", "-o", "out", "--speakers", "2", "--min-speakers", "1"], "leave out the minimum"),
+    (["run", "a.wav", "-o", "out", "--speakers", "1001"], "1000 speakers at most"),
+    (["run", "a.wav", "-o", "out", "--language", "xx"], "There is no language 'xx'"),
     (
         ["run", "a.wav", "-o", "out", "--formats", "json,docx"],
         "There is no format 'docx': choose from json, txt",

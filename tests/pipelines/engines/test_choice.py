@@ -11,7 +11,7 @@ import pytest
 
 from pipelines import models
 from pipelines.engines import choice
-from pipelines.engines.choice import DIARIZERS, TRANSCRIBERS, Entry, choose
+from pipelines.engines.choice import DIARIZERS, TRANSCRIBERS, Entry, check_name, choose
 from pipelines.engines.embedded.diarizer import EmbeddedDiarizer
 from pipelines.engines.embedded.pocketsphinx import PocketSphinx, PocketSphinxAligner
 from pipelines.engines.embedded.silero import SileroDetector
@@ -109,6 +109,37 @@ def test_engine_and_model_are_one_word(better: Callable[..., None], asr: str, mo
 
 
 @pytest.mark.usefixtures("weights")
+def test_an_engine_stays_loaded_where_only_the_language_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make(model: str, device: str) -> FakeTranscriber:
+        made.append(model)
+        return FakeTranscriber(())
+
+    entry = Entry("kept", "the best there is", make, suggested="small")
+    monkeypatch.setattr(choice, "TRANSCRIBERS", (entry,))
+    engines = [
+        choose("kept:small", "embedded", "cpu", language)[0] for language in ("en", "", "en", "de", "en")
+    ]
+    assert made == ["small"]
+    assert all(each.transcriber is engines[0].transcriber for each in engines)
+    assert all(each.diarizer is engines[0].diarizer for each in engines)
+    choose("kept:large", "embedded", "cpu")
+    assert made == ["small", "large"]
+
+
+@pytest.mark.parametrize("wanted", ["", "auto", "whisper", "whisper:small", "whisper:large", "pocketsphinx"])
+def test_a_name_that_a_stranger_may_say(wanted: str) -> None:
+    check_name(TRANSCRIBERS, wanted)
+
+
+@pytest.mark.parametrize("wanted", ["siri", "whisper:none-such", "whisper:/etc/passwd", "pocketsphinx:en"])
+def test_a_name_that_a_stranger_may_not_say(wanted: str) -> None:
+    with pytest.raises(OptionError):
+        check_name(TRANSCRIBERS, wanted)
+
+
+@pytest.mark.usefixtures("weights")
 def test_names_are_taken_without_a_word() -> None:
     engines, notices = choose("pocketsphinx", "embedded")
     assert isinstance(engines.diarizer, EmbeddedDiarizer)
@@ -131,14 +162,13 @@ def test_nobody_may_be_told_apart_but_only_on_request(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("asr", "diarizer", "option"), [("siri", "auto", "--asr"), ("auto", "siri:x", "--diarizer")]
+    ("asr", "diarizer", "table"), [("siri", "auto", TRANSCRIBERS), ("auto", "siri:x", DIARIZERS)]
 )
 @pytest.mark.usefixtures("weights")
 def test_an_unknown_name_is_told_the_known_ones_and_their_limits(
-    asr: str, diarizer: str, option: str
+    asr: str, diarizer: str, table: tuple[Entry[object], ...]
 ) -> None:
-    table = TRANSCRIBERS if option == "--asr" else DIARIZERS
-    with pytest.raises(OptionError, match=f"There is no {option} 'siri'") as error:
+    with pytest.raises(OptionError, match="There is no engine 'siri'") as error:
         choose(asr, diarizer)
     assert all(f"{entry.name} ({entry.summary})" in str(error.value) for entry in table)
 
