@@ -1,21 +1,90 @@
-"""Result files: all of them, or none and what was there before.
+"""Files of users and of ours: read up to a limit, written whole or not at all.
 
-check_folder(folder, names)     before the long work: can these files be written there?
-write_files(folder, contents)   after it: every file beside its place first, then all renamed into place
+read_bytes, read_text           what a user gave, or one sentence about what is wrong with it
+whole, write_whole, flush       one file, through to the disk, in its place only when it is complete
+check_folder, write_files       results: checked before the long work, then all of them or none
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import secrets
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 
-from pipelines.errors import OutputError
+from pipelines.errors import OutputError, TextError
 
+LIMIT_BYTES = 2**28
 MINIMUM_FREE_BYTES = 64 * 2**20
 """Free space asked for before the work begins: the results of a day of speech fit in it."""
+
+
+def read_bytes(path: Path, what: str, limit_bytes: int = LIMIT_BYTES, remedy: str = "") -> bytes:
+    """A user's file, called `what` in messages. Raises TextError where it cannot be read or is too large."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit_bytes + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TextError(
+            f"The {what} {path} cannot be read ({reason}): check its name and permissions."
+        ) from None
+    if len(data) > limit_bytes:
+        limit = f"{limit_bytes / 2**20:.3g} MiB, the limit for a {what}"
+        raise TextError(f"{path.name} is larger than {limit}: {remedy or 'check that it is the right file'}.")
+    return data
+
+
+def read_text(path: Path, what: str, limit_bytes: int = LIMIT_BYTES, remedy: str = "") -> str:
+    """The same of a file that has to be UTF-8; a byte order mark is dropped."""
+    return decode(read_bytes(path, what, limit_bytes, remedy), f"The {what} {path}")
+
+
+def decode(data: bytes, name: str) -> str:
+    """Raises TextError, which begins with `name`, for what is not UTF-8."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        message = f"{name} is not UTF-8 text: check that it is the right file, and save it as UTF-8."
+        raise TextError(message) from None
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Where to write a file: beside its place, to which it moves when the block ends and all of it is on the
+    disk. If the block fails, what was in that place stays. Raises OSError."""
+    part = path.with_name(f".part-{secrets.token_hex(8)}")
+    try:
+        yield part
+        flush(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    flush(path.parent)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file, text as UTF-8 with the line ends that it has. Raises OSError; no folder is made."""
+    with whole(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def flush(path: Path) -> None:
+    """Through to the disk, file or folder. Raises OSError, though not where folders cannot be flushed, as on
+    some network drives."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def check_folder(folder: Path, names: Collection[str]) -> None:
@@ -26,14 +95,11 @@ def check_folder(folder: Path, names: Collection[str]) -> None:
     blocked = [name for name in names if (folder / name).is_dir()]
     if blocked:
         raise OutputError(f"{folder / blocked[0]} is a folder where a file is to be written: move it away.")
-    try:
+    with _told(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        probe = _beside(folder, "probe")
-        probe.touch()
-        probe.unlink()
+        with TemporaryFile(dir=folder):
+            flush(folder)
         free_bytes = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise _unwritable(folder, error) from error
     if free_bytes < MINIMUM_FREE_BYTES:
         raise OutputError(
             f"{folder} has {free_bytes // 2**20} MiB of free space left, fewer than the"
@@ -42,39 +108,53 @@ def check_folder(folder: Path, names: Collection[str]) -> None:
 
 
 def write_files(folder: Path, contents: Mapping[str, str]) -> list[Path]:
-    """Writes contents[name] as UTF-8 to folder/name and returns the paths, in order.
+    """Writes contents[name] as UTF-8 to folder/name, makes the folder, and returns the paths in order.
 
     Nothing already in the folder is touched until every new file is complete on the disk. Raises OutputError.
     """
-    parts = {name: _beside(folder, name) for name in contents}
+    paths = [folder / name for name in contents]
+    with _told(folder), ExitStack() as stack:
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = [stack.enter_context(whole(path)) for path in paths]
+        for part, content in zip(parts, contents.values(), strict=True):
+            part.write_bytes(content.encode())
+            flush(part)
+    return paths
+
+
+def write_new(path: Path, content: str) -> Path:
+    """Writes a file and returns its path: the next free one, "heard-2.json", where one of that name is.
+
+    No file that is there is touched. Raises OutputError.
+    """
+    with _told(path.parent):
+        place = _claim(path)
+        try:
+            write_whole(place, content)
+        except BaseException:
+            place.unlink(missing_ok=True)
+            raise
+    return place
+
+
+def _claim(path: Path) -> Path:
+    place = path
+    for number in count(2):
+        with suppress(FileExistsError):
+            place.touch(exist_ok=False)
+            break
+        place = path.with_stem(f"{path.stem}-{number}")
+    return place
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """An error of the file system becomes one sentence."""
     try:
-        for name, part in parts.items():
-            _write_through(part, contents[name])
-        return [part.replace(folder / name) for name, part in parts.items()]
+        yield
     except OSError as error:
-        raise _unwritable(folder, error) from error
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
-
-
-def _beside(folder: Path, name: str) -> Path:
-    return folder / f".{name}.{os.getpid()}.part"
-
-
-def _write_through(path: Path, content: str) -> None:
-    """Through to the disk: a full one must be noticed now, not after the old file is gone."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _unwritable(folder: Path, error: OSError) -> OutputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return OutputError(
-            f"The disk of {folder} is full, and what was there is as it was: free some space and run again."
-        )
-    return OutputError(
-        f"Nothing can be written to {folder} ({error.strerror or error}): choose another folder."
-    )
+        reason = error.strerror or error
+        message = f"Nothing can be written to {folder} ({reason}): choose another folder."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = f"The disk of {folder} is full, and what was there stays: free space and run again."
+        raise OutputError(message) from error

@@ -3,59 +3,50 @@
     out/heard.json          what was heard      --heard out/heard.json
     out/diarization.rttm    who speaks when     --diarization out/diarization.rttm
 
-They lie there only where a run ended before its result, whatever ended it.
+They lie there only where a run ended before its result was written, whatever ended it. A file of that name
+that was there before is somebody's: it stays, and ours is out/heard-2.json.
 """
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipelines import files
 from pipelines.cli import show
-from pipelines.errors import TextError
+from pipelines.files import write_new
 from pipelines.formats import heard, rttm
 from pipelines.pipeline import Keep
 from pipelines.types import Diarization, Heard, Notice
 
 HEARD, DIARIZATION = "heard.json", "diarization.rttm"
-OPTIONS = {HEARD: "--heard", DIARIZATION: "--diarization"}
-LARGEST_BYTES = 2**28
 
 
 @contextmanager
-def kept(folder: Path, recording: str) -> Iterator[Keep]:
-    """Writes what is handed over; when the work has failed, says what there is and how to go on with it."""
-    written: list[Path] = []
+def kept(request: Namespace) -> Iterator[Keep]:
+    """Writes what is handed over and was not brought along; where the block fails, says what there is and how
+    to go on with it."""
+    written: list[tuple[Path, str]] = []
 
     def keep(found: Heard | Diarization) -> None:
         if isinstance(found, Heard):
-            written.extend(files.write_files(folder, {HEARD: heard.serialize(found)}))
+            brought, name, option, text = request.heard, HEARD, "--heard", heard.serialize(found)
         else:
-            text = rttm.serialize_segments(found.segments, recording)
-            written.extend(files.write_files(folder, {DIARIZATION: text}))
+            brought, name, option = request.diarization, DIARIZATION, "--diarization"
+            text = rttm.serialize_segments(found.segments, request.audio.name)
+        if brought is None:
+            written.append((write_new(request.output / name, text), option))
 
     try:
         yield keep
     except BaseException:
-        show.show_notices([_advice(path) for path in written])
+        show.show_notices([_advice(path, option) for path, option in written])
         raise
-    for path in written:
+    for path, _ in written:
         path.unlink(missing_ok=True)
 
 
-def _advice(path: Path) -> Notice:
-    return Notice("kept", f"{path} is kept: go on from there with {OPTIONS[path.name]} {path}.")
-
-
-def read(path: Path) -> str:
-    """The text of a stage's file. Raises TextError where it cannot be read."""
-    try:
-        if path.stat().st_size > LARGEST_BYTES:
-            raise TextError(f"{path} is larger than 256 MiB: no recording has that many words.")
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise TextError(f"{path} cannot be read ({error.strerror}): check its name.") from None
-    except UnicodeDecodeError:
-        raise TextError(f"{path} is not UTF-8 text: give a heard.json, result.json or RTTM file.") from None
+def _advice(path: Path, option: str) -> Notice:
+    why = "" if path.name in (HEARD, DIARIZATION) else ", under a new name since there was such a file"
+    return Notice("kept", f"{path} is kept{why}: go on from there with {option} {path}.")

@@ -12,9 +12,9 @@ from pipelines import audio, files, formats, supplied
 from pipelines.audio import playable
 from pipelines.cli import finished, show
 from pipelines.engines import AUTO, GivenDiarizer, GivenTranscriber, choose
-from pipelines.errors import OptionError, TextError
+from pipelines.errors import OptionError
 from pipelines.formats import heard, rttm
-from pipelines.pipeline import Stage
+from pipelines.pipeline import Keep, Stage
 from pipelines.pipeline import run as run_pipeline
 from pipelines.protocols import Diarizer, Transcriber
 from pipelines.text import check_known
@@ -35,20 +35,21 @@ def run(request: Namespace) -> int:
     names = parse_formats(request.formats)
     text = supplied.load(request.text) if request.text else None
     files.check_folder(request.output, [f"result.{name}" for name in names])
-    recording, transcript = work(request, text, options)
-    place = relative_uri(request.audio, request.output)
-    paths = formats.save(transcript, request.output, *names, recording=partial(playable, recording, place))
+    with finished.kept(request) as keep:
+        recording, transcript = work(request, text, options, keep)
+        sound = partial(playable, recording, relative_uri(request.audio, request.output))
+        paths = formats.save(transcript, request.output, *names, recording=sound)
     show.show_notices(transcript.warnings)
     show.show_transcript(transcript, request.quiet)
     show.show_files(paths)
     return 0
 
 
-def work(request: Namespace, text: Supplied | None, options: Options) -> tuple[Audio, Transcript]:
+def work(request: Namespace, text: Supplied | None, options: Options, keep: Keep) -> tuple[Audio, Transcript]:
     """The long work, watched."""
     engines, notices = choose(*brought(request, options), request.device, options.language)
     show.show_notices(notices)
-    with finished.kept(request.output, request.audio.name) as keep, show.progress(request.quiet) as watch:
+    with show.progress(request.quiet) as watch:
         recording, warnings = audio.load(
             request.audio, progress=lambda fraction: watch(Stage.DECODE, fraction)
         )
@@ -64,10 +65,10 @@ def brought(request: Namespace, options: Options) -> tuple[str | Transcriber, st
     diarizer: str | Diarizer = options.diarizer
     if request.heard is not None:
         _check_alone("--heard", "--asr", options.asr)
-        asr = GivenTranscriber(heard.parse(finished.read(request.heard)))
+        asr = GivenTranscriber(heard.parse(files.read_text(request.heard, "file")))
     if request.diarization is not None:
         _check_alone("--diarization", "--diarizer", options.diarizer)
-        segments = rttm.parse(finished.read(request.diarization))
+        segments = rttm.parse(files.read_text(request.diarization, "file"))
         diarizer = GivenDiarizer(segments, request.diarization.name)
     return asr, diarizer
 
@@ -97,13 +98,5 @@ def glossary_terms(path: Path | None) -> tuple[str, ...]:
     """One term on a line, each once. Raises TextError where the file cannot be read."""
     if path is None:
         return ()
-    try:
-        with path.open("rb") as file:
-            text = file.read(LARGEST_GLOSSARY_BYTES + 1).decode("utf-8-sig")
-    except OSError as error:
-        raise TextError(f"The glossary {path} cannot be read ({error.strerror}): check its name.") from None
-    except UnicodeDecodeError:
-        raise TextError(f"{path} is not UTF-8 text: save the glossary as such, one term on a line.") from None
-    if len(text) > LARGEST_GLOSSARY_BYTES:
-        raise TextError(f"{path} is larger than 1 MiB, the limit for a glossary: leave the common words out.")
+    text = files.read_text(path, "glossary", LARGEST_GLOSSARY_BYTES, "leave the common words out")
     return terms(text.splitlines())

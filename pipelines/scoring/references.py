@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import TextError
+from pipelines.files import read_text
 from pipelines.formats import rttm, stm
 from pipelines.types import Role, SpeakerSegment
 
@@ -62,7 +63,7 @@ def load(paths: Sequence[Path]) -> Reference:
     """
     reference = Reference()
     for path in paths:
-        part = parse(_read(path), path.suffix.lower())
+        part = parse(read_text(path, "reference"), path.suffix.lower())
         reference = Reference(
             reference.segments or part.segments,
             reference.turns or part.turns,
@@ -73,16 +74,7 @@ def load(paths: Sequence[Path]) -> Reference:
 
 def load_truth(path: Path) -> tuple[TokenTruth, ...]:
     """The truth about every supplied token. Raises TextError."""
-    return parse_truth(_read(path))
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise TextError(f"the reference {path} cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise TextError(f"the reference {path} is no UTF-8 text: save it as UTF-8") from error
+    return parse_truth(read_text(path, "reference"))
 
 
 def parse(text: str, suffix: str) -> Reference:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+from pipelines import files
 from pipelines.errors import TextError
 from pipelines.supplied import lines, marks
 from pipelines.supplied.lines import Passage
@@ -45,21 +46,8 @@ RUN = re.compile(r"[^\s\ufeff]+")
 
 def load(path: str | Path, limit_bytes: int = LIMIT_BYTES) -> Supplied:
     """Read a text file. Raises TextError where it is missing, too large, or not text."""
-    path = Path(path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit_bytes + 1)
-    except IsADirectoryError:
-        raise TextError(f"{path} is a folder; name the text file in it.") from None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise TextError(
-            f"The text {path} cannot be read ({reason}); check its name and permissions."
-        ) from None
-    if len(data) > limit_bytes:
-        limit = f"{limit_bytes / 2**20:.3g} MiB, the limit for a text"
-        raise TextError(f"{path.name} is larger than {limit}; supply the text, not the recording.")
-    return parse(data, path.name)
+    path, remedy = Path(path), "supply the text, not the recording"
+    return parse(files.read_bytes(path, "text", limit_bytes, remedy), path.name)
 
 
 def parse(data: bytes, name: str = "text") -> Supplied:

@@ -6,5 +6,4 @@ objects         an object store
 uploads         resumable uploads in the data folder
 bucket_uploads  the same in an object store
 artifacts       what a stage leaves, as JSON
-disk            files that are there whole or not at all
 """

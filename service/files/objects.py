@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from service.files.disk import whole
+from pipelines.files import whole
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta

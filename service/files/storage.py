@@ -26,11 +26,10 @@ from typing import Any, ClassVar, Protocol
 
 from pipelines import supplied
 from pipelines.engines import GivenDiarizer, GivenTranscriber
-from pipelines.errors import TextError
+from pipelines.files import decode, flush, write_whole
 from pipelines.formats import heard, rttm
 from pipelines.pipeline import Stage
 from pipelines.types import Options, SpeakerCount, Supplied
-from service.files.disk import flush, whole
 from service.files.objects import Object
 
 LASTING = (Stage.TRANSCRIBE, Stage.DIARIZE, Stage.STORE)
@@ -121,7 +120,7 @@ class JobFolder:
         return Request.from_json((self.path / REQUEST).read_text("utf-8"))
 
     def write_request(self, request: Request) -> None:
-        write_through(self.path / REQUEST, request.to_json())
+        write_whole(self.path / REQUEST, request.to_json())
 
     def stage(self, stage: str) -> Path:
         return self.path / "stages" / stage
@@ -158,10 +157,7 @@ class JobFolder:
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise TextError(f"The file sent as {path.name} is not UTF-8 text: send it as such.") from None
+    return decode(path.read_bytes(), f"The file sent as {path.name}")
 
 
 File = Path | Object
@@ -292,7 +288,7 @@ class FolderStorage:
         return (self.job(id).path / name).read_text("utf-8")
 
     def write_note(self, id: str, name: str, text: str) -> None:
-        write_through(self.job(id).path / name, text)
+        write_whole(self.job(id).path / name, text)
 
     def gather(self, id: str, accepted: Mapping[str, str]) -> None:
         """All of it is here."""
@@ -368,11 +364,6 @@ def _changed(folder: Path) -> float:
         return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
     except (FileNotFoundError, NotADirectoryError):
         return 0.0
-
-
-def write_through(path: Path, text: str) -> None:
-    with whole(path) as part:
-        part.write_text(text, "utf-8")
 
 
 def load_json(path: Path) -> Any:

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-from service.files.disk import flush
-from service.files.storage import FolderStorage, JobFolder, Storage, is_id, load_json, new_id, write_through
+from pipelines.files import flush, write_whole
+from service.files.storage import FolderStorage, JobFolder, Storage, is_id, load_json, new_id
 
 DATA, INFO = "data", "info.json"
 USED = "upload.json"
@@ -128,7 +128,7 @@ def hash_recording(folder: JobFolder, upload: Upload) -> str:
     """The SHA-256 of what an upload became; the job remembers which upload it was."""
     with folder.recording.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    write_through(folder.path / USED, json.dumps(asdict(Used(upload.id, upload.info.name, sha256))))
+    write_whole(folder.path / USED, json.dumps(asdict(Used(upload.id, upload.info.name, sha256))))
     return sha256
 
 
@@ -179,7 +179,7 @@ class FolderUploads:
         folder.mkdir(mode=0o700)
         (folder / DATA).touch(mode=0o600)
         flush(folder / DATA)
-        write_through(folder / INFO, json.dumps(asdict(info)))
+        write_whole(folder / INFO, json.dumps(asdict(info)))
         flush(folder.parent)
         return FolderUpload(id, folder / DATA, info)
 

@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pipelines.errors import MediaError, NotMediaError
+from pipelines.files import flush
 from pipelines.processes import die_with_parent
 
 SAMPLES, MEDIA = "samples.f32", "media.json"
@@ -109,7 +110,7 @@ def decode(request: Request, answer: Answer) -> None:
         (folder / SAMPLES).open("xb") as samples,
         (folder / MEDIA).open("xb") as media,
     ):
-        _sync_folder(folder)
+        flush(folder)
         leave_network()
         from pipelines import audio  # noqa: PLC0415
 
@@ -139,13 +140,6 @@ def open_recording(request: Request) -> BufferedReader:
         if isinstance(error, FileNotFoundError):
             raise
         raise NotMediaError(f"{request.name!r} is not a regular file: upload the recording itself.") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that its new files are on the disk too, not only what is in them."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
 
 
 def _write(file: BinaryIO, content: bytes | memoryview) -> None:

@@ -20,7 +20,7 @@ import jsonschema
 import pytest
 
 from pipelines import models
-from pipelines.cli.score import load_result
+from pipelines.formats import result
 from pipelines.scoring import references
 from pipelines.scoring.scoring import score
 from pipelines.types import Transcript
@@ -60,7 +60,7 @@ def run(folder: Path, recording: str, output: Path, *options: str) -> tuple[Tran
         check=False,
     )
     assert process.returncode == 0, process.stderr
-    return load_result(output / "result.json"), process.stderr
+    return result.parse((output / "result.json").read_text("utf-8")), process.stderr
 
 
 @pytest.mark.parametrize("asr", ["whisper", "faster-whisper"])

@@ -7,13 +7,10 @@ import json
 import os
 import shutil
 import stat
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -30,7 +27,6 @@ from service.files.storage import (
     failure_of,
     is_id,
     new_id,
-    write_through,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -274,56 +270,6 @@ def test_the_data_folder_is_its_owners_alone(storage: FolderStorage) -> None:
 
 
 # --------------------------------------------------------------------------- small files
-
-
-@pytest.mark.parametrize("moment", ["write", "flush", "rename"])
-def test_a_write_that_breaks_off_changes_nothing(
-    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "request.json"
-    write_through(path, "before")
-
-    def fail(*_: Any, **__: Any) -> Any:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            *{"write": (Path, "write_text"), "flush": (os, "fsync"), "rename": (Path, "rename")}[moment], fail
-        )
-        with pytest.raises(OSError, match="No space"):
-            write_through(path, "after")
-    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"request.json": "before"}
-    write_through(path, "after")
-    assert path.read_text() == "after"
-
-
-CRASH = """
-import os, sys
-from pathlib import Path
-from service.files.storage import write_through
-
-os.fsync = lambda descriptor: os._exit(7)
-write_through(Path(sys.argv[1]), "after")
-"""
-
-
-@pytest.mark.acceptance
-def test_a_crash_between_writing_and_renaming_changes_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "failure.json"
-    write_through(path, "before")
-    crashed = subprocess.run([sys.executable, "-c", CRASH, str(path)], cwd=ROOT, check=False)
-    assert crashed.returncode == 7
-    assert path.read_text() == "before"
-    write_through(path, "after")
-    assert path.read_text() == "after"
-
-
-def test_what_is_written_is_flushed_before_it_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = Events(monkeypatch)
-    write_through(tmp_path / "request.json", "text")
-    (first, part), renamed, last = events
-    assert (first, part.startswith(".request.json.")) == ("flush", True)
-    assert [renamed, last] == [("rename", "request.json"), ("flush", tmp_path.name)]
 
 
 @given(

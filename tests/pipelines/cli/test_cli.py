@@ -22,7 +22,8 @@ from pipelines.audio import preview as audio_preview
 from pipelines.cli import run as run_module
 from pipelines.cli import show
 from pipelines.engines.fake import FakeAligner, FakeDetector, FakeDiarizer, FakeTranscriber, Line
-from pipelines.errors import EngineError, ModelCorruptError, OptionError
+from pipelines.errors import EngineError, ModelCorruptError, OptionError, OutputError
+from pipelines.formats import heard
 from pipelines.pipeline import Stage
 from pipelines.protocols import Diarizer, Engines, Progress, Transcriber, no_progress
 from pipelines.types import SAMPLE_RATE, Audio, Heard, Notice, Span, SpeakerCount, speaker_count
@@ -227,7 +228,13 @@ def test_a_glossary_is_one_term_on_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "message"), [(b"caf\xe9", "not UTF-8"), (b"x" * (2**20 + 1), "larger than 1 MiB")]
+    ("data", "message"),
+    [
+        (b"caf\xe9", "not UTF-8"),
+        (b"x" * (2**20 + 1), "larger than 1 MiB"),
+        ("é".encode() * (2**19 + 1), "larger than 1 MiB"),
+        (b"x" + "é".encode() * 2**19, "larger than 1 MiB"),
+    ],
 )
 def test_a_glossary_that_cannot_be_used(
     tmp_path: Path, data: bytes, message: str, capsys: pytest.CaptureFixture[str]
@@ -326,10 +333,52 @@ def test_a_stage_that_is_done_is_kept_and_brought_along_again(
     assert advice in capsys.readouterr().err
     assert turnwise(*command) == 0
     whole = (out / "result.rttm").read_text(encoding="utf-8")
-    assert sorted(path.name for path in out.iterdir()) == ["result.json", "result.rttm"]
+    assert sorted(path.name for path in out.iterdir()) == ["diarization.rttm", "result.json", "result.rttm"]
     again = ["--diarization", out / "result.rttm", "--heard", out / "result.json"]
     assert turnwise(*command[:-3], tmp_path / "again", "--formats", "rttm", *again) == 0
     assert (tmp_path / "again" / "result.rttm").read_text(encoding="utf-8") == whole
+
+
+def test_what_is_kept_outlives_results_that_cannot_be_written(
+    turnwise: Turnwise,
+    recording: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And is under another name where there was such a file, which is somebody's."""
+
+    def fail(folder: Path, contents: object) -> NoReturn:
+        raise OutputError("The disk is full.")
+
+    mine = tmp_path / "heard.json"
+    mine.write_text("mine", encoding="utf-8")
+    monkeypatch.setattr("pipelines.files.write_files", fail)
+    assert turnwise("run", recording, "-o", tmp_path, "--quiet") == 4
+    advice = "heard-2.json is kept, under a new name since there was such a file: go on from there with"
+    assert f"{advice} --heard {tmp_path / 'heard-2.json'}" in capsys.readouterr().err
+    assert mine.read_text(encoding="utf-8") == "mine"
+    assert heard.parse((tmp_path / "heard-2.json").read_text(encoding="utf-8")).words
+    assert (tmp_path / "diarization.rttm").exists()
+
+
+def test_files_of_the_user_stay_where_they_are(
+    turnwise: Turnwise, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Brought along from the results' folder, or merely of that name there."""
+    assert turnwise("run", recording, "-o", tmp_path / "first", "--formats", "rttm", "--quiet") == 0
+    out = tmp_path / "out"
+    out.mkdir()
+    mine = {
+        "heard.json": (tmp_path / "first" / "result.json").read_bytes(),
+        "diarization.rttm": (tmp_path / "first" / "result.rttm").read_bytes(),
+    }
+    for brought in ([], ["--heard", out / "heard.json", "--diarization", out / "diarization.rttm"]):
+        for name, content in mine.items():
+            (out / name).write_bytes(content)
+        assert turnwise("run", recording, "-o", out, "--quiet", "--formats", "json", *brought) == 0
+        assert sorted(path.name for path in out.iterdir()) == [*sorted(mine), "result.json"]
+        assert {name: (out / name).read_bytes() for name in mine} == mine
 
 
 @pytest.mark.parametrize(
@@ -338,7 +387,7 @@ def test_a_stage_that_is_done_is_kept_and_brought_along_again(
         ("--heard", b"Hello?", "This is no file of words heard"),
         ("--heard", b"\xff\xfe", "is not UTF-8 text"),
         ("--diarization", b"Hello?", "Line 1 is no RTTM"),
-        ("--heard", None, "cannot be read (No such file or directory)"),
+        ("--heard", None, "cannot be read (no such file or directory)"),
         ("--heard", b'{"words": [{"word": "a", "start": 50, "end": 51}]}', "give the file that belongs"),
     ],
 )

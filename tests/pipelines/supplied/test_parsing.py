@@ -259,7 +259,7 @@ def test_json_without_text(data: bytes, reason: str) -> None:
 def test_missing_file_and_folder(tmp_path: Path) -> None:
     with pytest.raises(TextError, match="no such file"):
         load(tmp_path / "missing.txt")
-    with pytest.raises(TextError, match="is a folder"):
+    with pytest.raises(TextError, match="is a directory"):
         load(tmp_path)
     with pytest.raises(TextError, match="cannot be read"):
         load(tmp_path / ("x" * 300))
