@@ -53,14 +53,14 @@ class Entry(Generic[Engine]):
     @property
     def advice(self) -> str:
         """How to get it."""
-        steps = [f"pip install 'turnwise[{self._kind}]'"] if not self._installed else []
-        return " and ".join([*steps, f"turnwise models pull {self._kind}:{self.suggested}"])
+        steps = [f"pip install 'turnwise[{self.family}]'"] if not self._installed else []
+        return " and ".join([*steps, f"turnwise models pull {self.family}:{self.suggested}"])
 
     def knows(self, model: str) -> bool:
         """Whether it is a model that is known by its name here, which no path is."""
-        name = f"{self.kind or self.name}:{model}"
+        name = f"{self.family}:{model}"
         known = models.SYNONYMS.get(name, name) in models.MODELS
-        return bool(self.suggested) and (known or model in models.available(self._kind))
+        return bool(self.suggested) and (known or model in models.available(self.family))
 
     def prepare(self, model: str, device: str, language: str) -> Engine:
         """The engine with this model, "" for the best that is here for this language.
@@ -81,7 +81,7 @@ class Entry(Generic[Engine]):
     def _best_model(self, language: str) -> str:
         if not self.suggested:
             return ""
-        here = models.available(self._kind, language)
+        here = models.available(self.family, language)
         if not here:
             raise EngineMissingError(
                 f"{self.name} has no model in {models.folder()}: fetch one with `{self.advice}`, or copy the "
@@ -90,7 +90,8 @@ class Entry(Generic[Engine]):
         return here[0]
 
     @property
-    def _kind(self) -> str:
+    def family(self) -> str:
+        """The kind of its models, and the name of its extra."""
         return self.kind or self.name
 
     @property
@@ -112,7 +113,7 @@ def _is_there(library: str) -> bool:
         return False
 
 
-TRANSCRIBERS: tuple[Entry[Transcriber], ...] = (
+TRANSCRIBERS: list[Entry[Transcriber]] = [
     Entry(
         "faster-whisper",
         "Whisper in CTranslate2: as good as whisper, several times faster on a processor, half the memory",
@@ -134,8 +135,8 @@ TRANSCRIBERS: tuple[Entry[Transcriber], ...] = (
         lambda model, device: PocketSphinx(),
         library="pocketsphinx",
     ),
-)
-DIARIZERS: tuple[Entry[Diarizer], ...] = (
+]
+DIARIZERS: list[Entry[Diarizer]] = [
     Entry(
         "pyannote",
         "pyannote.audio: also two voices at once, telephone calls and meetings; slow without a graphics card",
@@ -160,7 +161,7 @@ DIARIZERS: tuple[Entry[Diarizer], ...] = (
         weights=("d-vector",),
     ),
     Entry("none", "all speech is one speaker's", lambda model, device: OneVoice(), automatic=False),
-)
+]
 
 
 def choose(

@@ -35,7 +35,7 @@ async def list_engines(owner: Owner) -> Engines:
 
 
 def _describe(entry: Entry[Engine]) -> EngineView:
-    family = entry.kind or entry.name
+    family = entry.family
     here = set(models.available(family)) if entry.suggested else set()
     known = {model.removeprefix(f"{family}:") for model in models.MODELS if model.startswith(f"{family}:")}
     offered = sorted(here | known) if entry.suggested else []

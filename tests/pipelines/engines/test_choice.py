@@ -234,4 +234,4 @@ def test_every_summary_is_one_line(entry: Entry[object]) -> None:
 @pytest.mark.parametrize("entry", [*TRANSCRIBERS, *DIARIZERS], ids=lambda entry: entry.name)
 def test_every_model_suggested_is_one_that_can_be_pulled(entry: Entry[object]) -> None:
     if entry.suggested:
-        assert f"{entry.kind or entry.name}:{entry.suggested}" in models.MODELS
+        assert f"{entry.family}:{entry.suggested}" in models.MODELS
