@@ -155,7 +155,10 @@ class Settings(BaseSettings):
     none."""
 
     worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
-    """Port on the loopback address where a separate worker offers its Prometheus metrics; 0 for none."""
+    """Port where a separate worker offers its Prometheus metrics; 0 for none."""
+
+    worker_metrics_host: str = "127.0.0.1"
+    """Address of that port; 0.0.0.0 lets other machines in, without a key."""
 
     @field_validator("webhook_secret")
     @classmethod

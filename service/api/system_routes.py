@@ -98,5 +98,6 @@ def _ask(connection: sa.Connection) -> None:
 )
 async def show_metrics(context: Reach) -> Response:
     counts = await context.transact(jobs.count_by_state)
-    page = context.metrics.expose(counts, context.storage.free_bytes())
+    oldest = await context.transact(jobs.oldest_seconds)
+    page = context.metrics.expose(counts, context.storage.free_bytes(), oldest)
     return Response(page, media_type=CONTENT_TYPE)

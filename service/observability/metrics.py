@@ -43,13 +43,27 @@ class Metrics:
             registry=self.registry,
         )
         self.jobs = Gauge("turnwise_jobs", "Jobs by state.", ("state",), registry=self.registry)
+        self.oldest_seconds = Gauge(
+            "turnwise_oldest_waiting_seconds",
+            "Age of the oldest job that waits; 0 where none does.",
+            registry=self.registry,
+        )
+        self.webhooks = Counter(
+            "turnwise_webhooks",
+            "Tries of webhooks: delivered, retried (another try follows) or failed (none does).",
+            ("outcome",),
+            registry=self.registry,
+        )
+        for outcome in ("delivered", "retried", "failed"):
+            self.webhooks.labels(outcome)
         self.free_bytes = Gauge(
             "turnwise_free_bytes", "Free bytes of the data folder.", registry=self.registry
         )
 
-    def expose(self, jobs: dict[str, int], free_bytes: int) -> bytes:
+    def expose(self, jobs: dict[str, int], free_bytes: int, oldest_seconds: float = 0.0) -> bytes:
         """The page, with what the database and the disk say now."""
         for state, count in jobs.items():
             self.jobs.labels(state).set(count)
         self.free_bytes.set(free_bytes)
+        self.oldest_seconds.set(oldest_seconds)
         return generate_latest(self.registry)

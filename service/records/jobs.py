@@ -162,6 +162,13 @@ def count_by_state(connection: sa.Connection) -> dict[str, int]:
     return dict.fromkeys(JobState, 0) | {row[0]: row[1] for row in connection.execute(query)}
 
 
+def oldest_seconds(connection: sa.Connection) -> float:
+    """How long the job has waited that has waited longest; 0 where none waits."""
+    query = sa.select(sa.func.min(db.jobs.c.created)).where(db.jobs.c.state == JobState.QUEUED)
+    created = connection.execute(query).scalar_one()
+    return 0.0 if created is None else max(0.0, time.time() - created)
+
+
 def expired(connection: sa.Connection, before: float) -> list[str]:
     """Ids of the jobs that ended before that time."""
     query = sa.select(db.jobs.c.id).where(db.jobs.c.state.not_in(ACTIVE), db.jobs.c.finished < before)

@@ -19,8 +19,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, Serializer, StepOptions
-from dbos._error import DBOSWorkflowCancelledError, DBOSWorkflowConflictIDError
+from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, Serializer, StepOptions, error
 
 Result = TypeVar("Result")
 Body = Callable[[str, int], Awaitable[None]]
@@ -37,8 +36,8 @@ WEBHOOKS_AT_ONCE = 10
 MANY = 1_000_000
 """Recovery attempts: deaths are counted by stage (records/jobs.py), and a takeover is nobody's fault."""
 
-Cancelled = DBOSWorkflowCancelledError
-Taken = DBOSWorkflowConflictIDError
+Cancelled = error.DBOSWorkflowCancelledError
+Taken = error.DBOSWorkflowConflictIDError
 """Raised where somebody else has the workflow by now, to end this execution of it without an outcome."""
 
 
@@ -80,6 +79,13 @@ class _Seldom(logging.Filter):
     twenty a second, of up to a hundred lines."""
 
     INTERVAL = 30.0
+    EXPECTED = (error.DBOSAwaitedWorkflowCancelledError, error.DBOSNonExistentWorkflowError)
+    """What the engine reports as a fault of a workflow that was cancelled, or deleted, while it ran."""
+    PARKED = (
+        "was cancelled during execution",
+        "Asyncio task cancelled for workflow or step",
+        "is no longer owned by this execution",  # the worker says itself what was taken over
+    )
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,6 +93,10 @@ class _Seldom(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         line = record.getMessage().partition("\n")[0]
+        if record.exc_info and isinstance(record.exc_info[1], self.EXPECTED):
+            return False
+        if any(words in line for words in self.PARKED):
+            return False
         kind, now = line.partition(":")[0][:60], time.monotonic()
         if now - self._said.get(kind, -self.INTERVAL) < self.INTERVAL:
             return False
@@ -123,10 +133,11 @@ class Queue:
         """Nothing of it begins any more; what runs is stopped within seconds by its worker."""
         self._client.cancel_workflow(_workflow(JOB, job))
 
-    def forget(self, job: str, webhooks: int) -> None:
-        """Leaves nothing of it in the engine's tables, where there may be so many tries of its webhook."""
-        tries = [_workflow(WEBHOOK, job, number) for number in range(webhooks)]
-        self._client.delete_workflows([_workflow(JOB, job), *tries])
+    def forget(self, job: str) -> None:
+        """Leaves nothing of it in the engine's tables, whatever the number of tries of its webhook."""
+        prefixes = [f"{kind}-{job}-" for kind in QUEUES]
+        found = self._client.list_workflows(workflow_id_prefix=prefixes, load_input=False, load_output=False)
+        self._client.delete_workflows([status.workflow_id for status in found])
 
     def close(self) -> None:
         self._client.destroy()
@@ -177,15 +188,11 @@ class Workflows:
     def start(self, bodies: dict[str, Body], concurrency: int) -> None:
         """Begins to take workflows from the queues. `bodies` runs each kind, given the job's id."""
         _bodies.update(bodies)
-        registry = DBOS(config=self._config)._registry
+        engine = DBOS(config=self._config)
         _quiet()
         limits = {JOB: concurrency, WEBHOOK: WEBHOOKS_AT_ONCE}
         for kind, name in QUEUES.items():
-            # Not DBOS.register_queue: its queues have one limit for all workers, that of the last to start.
-            registry.internal_queue_map.pop(name, None)
-            registry._register_internal_queue(
-                name, worker_concurrency=limits[kind], polling_interval_sec=POLLING_INTERVAL
-            )
+            _listen(engine, name, limits[kind])
         DBOS.launch()
 
     def stop(self) -> None:
@@ -223,8 +230,35 @@ class Workflows:
     def give_back(self, workflow: str, executor: str = "") -> None:
         """Into its queue with what that process, or this one, has begun and will not end; nothing if somebody
         else has it by now. An execution of it that is under way all the same ends at its next step."""
-        holders = [executor or self._executor]
-        self._client._sys_db.reenqueue_for_recovery(workflow, holders, QUEUES[_kind_of(workflow)])
+        _reenqueue(self._client, workflow, executor or self._executor)
+
+
+# --------------------------------------------------------------------------- what DBOS does not promise
+
+PRIVATE = {
+    "_registry": "a queue whose limit is this worker's own",
+    "_register_internal_queue": "a queue whose limit is this worker's own",
+    "internal_queue_map": "another limit when a worker starts again in this process",
+    "_sys_db": "giving back what a dead worker had begun",
+    "reenqueue_for_recovery": "giving back only what is pending and still the dead worker's",
+}
+"""Names that a release may take away, used below and nowhere else, and what each is needed for."""
+
+
+def _listen(engine: DBOS, name: str, limit: int) -> None:
+    """Not DBOS.register_queue: its queues have one limit for all workers, that of the last to start."""
+    engine._registry.internal_queue_map.pop(name, None)
+    engine._registry._register_internal_queue(
+        name, worker_concurrency=limit, polling_interval_sec=POLLING_INTERVAL
+    )
+
+
+def _reenqueue(client: DBOSClient, workflow: str, holder: str) -> None:
+    """Not DBOSClient.resume_workflow, which has no condition and revives what was cancelled."""
+    client._sys_db.reenqueue_for_recovery(workflow, [holder], QUEUES[_kind_of(workflow)])
+
+
+# --------------------------------------------------------------------------- one step
 
 
 class Step:

@@ -38,7 +38,7 @@ def work(settings: Settings) -> None:
         worker = started(parts)
         if settings.worker_metrics_port:
             port, registry = settings.worker_metrics_port, parts.metrics.registry
-            start_http_server(port, addr="127.0.0.1", registry=registry)
+            start_http_server(port, addr=settings.worker_metrics_host, registry=registry)
         stop.wait()
         end_in_any_case()
         worker.stop()
@@ -53,7 +53,7 @@ def started(parts: Parts) -> Worker:
 
 
 def end_in_any_case() -> None:
-    timer = threading.Timer(LAST_RESORT, os._exit, (0,))
+    timer = threading.Timer(LAST_RESORT, os._exit, (1,))
     timer.daemon = True
     timer.start()
 

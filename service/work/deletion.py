@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from service.parts import Parts
 from service.records import jobs
 
@@ -14,11 +12,10 @@ def delete(job: str, parts: Parts) -> None:
     Raises AwayError, before anything is deleted where it can.
     """
     parts.storage.check()
-    with suppress(Exception):  # gone from the engine already
-        parts.queue.cancel(job)
+    parts.queue.cancel(job)
     with parts.engine.begin() as connection:
         jobs.delete(connection, job)
     try:
         parts.storage.discard(job)
     finally:
-        parts.queue.forget(job, parts.settings.webhook_attempts)
+        parts.queue.forget(job)

@@ -109,7 +109,7 @@ class Worker:
         """One try; where it is worth another one, that is a workflow of its own, later."""
         async with self._seen():
             wait = await Step("deliver").run(lambda: self._deliver(job, number))
-            if wait >= 0 and number + 1 < self._settings.webhook_attempts:
+            if wait >= 0:
                 await self.runner.transact(self._call_again, job, number + 1, wait)
 
     def _call_again(self, connection: sa.Connection, job: str, number: int, wait: float) -> None:
@@ -129,10 +129,14 @@ class Worker:
         body = webhooks.payload(job, found.state, found.finished, request.metadata)
         outcome = await webhooks.deliver(request.webhook, f"msg_{job}", time.time(), body, self._settings)
         log.info("webhook", job=job, attempt=number, outcome=outcome.verdict.value, reason=outcome.reason)
-        if outcome.verdict is not Verdict.RETRY:
+        again = outcome.verdict is Verdict.RETRY and number + 1 < self._settings.webhook_attempts
+        delivered = outcome.verdict is Verdict.DELIVERED
+        counted = "delivered" if delivered else "retried" if again else "failed"
+        self._parts.metrics.webhooks.labels(counted).inc()
+        if not again:
             return -1.0
         waits = webhooks.waits(self._settings.webhook_attempts, Random())
-        return max(outcome.retry_after, waits[min(number, len(waits) - 1)] if waits else 0.0)
+        return max(outcome.retry_after, waits[number])
 
     @asynccontextmanager
     async def _seen(self) -> AsyncIterator[None]:

@@ -51,6 +51,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "log_level": ("debug", "debug"),
     "otlp_endpoint": ("http://localhost:4318", "http://localhost:4318"),
     "worker_metrics_port": ("9100", 9100),
+    "worker_metrics_host": ("0.0.0.0", "0.0.0.0"),
 }
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.files.storage import new_id
+from service.files.storage import Request, new_id
 from service.parts import opened
-from service.records import jobs
+from service.records import database, jobs
 from service.records.jobs import JobState
-from service.records.workflows import JOB, Taken
+from service.records.workflows import JOB, Step, Taken
 from service.settings import Settings
+from service.work.deletion import delete
+from service.work.webhooks import Outcome, Verdict
 from service.work.worker import LOST_SWEEPS, Worker
 
 PATIENCE = 60.0
@@ -168,3 +170,81 @@ def test_the_engine_says_every_kind_of_thing_once_in_a_while(
     now += 60
     logger.warning("Exception in the thread for jobs: no connection")
     assert len(caplog.records) == 3
+
+
+@pytest.mark.parametrize("away", ["cancelled", "deleted", "broken"])
+def test_only_a_fault_is_an_alarm(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, away: str
+) -> None:
+    """A job that its owner cancels or deletes while it runs is nobody's fault."""
+    begun: list[str] = []
+    id = queued(worker)
+
+    async def stage() -> None:
+        begun.append("")
+        if away == "broken":
+            raise ValueError("canary")
+        while await worker.runner.transact(jobs.find, id):  # as the runner attends to it
+            await asyncio.sleep(0.05)
+
+    async def run(job: str) -> None:
+        await Step("stage").run(stage)
+
+    monkeypatch.setattr(worker.runner, "run", run)
+    worker.start()
+    try:
+        until(lambda: begun)
+        if away == "deleted":
+            delete(id, worker._parts)
+        elif away == "cancelled":
+            worker._queue.cancel(id)
+        until(lambda: not worker._newest)
+        until(lambda: not worker._workflows.pending())
+        time.sleep(1.0)  # for what the engine says last
+    finally:
+        worker.stop()
+    alarms = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert bool(alarms) is (away == "broken"), [record.getMessage() for record in alarms]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "number", "counted"),
+    [
+        (Verdict.DELIVERED, 0, "delivered"),
+        (Verdict.RETRY, 0, "retried"),
+        (Verdict.RETRY, 7, "failed"),
+        (Verdict.GIVEN_UP, 0, "failed"),
+    ],
+)
+def test_tries_of_webhooks_are_counted(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, verdict: Verdict, number: int, counted: str
+) -> None:
+    async def deliver(*_: object) -> Outcome:
+        return Outcome(verdict, "")
+
+    monkeypatch.setattr("service.work.webhooks.deliver", deliver)
+    job = queued(worker)
+    folder = worker._storage.incoming(job)
+    folder.write_request(Request("talk.wav", webhook="https://hooks.example.org/"))
+    worker._storage.admit(job)
+    with worker._engine.begin() as connection:
+        jobs.end(connection, job, JobState.SUCCEEDED)
+    wait = asyncio.run(worker._deliver(job, number))
+    assert (wait >= 0) is (counted == "retried")
+    registry = worker._parts.metrics.registry
+    outcomes = ("delivered", "retried", "failed")
+    found = {
+        each: registry.get_sample_value("turnwise_webhooks_total", {"outcome": each}) for each in outcomes
+    }
+    assert found == {each: float(each == counted) for each in outcomes}
+
+
+def test_the_age_of_the_oldest_waiting_job(worker: Worker) -> None:
+    with worker._engine.begin() as connection:
+        assert jobs.oldest_seconds(connection) == 0.0
+    first, _ = queued(worker), queued(worker)
+    with worker._engine.begin() as connection:
+        connection.execute(sa.update(database.jobs).where(database.jobs.c.id == first).values(created=1000.0))
+        assert jobs.oldest_seconds(connection) > 1_000_000
+        jobs.begin(connection, first)
+        assert jobs.oldest_seconds(connection) < 1_000_000

@@ -11,8 +11,9 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def queue(engine: sa.Engine) -> Iterator[Queue]:
     made = Queue(engine)
     yield made
     for row in rows(engine)["workflow_status"]:
-        made.forget(row["workflow_uuid"].split("-")[1], 8)
+        made.forget(row["workflow_uuid"].split("-")[1])
     made.close()
 
 
@@ -167,11 +168,20 @@ def test_forgetting_leaves_nothing(engine: sa.Engine, queue: Queue) -> None:
             for number in range(8):
                 queue.enqueue(connection, WEBHOOK, each, number, 3600.0)
     assert mentions(engine, job)
-    queue.forget(job, 8)
+    queue.forget(job)
     assert mentions(engine, job) == set()
     assert len(status(engine, other)) == 9
-    queue.forget(job, 8)
-    queue.forget(new_id(), 8)
+    queue.forget(job)
+    queue.forget(new_id())
+
+
+def test_tries_beyond_the_present_number_are_forgotten_too(engine: sa.Engine, queue: Queue) -> None:
+    """As after TURNWISE_WEBHOOK_ATTEMPTS was lowered."""
+    job = new_id()
+    with engine.begin() as connection:
+        queue.enqueue(connection, WEBHOOK, job, 40, 3600.0)
+    queue.forget(job)
+    assert mentions(engine, job) == set()
 
 
 def test_its_log_is_ours() -> None:
@@ -245,20 +255,28 @@ def test_a_job_goes_on_where_a_dead_process_left_it(engine: sa.Engine, queue: Qu
     assert ran["first"] == 1
     assert mentions(engine, "canary") == set()
     for each in (job, bad):
-        queue.forget(each, 8)
+        queue.forget(each)
         assert mentions(engine, each) == set()
 
 
 # --------------------------------------------------------------------------- what we lean on
 
 
-PRIVATE = {
-    "_error",
-    "_registry",
-    "_register_internal_queue",
-    "_sys_db",
+UNDERSCORED = {name for name in durable.PRIVATE if name.startswith("_")}
+OWNERS: dict[str, Callable[[], Iterable[str]]] = {
+    "_registry": lambda: dbos.DBOS.__init__.__code__.co_names,
+    "_register_internal_queue": lambda: dir(import_module("dbos._dbos").DBOSRegistry),
+    "internal_queue_map": lambda: vars(import_module("dbos._dbos").DBOSRegistry()),
+    "_sys_db": lambda: dbos.DBOSClient.__init__.__code__.co_names,
+    "reenqueue_for_recovery": lambda: dir(import_module("dbos._sys_db").SystemDatabase),
 }
-"""Names with an underscore that service/records/workflows.py uses of somebody else's; each is tried below."""
+"""Where each private name is to be found."""
+
+
+@pytest.mark.parametrize("name", durable.PRIVATE)
+def test_every_private_name_is_still_there(name: str) -> None:
+    said = f"DBOS {version('dbos')} has no {name} any more, which is needed for {durable.PRIVATE[name]}."
+    assert name in OWNERS[name](), said
 
 
 def test_what_of_dbos_is_not_promised_is_known() -> None:
@@ -271,7 +289,7 @@ def test_what_of_dbos_is_not_promised_is_known() -> None:
     }
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     names |= {part for module in modules for part in module.split(".")}
-    assert {name for name in names if name.startswith("_") and not name.startswith("__")} == PRIVATE
+    assert {name for name in names if name.startswith("_") and not name.startswith("__")} == UNDERSCORED
 
 
 def test_what_of_dbos_is_not_promised_is_still_there() -> None:
