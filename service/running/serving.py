@@ -19,12 +19,15 @@ from service import keys, parts
 from service.api import guard
 from service.api.app import create_app
 from service.api.context import Context
+from service.door import BATCH, Door
 from service.observability import logs, telemetry
 from service.running.working import end_in_any_case, started
 from service.settings import Settings
 
 GRACE = 3
 """Seconds that answers under way get when the server stops."""
+WAITING = 2048
+"""Connections that wait for being accepted."""
 
 
 @contextmanager
@@ -38,6 +41,7 @@ def serve(settings: Settings, with_worker: bool) -> None:
     """The API until it is told to stop."""
     logs.set_up(settings.log_level)
     telemetry.set_up(settings.otlp_endpoint)
+    Door.widen()
     with opened(settings) as context:
         check_host(context)
         listener = _listen(settings)
@@ -70,6 +74,12 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._context = context
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """asyncio accepts as many connections at once as it lets wait; only waiting costs no descriptor."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(WAITING)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         end_in_any_case()
         self._context.watcher.close()
@@ -79,6 +89,8 @@ class _Server(uvicorn.Server):
 def _run(context: Context, listener: socket.socket) -> None:
     config = uvicorn.Config(
         create_app(context),
+        http=Door,
+        backlog=BATCH,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -96,7 +108,7 @@ def _listen(settings: Settings) -> socket.socket:
     """Bound here, so that a port that is taken is told before anything begins."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=WAITING)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or error
         where = f"{settings.host} port {settings.port}"
