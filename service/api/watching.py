@@ -8,9 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
+import structlog
 
 from service.records import jobs
 from service.records.jobs import Job
+
+log = structlog.get_logger("turnwise.api")
 
 INTERVAL = 0.5
 
@@ -38,6 +41,7 @@ class Watcher:
         self._topics: dict[str, _Topic] = {}
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
+        self._told: set[str] = set()  # of which jobs the log has it; "" for all of them
 
     async def changes(
         self, id: str, seen: int = 0, patience: float = 15.0
@@ -75,11 +79,17 @@ class Watcher:
             topic.news.set()
 
     async def _look(self) -> None:
+        """Whatever happens, it looks again."""
         while self._topics and not self._closed:
-            with suppress(sa.exc.SQLAlchemyError):
-                for id, job in (await asyncio.to_thread(self._changed, self._known())).items():
-                    if id in self._topics:
-                        self._topics[id].publish(job)
+            try:
+                news = await asyncio.to_thread(self._changed, self._known())
+                self._told.discard("")
+            except Exception as error:
+                self._tell(error)
+                news = {}
+            for id, job in news.items():
+                if id in self._topics:
+                    self._topics[id].publish(job)
             await asyncio.sleep(INTERVAL)
 
     def _known(self) -> dict[str, int]:
@@ -87,9 +97,24 @@ class Watcher:
 
     def _changed(self, known: dict[str, int]) -> dict[str, Job | None]:
         with self._engine.connect() as connection:
-            found = jobs.revisions(connection, list(known))
+            found = jobs.revisions(connection, known)
             changed = [id for id, revision in found.items() if revision > known[id]]
-            news: dict[str, Job | None] = {}
-            if changed:
-                news |= {job.id: job for job in jobs.find_all(connection, changed)}
-        return news | {id: None for id in known if id not in found}
+            news: dict[str, Job | None] = {id: None for id in known if id not in found}
+            return news | {job.id: job for job in self._read(connection, changed)}
+
+    def _read(self, connection: sa.Connection, ids: list[str]) -> list[Job]:
+        """A row that cannot be understood, as of a newer version, does not keep the others'."""
+        try:
+            return jobs.find_all(connection, ids) if ids else []
+        except ValueError as error:
+            if ids[1:]:
+                return [job for id in ids for job in self._read(connection, [id])]
+            self._tell(error, ids[0])
+            return []
+
+    def _tell(self, error: Exception, job: str = "") -> None:
+        """Once for each job, and once until the database is there again."""
+        if job not in self._told:
+            self._told.add(job)
+            trace = None if isinstance(error, sa.exc.SQLAlchemyError) else error
+            log.warning("watching fails", job=job, reason=type(error).__name__, exc_info=trace)

@@ -36,7 +36,7 @@ jobs = sa.Table(
     sa.Column("finished", sa.Float),
     sa.Column("revision", sa.Integer, nullable=False),  # counts the changes that a watcher can see
     sa.Column("notify", sa.Boolean, nullable=False),  # whether a webhook is to be called
-    sa.Index("jobs_by_owner", "owner", "created", "id"),
+    sa.Index("jobs_by_owner", "owner", "id"),
     sa.Index("jobs_by_state", "state", "finished"),
 )
 stages = sa.Table(

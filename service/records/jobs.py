@@ -11,7 +11,7 @@ caller's, and changes the job before its stages: in one order, so that no two wa
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -125,7 +125,11 @@ def find(connection: sa.Connection, id: str) -> Job | None:
 
 
 def find_all(connection: sa.Connection, ids: Iterable[str]) -> list[Job]:
-    return _load(connection, sa.select(db.jobs).where(db.jobs.c.id.in_(list(ids))))
+    return [
+        job
+        for some in _batches(ids)
+        for job in _load(connection, sa.select(db.jobs).where(db.jobs.c.id.in_(some)))
+    ]
 
 
 def find_repeated(connection: sa.Connection, idempotency: str) -> tuple[str, str] | None:
@@ -147,9 +151,13 @@ def page(
     return _load(connection, query.order_by(db.jobs.c.id.desc()).limit(limit))
 
 
-def revisions(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int]:
-    query = sa.select(db.jobs.c.id, db.jobs.c.revision).where(db.jobs.c.id.in_(ids))
-    return {row.id: row.revision for row in connection.execute(query)}
+def revisions(connection: sa.Connection, ids: Iterable[str]) -> dict[str, int]:
+    query = sa.select(db.jobs.c.id, db.jobs.c.revision)
+    return {
+        row.id: row.revision
+        for some in _batches(ids)
+        for row in connection.execute(query.where(db.jobs.c.id.in_(some)))
+    }
 
 
 def count_active(connection: sa.Connection, owner: str) -> int:
@@ -175,12 +183,11 @@ def expired(connection: sa.Connection, before: float) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
-def known(connection: sa.Connection, ids: Iterable[str]) -> set[str]:
-    found: set[str] = set()
+def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Databases limit how long a question may be."""
     wanted = iter(ids)
-    while some := list(islice(wanted, 1000)):  # databases limit how long a question may be
-        found.update(connection.execute(sa.select(db.jobs.c.id).where(db.jobs.c.id.in_(some))).scalars())
-    return found
+    while some := list(islice(wanted, 1000)):
+        yield some
 
 
 def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> list[Job]:

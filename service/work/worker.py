@@ -249,7 +249,7 @@ class Worker:
         """Files that no job refers to, and that are no upload under way any more."""
         ids = self._storage.ids()
         with self._engine.begin() as connection:
-            ids -= jobs.known(connection, ids)
+            ids -= jobs.revisions(connection, ids).keys()
         before = time.time() - STRAY_AGE
         for id in ids:
             if not self._stopped.is_set() and self._storage.changed(id) < before:

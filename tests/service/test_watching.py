@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from service.api import watching
 from service.api.watching import Watcher
 from service.files.storage import new_id
+from service.records import database as db
 from service.records import jobs
 from service.records.jobs import Job, JobState
 from service.settings import Settings
@@ -211,7 +213,55 @@ def test_a_database_that_is_away_is_waited_for(tables: sa.Engine, ids: list[str]
             await change(tables, jobs.end, ids[0], JobState.SUCCEEDED)
             assert (await first(changes)).revision == seen.revision + 2
 
-    asyncio.run(run())
+    with capture_logs() as logged:
+        asyncio.run(run())
+    assert [(line["event"], line["reason"]) for line in logged] == [("watching fails", "OperationalError")]
+
+
+def test_nothing_unexpected_ends_the_watching(
+    tables: sa.Engine, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, changed = 0, Watcher._changed
+
+    def fail(watcher: Watcher, known: dict[str, int]) -> dict[str, Job | None]:
+        nonlocal looks
+        looks += 1
+        if looks % 4:
+            raise RuntimeError("nobody thought of it")
+        return changed(watcher, known)
+
+    monkeypatch.setattr(Watcher, "_changed", fail)
+
+    async def run() -> None:
+        told = asyncio.create_task(collect(Watcher(tables), ids[0]))
+        await until(lambda: looks > 5)
+        await change(tables, jobs.end, ids[0], JobState.SUCCEEDED)
+        assert (await told)[-1].state is JobState.SUCCEEDED
+
+    with capture_logs() as logged:
+        asyncio.run(run())
+    assert len(logged) == -(-looks // 4)  # one for all that fail in a row
+    assert all(line["exc_info"] for line in logged)
+
+
+def test_a_job_that_a_newer_version_wrote_keeps_nobody_else_waiting(
+    tables: sa.Engine, ids: list[str]
+) -> None:
+    async def run() -> None:
+        watcher = Watcher(tables)
+        with tables.begin() as connection:
+            connection.execute(sa.update(db.stages).where(db.stages.c.job == ids[0]).values(state="resting"))
+        strange = asyncio.create_task(collect(watcher, ids[0]))
+        for id in ids[1:]:
+            told = asyncio.create_task(collect(watcher, id))
+            await change(tables, jobs.end, id, JobState.SUCCEEDED)
+            assert (await told)[-1].state is JobState.SUCCEEDED
+        watcher.close()
+        assert await strange == []
+
+    with capture_logs() as logged:
+        asyncio.run(run())
+    assert [(line["job"], line["reason"]) for line in logged] == [(ids[0], "ValueError")]
 
 
 def test_closing_ends_all(tables: sa.Engine, ids: list[str]) -> None:
