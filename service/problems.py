@@ -60,7 +60,7 @@ def snake(name: str) -> str:
 EXAMPLES = {
     Code.BAD_REQUEST: "The form breaks off or is no multipart: send it again, whole.",
     Code.UNAUTHORIZED: "A valid key is needed: send it as Authorization: Bearer tw_…",
-    Code.FORBIDDEN: "Without keys this server takes nothing from other origins: set TURNWISE_CORS_ORIGINS to"
+    Code.FORBIDDEN: "Without keys this server answers no page of another origin: set TURNWISE_CORS_ORIGINS to"
     " yours.",
     Code.NOT_FOUND: "There is no job with this id: check it, or list your jobs.",
     Code.METHOD_NOT_ALLOWED: "This address does not take this method: see /docs for those it takes.",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -22,6 +24,8 @@ from service.records.jobs import Job
 
 ACCESS = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE)
 """The problems of whatever needs a key."""
+MOST_WAITING = 256
+"""Requests of one key that may wait for jobs at the same time, in each process."""
 ANYBODY = ""
 """Owner of the jobs of a server without keys."""
 
@@ -75,6 +79,30 @@ def _identify(connection: sa.Connection, token: str) -> tuple[bool, str | None]:
 
 
 Owner = Annotated[str, Depends(_owner)]
+
+
+@contextmanager
+def waiting(context: Context, owner: str) -> Iterator[None]:
+    """Around a request that waits for a job. Raises ProblemError where there are too many of them."""
+    if context.waiting[owner] >= MOST_WAITING:
+        detail = (
+            f"{MOST_WAITING} of your requests wait for jobs, the limit: ask for many with GET /v1/jobs?ids=…"
+        )
+        raise ProblemError(Code.TOO_MANY_REQUESTS, detail, {"Retry-After": "5", "Connection": "close"})
+    context.waiting[owner] += 1
+    try:
+        yield
+    finally:
+        context.waiting[owner] -= 1
+
+
+async def _waits(context: Reach, owner: Owner) -> AsyncIterator[None]:
+    """Until the last of the answer is sent."""
+    with waiting(context, owner):
+        yield
+
+
+WAITS = Depends(_waits)
 
 
 async def own_job(id: str, context: Context, owner: str) -> Job:

@@ -12,9 +12,12 @@ from fastapi_offline import FastAPIOffline
 
 from service.api import handlers, job_routes, system_routes, transcription_routes, upload_routes
 from service.api.access import RateLimit
+from service.api.answers import Guard
 from service.api.context import Context
 from service.api.document import describe, name_operation
 from service.api.tracing import Tracing
+
+EXPOSED = ("Location", "X-Request-Id", "Retry-After", "Turnwise-Job", "Content-Disposition")
 
 
 def create_app(context: Context) -> FastAPI:
@@ -40,9 +43,10 @@ def create_app(context: Context) -> FastAPI:
             allow_origins=context.settings.cors_origins,
             allow_methods=["GET", "POST", "PATCH", "DELETE", "HEAD"],
             allow_headers=["*"],
-            expose_headers=["Location", "X-Request-Id", "Retry-After", "Turnwise-Job", *upload_routes.SENT],
+            expose_headers=[*EXPOSED, *upload_routes.SENT],
         )
     app.add_middleware(upload_routes.Tus)
+    app.add_middleware(Guard)
     app.add_middleware(Tracing, metrics=context.metrics, fault=handlers.fault, stopping=handlers.stopping)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Concatenate, ParamSpec, TypeVar
@@ -19,9 +20,12 @@ Result = TypeVar("Result")
 
 @dataclass(eq=False)
 class Context(Parts):
-    """The parts of a running service, and one look at the database for all who watch jobs."""
+    """The parts of a running service, one look at the database for all who watch jobs, and what every key has
+    open in this process."""
 
     watcher: Watcher = field(init=False)
+    waiting: Counter[str] = field(default_factory=Counter)  # requests that wait for jobs
+    begun: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # uploads
 
     def __post_init__(self) -> None:
         self.watcher = Watcher(self.engine)

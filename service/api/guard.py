@@ -2,15 +2,16 @@
 
 Listening on the loopback address alone does not keep pages out, since a browser connects to it for any of
 them: with a name of their own that suddenly means 127.0.0.1 (DNS rebinding; the header Host gives it away),
-or with a form that they post there (the headers Sec-Fetch-Site and Origin do). The rules for the latter are
-those of Go's net/http.CrossOriginProtection.
+or with a form, a script or an image that asks there (the headers Sec-Fetch-Site and Origin do). The rules for
+the latter are those of Go's net/http.CrossOriginProtection, for what is read as for what is changed.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from service.problems import Code, ProblemError
@@ -37,14 +38,21 @@ def is_loopback(host: str) -> bool:
 def check_request(method: str, headers: Iterable[tuple[bytes, bytes]], settings: Settings) -> None:
     """For every request to a server without keys; headers as ASGI has them, names in lower case.
 
-    Raises ProblemError (forbidden) for what a web page of somebody else may have caused.
+    Raises ProblemError (forbidden) for what a web page of somebody else may have caused, but for links to us.
     """
-    values: dict[str, list[str]] = {"host": [], "origin": [], "sec-fetch-site": []}
+    values: defaultdict[str, list[str]] = defaultdict(list)
     for name, value in headers:
-        values.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        values[name.decode("latin-1")].append(value.decode("latin-1"))
     check_host(values["host"], settings.public_url)
-    if method not in SAFE_METHODS:
+    if method not in SAFE_METHODS or not _is_harmless(values):
         check_site(values["host"][0], values["sec-fetch-site"], values["origin"], settings.cors_origins)
+
+
+def _is_harmless(values: Mapping[str, Sequence[str]]) -> bool:
+    """A link that somebody follows, or a recording that is played: the page of a result does that from its
+    sandbox. A page that could read the answer sends its origin."""
+    asked = {*values["sec-fetch-mode"], *values["sec-fetch-dest"]}
+    return not values["origin"] and bool(asked & {"navigate", "audio", "video"})
 
 
 def check_host(hosts: Sequence[str], public_url: str) -> None:
@@ -64,7 +72,7 @@ def check_host(hosts: Sequence[str], public_url: str) -> None:
 
 
 def check_site(host: str, sites: Sequence[str], origins: Sequence[str], trusted: Iterable[str]) -> None:
-    """Raises ProblemError (forbidden) where a request that changes something comes from another origin.
+    """Raises ProblemError (forbidden) where a request comes from another origin.
 
     Without either header it comes from no browser. Pages of other ports of this machine are other origins.
     """
@@ -77,7 +85,7 @@ def check_site(host: str, sites: Sequence[str], origins: Sequence[str], trusted:
         return
     raise ProblemError(
         Code.FORBIDDEN,
-        "Without keys this server takes nothing from other origins: set TURNWISE_CORS_ORIGINS to yours.",
+        "Without keys this server answers no page of another origin: set TURNWISE_CORS_ORIGINS to yours.",
     )
 
 

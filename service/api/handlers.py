@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import re
 from http import HTTPStatus
 
 import sqlalchemy as sa
@@ -12,8 +11,9 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
-from service.api.tracing import request_id
+from service.api.tracing import METHODS, request_id
 from service.files.objects import AwayError
 from service.problems import MEDIA_TYPE, Code, Problem, ProblemError
 
@@ -85,10 +85,10 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _allowed(request: Request) -> dict[str, str]:
     """All methods of an address that has several routes, of which the framework names those of one."""
-    for template, operations in request.app.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", template), request.url.path):
-            return {"Allow": ", ".join(sorted(method.upper() for method in operations))}
-    return {}
+    asked = ((method, {**request.scope, "method": method}) for method in sorted(METHODS))
+    routes = request.app.routes
+    found = [name for name, scope in asked if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+    return {"Allow": ", ".join(found)}
 
 
 async def _database(request: Request, error: Exception) -> Response:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import mimetypes
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as InPath
-from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import AfterValidator
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.formats import FORMATS, heard, rttm
 from pipelines.pipeline import Diarized, Stage
 from pipelines.types import Heard
-from service.api.access import ACCESS, Owner, find_own, own_job
+from service.api.access import ACCESS, WAITS, Owner, find_own, own_job, waiting
 from service.api.context import Context, Reach
 from service.api.descriptions import AUDIO, DIARIZATION, EVENTS, EXPORTS, FORM, HEARD, RESULT
-from service.api.sending import send
+from service.api.sending import named, send
 from service.api.shapes import (
     EXAMPLE_ID,
     ID_PATTERN,
@@ -49,7 +50,7 @@ Value = TypeVar("Value")
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 
-SAFE = {"X-Content-Type-Options": "nosniff", "Cache-Control": "private, no-cache"}
+STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 PAGE = {"Content-Security-Policy": "sandbox allow-scripts"}  # the page may play, and reach nothing of ours
 LARGEST_BROUGHT_BYTES = 2**28
 DEFAULT_OPTIONS = JobOptions()
@@ -108,11 +109,11 @@ async def create(
         Header(description="Makes it safe to send again: one job for one key.", max_length=255),
     ] = "",
 ) -> JobView:
-    async with incoming(context) as (id, folder):
+    async with incoming(context, owner, idempotency_key) as (id, folder):
         form = await receive(request, context, _places(folder, context.settings))
         options, upload = _options(form, context.settings)
         async with _recording(upload, form, folder, context, owner, idempotency_key):
-            sent = _sent(form, folder)
+            sent = await run_in_threadpool(_sent, form, folder)
             recording = form.files["audio"].name or "recording"
             job = await submit(
                 context,
@@ -192,14 +193,41 @@ async def list_jobs(
     cursor: Annotated[
         str, Query(pattern="^([0-9a-f]{32})?$", description="As the page before gave it.")
     ] = "",
+    ids: Annotated[
+        str,
+        Query(
+            pattern=r"^([0-9a-f]{32}(,[0-9a-f]{32}){0,99})?$",
+            description="Only these jobs, at most 100, separated by commas; what is not there is left out.",
+        ),
+    ] = "",
 ) -> Page:
-    found = await context.transact(jobs.page, owner, state, limit + 1, cursor)
+    if ids:
+        there = await context.transact(jobs.find_all, set(ids.split(",")))
+        found = sorted((job for job in there if job.owner == owner), key=lambda job: job.id, reverse=True)
+        limit = len(found)
+    else:
+        found = await context.transact(jobs.page, owner, state, limit + 1, cursor)
     views = await run_in_threadpool(_views, found[:limit], context.storage)
     return Page(jobs=views, cursor=found[limit - 1].id if len(found) > limit else "")
 
 
-@router.get("/{id}", response_model=JobView, summary="A job and how far it is", responses=responses(*OWN))
-async def show(id: JobId, context: Reach, owner: Owner) -> JobView:
+@router.get(
+    "/{id}",
+    response_model=JobView,
+    summary="A job and how far it is",
+    responses=responses(*OWN, Code.INVALID),
+)
+async def show(
+    id: JobId,
+    context: Reach,
+    owner: Owner,
+    wait: Annotated[
+        float,
+        Query(
+            ge=0, le=60, description="Seconds that the answer may wait for the job's end; at once without."
+        ),
+    ] = 0,
+) -> JobView:
     """What others wait for most: all of it in one thread."""
 
     def look() -> JobView:
@@ -207,6 +235,13 @@ async def show(id: JobId, context: Reach, owner: Owner) -> JobView:
             job = find_own(connection, id, owner)
         return _view(job, context.storage)
 
+    shown = await run_in_threadpool(look)
+    if not wait or shown.state.ended:
+        return shown
+    with waiting(context, owner), suppress(TimeoutError):
+        async with asyncio.timeout(wait), aclosing(context.watcher.changes(id)) as changes:
+            async for _ in changes:
+                pass
     return await run_in_threadpool(look)
 
 
@@ -278,6 +313,7 @@ async def stop(job: Job, context: Context) -> None:
     "/{id}/events",
     response_class=Response,
     summary="Progress as it happens",
+    dependencies=[WAITS],
     responses={**EVENTS, **responses(*OWN, Code.INVALID)},
 )
 async def events(
@@ -291,19 +327,16 @@ async def events(
     job = await own_job(id, context, owner)
     if job.state.ended and job.revision <= last_event_id:
         return Response(status_code=204)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(
-        _events(job.id, last_event_id, context), media_type="text/event-stream", headers=headers
-    )
+    return EventSourceResponse(_events(job.id, last_event_id, context), headers=STREAM)
 
 
-async def _events(id: str, seen: int, context: Context) -> AsyncIterator[str]:
-    yield "retry: 2000\n\n"
+async def _events(id: str, seen: int, context: Context) -> AsyncIterator[bytes]:
+    yield format_sse_event(retry=2000)
     async for job in context.watcher.changes(id, seen):
-        yield ": still here\n\n" if job is None else _event(job)
+        yield KEEPALIVE_COMMENT if job is None else _event(job)
 
 
-def _event(job: Job) -> str:
+def _event(job: Job) -> bytes:
     data = Progress(
         state=job.state,
         stage=job.stage,
@@ -311,7 +344,7 @@ def _event(job: Job) -> str:
         stages={progress.stage: round(progress.fraction, 4) for progress in job.stages},
     )
     kind = "end" if job.state.ended else "progress"
-    return f"id: {job.revision}\nevent: {kind}\ndata: {data.model_dump_json()}\n\n"
+    return format_sse_event(id=str(job.revision), event=kind, data_str=data.model_dump_json())
 
 
 # --------------------------------------------------------------------------- results
@@ -347,10 +380,11 @@ async def result(id: JobId, request: Request, context: Reach, owner: Owner) -> R
 async def export(id: JobId, format: FormatName, request: Request, context: Reach, owner: Owner) -> Response:
     job = await own_job(id, context, owner)
     check_succeeded(job)
-    headers = SAFE | (PAGE if format == "html" else {})
 
     def answer() -> Response:
         file = context.storage.left(job.id, Stage.STORE, job.accepted(Stage.STORE), f"result.{format}")
+        stem = Path(context.storage.request(job.id).recording_name).stem.lstrip(". ") or "recording"
+        headers = named(f"{stem}.{format}") | (PAGE if format == "html" else {})
         return send(file, request, FORMATS[format].media_type, headers)
 
     return await _unless_deleted(answer)
@@ -381,7 +415,7 @@ def check_succeeded(job: Job) -> None:
 )
 async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
     words = await _left(await own_job(id, context, owner), context, Stage.TRANSCRIBE, Heard)
-    return Response(heard.serialize(words), media_type="application/json", headers=SAFE)
+    return Response(heard.serialize(words), media_type="application/json")
 
 
 @router.get(
@@ -397,7 +431,7 @@ async def show_diarization(id: JobId, context: Reach, owner: Owner) -> Response:
     def answer() -> Response:
         name = context.storage.request(job.id).recording_name
         text = rttm.serialize_segments(diarized.diarization.segments, name)
-        return Response(text, media_type="text/plain", headers=SAFE)
+        return Response(text, media_type="text/plain")
 
     return await _unless_deleted(answer)
 
@@ -432,8 +466,9 @@ async def audio(
     job = await own_job(id, context, owner)
 
     def answer() -> Response:
-        guessed = mimetypes.guess_type(context.storage.request(job.id).recording_name)[0] or ""
+        name = context.storage.request(job.id).recording_name
+        guessed = mimetypes.guess_type(name)[0] or ""
         media_type = guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
-        return send(context.storage.recording(job.id), request, media_type, SAFE)
+        return send(context.storage.recording(job.id), request, media_type, named(name))
 
     return await _unless_deleted(answer)

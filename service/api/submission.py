@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -43,6 +44,7 @@ LARGEST_CHECKED_BYTES = 32 * MEBIBYTE
 """Of words heard and speakers together: what no recording of six hours reaches. More is left to the stages,
 which look at it before any engine works, since parsing it would hold up everybody else here."""
 MOST_PARTS = 200
+LONGEST_HEADER = 4096
 LONGEST_NAME = 200
 
 
@@ -97,7 +99,7 @@ def _multipart(request: HttpRequest, parser: _Parser) -> MultipartParser:
     if not boundary:
         raise _broken()
     try:
-        return MultipartParser(boundary, parser.callbacks())  # type: ignore[arg-type]
+        return MultipartParser(boundary, parser.callbacks(), max_header_size=FIELDS_BYTES)  # type: ignore[arg-type]
     except FormParserError:
         raise _broken() from None
 
@@ -196,6 +198,11 @@ class _Parser:
     def _gather(self, which: int, data: bytes) -> None:
         self._spend(len(data))
         self._header[which] += data
+        if len(self._header[which]) > LONGEST_HEADER:
+            detail = (
+                f"The head of a part is longer than {LONGEST_HEADER} bytes: shorten the name of the file."
+            )
+            raise ProblemError(Code.INVALID, detail)
 
     def _end_header(self) -> None:
         name, value = self._header
@@ -204,7 +211,8 @@ class _Parser:
     def _open(self) -> None:
         _, options = parse_options_header(self._headers.get("content-disposition", b""))
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        self._file_name = clean_name(options.get(b"filename", b"").decode("utf-8", "replace"))
+        quoted = re.sub(b"%(22|0[AaDd])", _unquoted, options.get(b"filename", b""))
+        self._file_name = clean_name(quoted.decode("utf-8", "replace"))
         if not self._name:
             raise _broken()
         self._value.clear()
@@ -250,6 +258,11 @@ class _Parser:
             raise _too_large("What is sent as fields", FIELDS_BYTES)
 
 
+def _unquoted(found: re.Match[bytes]) -> bytes:
+    """What browsers write otherwise in the name of a file (HTML, multipart/form-data encoding)."""
+    return bytes.fromhex(found[1].decode())
+
+
 def clean_name(sent: str) -> str:
     """A file's name for people to read: no folder, nothing that cannot be printed, not endless."""
     name = unicodedata.normalize("NFC", sent.replace("\\", "/").rpartition("/")[2])
@@ -273,18 +286,24 @@ def _too_large(what: str, most_bytes: int) -> ProblemError:
 
 
 @asynccontextmanager
-async def incoming(context: Context) -> AsyncIterator[tuple[str, JobFolder]]:
+async def incoming(
+    context: Context, owner: str, idempotency_key: str
+) -> AsyncIterator[tuple[str, JobFolder]]:
     """A folder for what is being sent; whatever of it did not become a job is gone afterwards.
 
     Where that is unknown, since the database did not answer the last question, a worker sees to it later.
+    Raises ProblemError, before anything is received, where the queue has no place for another job.
     """
+    repeated = idempotency(owner, idempotency_key)
+    if not idempotency_key or await context.transact(jobs.find_repeated, repeated) is None:
+        await context.transact(_check_queue, owner, context.settings.queue_limit)
     id = new_id()
-    folder = context.storage.incoming(id)
+    folder = await run_in_threadpool(context.storage.incoming, id)
     try:
         yield id, folder
     except BaseException:
-        if folder.path.is_dir():
-            with CancelScope(shield=True):
+        with CancelScope(shield=True):
+            if await run_in_threadpool(folder.path.is_dir):
                 await run_in_threadpool(context.storage.discard, id)
         raise
 
@@ -307,9 +326,10 @@ async def submit(
     if repeated and (job := await context.transact(_earlier, repeated, fingerprint)):
         await run_in_threadpool(context.storage.discard, id)
         return job
-    if not folder.recording.exists():  # an upload that was used already, for a job that is gone by now
+    if not await run_in_threadpool(
+        folder.recording.exists
+    ):  # an upload that was used already, for a job that is gone by now
         raise ProblemError(Code.NOT_FOUND, "There is no upload with this id any more: send it again.")
-    await context.transact(_check_queue, owner, context.settings.queue_limit)
     await run_in_threadpool(_check_files, folder, request)
     await run_in_threadpool(folder.write_request, request)
     await run_in_threadpool(context.storage.admit, id)
@@ -373,7 +393,7 @@ def _check_queue(connection: sa.Connection, owner: str, limit: int, inserted: in
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"queue of {owner}"))))
     if jobs.count_active(connection, owner) - inserted >= limit:
         detail = f"{limit} of your jobs wait or run, the limit: try again when some have ended."
-        raise ProblemError(Code.QUEUE_FULL, detail, {"Retry-After": "30"})
+        raise ProblemError(Code.QUEUE_FULL, detail, {"Retry-After": "30", "Connection": "close"})
 
 
 def _found(connection: sa.Connection, id: str) -> Job:

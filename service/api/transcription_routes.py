@@ -10,15 +10,15 @@ from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Header, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
 from pipelines.errors import EngineMemoryError, EngineMissingError, InputError, ModelError
 from pipelines.pipeline import Stage
 from pipelines.types import Transcript
-from service.api.access import ACCESS, Owner
+from service.api.access import ACCESS, WAITS, Owner
 from service.api.context import Context, Reach
-from service.api.job_routes import SAFE, stop
+from service.api.job_routes import STREAM, stop
 from service.api.submission import Form, incoming, receive, submit
 from service.api.tracing import request_id
 from service.files import artifacts
@@ -43,7 +43,6 @@ from service.settings import Settings
 router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
 
 FINAL = {"X-Should-Retry": "false"}  # which OpenAI's libraries heed: the same again would fail again
-STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 TEXT = {"type": "string"}
 EXAMPLES = {
@@ -93,6 +92,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     response_class=Response,
     response_model=None,
     summary="Transcribe, or align a text, as OpenAI's API",
+    dependencies=[WAITS],
     responses=ANSWERS,
     openapi_extra={
         "requestBody": {
@@ -127,20 +127,20 @@ async def create(
     made for it, work as they are. A long recording needs a long timeout of the caller's; POST /v1/jobs needs
     none."""
     settings = context.settings
-    async with incoming(context) as (id, folder):
+    async with incoming(context, owner, idempotency_key) as (id, folder):
         form = await receive(request, context, _places(folder, settings))
         options = parse(form.fields, ours=settings.engines == Settings.model_fields["engines"].default)
-        sent = _sent(form, folder)
+        sent = await run_in_threadpool(_sent, form, folder)
         job = await submit(context, id, folder, _asked(form, options), sent, owner, idempotency_key)
     headers = {"Turnwise-Job": job.id}
     if options.stream:
         stream = _stream(job, options.wish, context, kept=bool(idempotency_key))
-        return StreamingResponse(stream, media_type="text/event-stream", headers=headers | STREAM)
+        return EventSourceResponse(stream, headers=headers | STREAM)
     async with _cancelled_if_left(job, context, kept=bool(idempotency_key)):
         await _wait(job, request, context)
         transcript = await _transcript(job, context)
     body = await run_in_threadpool(serialize, transcript, options.wish)
-    return Response(body, media_type=MEDIA_TYPES[options.wish.format], headers=headers | SAFE)
+    return Response(body, media_type=MEDIA_TYPES[options.wish.format], headers=headers)
 
 
 # --------------------------------------------------------------------------- what is asked
@@ -263,22 +263,22 @@ LACKING = frozenset(_family(EngineMissingError, EngineMemoryError, ModelError))
 """Failures for whoever runs the service to set right."""
 
 
-async def _stream(job: Job, wish: Wish, context: Context, kept: bool) -> AsyncIterator[str]:
+async def _stream(job: Job, wish: Wish, context: Context, kept: bool) -> AsyncIterator[bytes]:
     """Comments while the job is under way, then the events, or what OpenAI's libraries raise as an error."""
     async with _cancelled_if_left(job, context, kept):
-        yield ": the job is under way\n\n"
+        yield format_sse_event(comment="the job is under way")
         async for change in context.watcher.changes(job.id):
             if change is None:
-                yield ": still here\n\n"
+                yield KEEPALIVE_COMMENT
         try:
             transcript = await _transcript(job, context)
         except ProblemError as error:
             problem = Problem.of(error.code, error.detail, request_id())
-            yield f"data: {problem.model_dump_json(ensure_ascii=True)}\n\n"
+            yield format_sse_event(data_str=problem.model_dump_json(ensure_ascii=True))
             return
     for event in await run_in_threadpool(_events, transcript, wish):
         yield event
 
 
-def _events(transcript: Transcript, wish: Wish) -> list[str]:
+def _events(transcript: Transcript, wish: Wish) -> list[bytes]:
     return [serialize_event(event) for event in events(transcript, wish)]

@@ -43,6 +43,8 @@ BODY_TYPE = "application/offset+octet-stream"
 PLAIN_TYPE = "application/octet-stream"
 """Taken too: few generators of clients know the protocol's own."""
 LONGEST_METADATA = 4096
+MOST_BEGUN = 200
+"""Uploads of one key that may be begun and not used, in each process."""
 BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 PAIR = rf"[!-+\--~]+(?: {BASE64})?"
 METADATA = rf"^(?:{PAIR}(?:,{PAIR})*)?$"
@@ -170,7 +172,9 @@ async def create(
     _check_size(upload_length, context)
     name, sha256 = _described(upload_metadata)
     info = Info(owner, upload_length, upload_metadata, name, sha256, time.time())
+    await _check_begun(context.begun[owner], context)
     upload = await run_in_threadpool(context.uploads.create, info)
+    context.begun[owner].add(upload.id)
     headers = {"Location": f"{PREFIX}/{upload.id}", "Upload-Offset": "0", **await _expires(upload, context)}
     response.headers.update(headers)
     return UploadView(id=upload.id)
@@ -339,6 +343,15 @@ async def _tail(upload: Upload) -> AsyncIterator[Tail]:
     finally:
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(tail.close)
+
+
+async def _check_begun(begun: set[str], context: Context) -> None:
+    """Raises ProblemError where too many of the caller's are there that no job has used."""
+    if len(begun) >= MOST_BEGUN:
+        begun -= await run_in_threadpool(lambda: {id for id in begun if context.uploads.find(id) is None})
+    if len(begun) >= MOST_BEGUN:
+        detail = f"{MOST_BEGUN} of your uploads are begun and not used, the limit: use them, or give them up."
+        raise ProblemError(Code.TOO_MANY_REQUESTS, detail, {"Retry-After": "30"})
 
 
 def _check_size(length_bytes: int, context: Context) -> None:

@@ -19,6 +19,7 @@ from string import ascii_uppercase
 from types import MappingProxyType
 from typing import Literal
 
+from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines import formats
@@ -246,12 +247,12 @@ def events(transcript: Transcript, wish: Wish) -> Iterator[Event]:
     yield TextDone(text=_text(spoken), logprobs=_logprobs(spoken) if wish.logprobs else None)
 
 
-def serialize_event(event: Event) -> str:
+def serialize_event(event: Event) -> bytes:
     """One server-sent event, as OpenAI sends it: data alone, the type inside.
 
     ASCII, since some readers take more characters for ends of lines than the specification does.
     """
-    return f"data: {event.model_dump_json(exclude_none=True, ensure_ascii=True)}\n\n"
+    return format_sse_event(data_str=event.model_dump_json(exclude_none=True, ensure_ascii=True))
 
 
 def _json(transcript: Transcript, wish: Wish) -> str:

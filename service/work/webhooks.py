@@ -91,7 +91,7 @@ def check_url(url: str, settings: Settings) -> None:
     """Raises ProblemError (invalid) where no attempt could succeed; asks no name server."""
     if settings.webhook_secret is None:
         raise _invalid("Webhooks are not set up here: ask for TURNWISE_WEBHOOK_SECRET to be set.")
-    address = _literal(_parse(url).host)
+    address = _literal(_parse(url).raw_host.decode("ascii"))
     if address and not settings.webhook_private_addresses and not is_public(address):
         raise _invalid("The webhook's address is not public: give one that is.")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
@@ -101,7 +101,7 @@ def test_no_page_may_read_unless_its_origin_is_set(application: TestClient) -> N
     preflight = application.options("/v1/jobs", headers=asked)
     answer = application.get("/v1/jobs", headers={"Origin": "https://desk.example.org"})
     assert preflight.status_code == 405
-    assert answer.status_code == 200
+    assert answer.status_code == 403
     for header in (*preflight.headers, *answer.headers):
         assert not header.lower().startswith("access-control-")
 
@@ -124,6 +124,24 @@ def test_no_webhook_to_an_address_that_is_not_public(application: TestClient, ur
     assert answer.status_code == 422
     assert "not public" in answer.json()["detail"]
     assert application.get("/v1/jobs").json()["jobs"] == []
+
+
+ODD_URLS = st.text() | st.lists(
+    st.sampled_from(
+        ["http://", "https://", "xn--", "a", "ß", "\u200d", ".com", "/", "%", "[", "]", ":", "@", "\0"]
+    )
+).map("".join)
+
+
+@settings(max_examples=50, deadline=None)
+@given(ODD_URLS)
+@example("http://xn--a.com/")
+def test_no_url_of_a_webhook_is_a_fault(application: TestClient, url: str) -> None:
+    sent = {"files": {"audio": ("a.wav", b"RIFF")}, "data": {"options": json.dumps({"webhook": url})}}
+    answer = application.post("/v1/jobs", **sent)  # type: ignore[arg-type]
+    assert answer.status_code in {202, 422}, answer.text
+    if answer.status_code == 202:
+        application.delete(answer.headers["Location"])
 
 
 def test_who_has_no_key_is_counted_by_address(tmp_path: Path) -> None:

@@ -153,9 +153,39 @@ def test_origins_that_the_settings_name_may_send() -> None:
     assert refused("POST", PUBLISHED, host="localhost", sec_fetch_site="cross-site")
 
 
+HERE, EVIL, DESK = "localhost:8000", "https://evil.example", "https://desk.example.org"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("mode", ["cors", "no-cors", "websocket", ""])
+def test_pages_of_others_read_nothing(method: str, site: str, mode: str) -> None:
+    said = {"sec_fetch_mode": mode} if mode else {}
+    assert refused(method, host=HERE, sec_fetch_site=site, **said)
+    assert refused(method, host=HERE, sec_fetch_site=site, origin=EVIL, **said)
+    assert refused(method, host=HERE, origin=EVIL, **said)  # an old browser
+    assert refused(method, host=HERE, origin="null", **said)
+
+
 def test_a_page_of_others_may_link_here() -> None:
-    assert not refused("GET", host="localhost:8000", sec_fetch_site="cross-site")
-    assert not refused("OPTIONS", host="localhost:8000", origin="https://evil.example")  # CORS answers that
+    assert not refused("GET", host=HERE, sec_fetch_site="cross-site", sec_fetch_mode="navigate")
+    assert refused("GET", host=HERE, sec_fetch_site="cross-site", sec_fetch_mode="navigate", origin=EVIL)
+    assert refused("POST", host=HERE, sec_fetch_site="cross-site", sec_fetch_mode="navigate")  # a form
+
+
+def test_the_page_of_a_result_plays_the_recording() -> None:
+    """It has an origin of its own, since it is shown in a sandbox."""
+    played = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors", "sec_fetch_dest": "audio"}
+    assert not refused("GET", host=HERE, **played)
+    assert refused("GET", host=HERE, **played, origin="null")
+    assert refused("POST", host=HERE, **played)
+
+
+def test_configured_origins_may_read() -> None:
+    asked = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "cors"}
+    assert not refused("GET", PUBLISHED, host="localhost", origin=DESK, **asked)
+    assert refused("GET", PUBLISHED, host="localhost", origin=EVIL, **asked)
+    assert refused("GET", PUBLISHED, host="localhost", **asked)
 
 
 @given(

@@ -164,6 +164,31 @@ def test_nonsense_is_not_heard(files: Files, range: str) -> None:
         assert (found.status, found.body) == (200, CONTENT)
 
 
+@pytest.mark.parametrize("digits", [19, 21, 25, 4299, 4301, 9000])
+def test_a_range_may_have_any_number_of_digits(files: Files, digits: int) -> None:
+    huge = "9" * digits
+    for file in files.of(100):
+        for beyond in (f"{huge}-", f"{huge}-{huge}9"):
+            assert sent(file, {"range": f"bytes={beyond}"}).status == 416
+        assert sent(file, {"range": f"bytes={'0' * digits}5-{huge}"}).body == CONTENT[5:]
+        assert sent(file, {"range": f"bytes=-{huge}"}).body == CONTENT
+
+
+@pytest.mark.parametrize("tags", ["*", SAME, f"W/{SAME}", f'"other", {SAME}', f'W/"other",W/{SAME}'])
+def test_what_the_caller_has_is_not_sent_again(files: Files, tags: str) -> None:
+    for file in files.of(100):
+        etag = sent(file, {}).headers["etag"]
+        for range in ({}, {"range": "bytes=0-4"}, {"range": "bytes=500-"}):
+            found = sent(file, {"if-none-match": tags.replace(SAME, etag), **range})
+            assert (found.status, found.body, found.headers["etag"]) == (304, b"", etag)
+
+
+@pytest.mark.parametrize("tags", ["", '"other"', "nonsense", "**"])
+def test_what_the_caller_does_not_have_is_sent(files: Files, tags: str) -> None:
+    for file in files.of(100):
+        assert sent(file, {"if-none-match": tags}).body == CONTENT
+
+
 @pytest.mark.parametrize("size_bytes", SIZES)
 def test_all_of_it(files: Files, size_bytes: int) -> None:
     for file in files.of(size_bytes):

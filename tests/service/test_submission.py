@@ -182,8 +182,11 @@ def test_forms_are_read_as_others_read_them(tmp_path: Path, monkeypatch: pytest.
         assert form.files.keys() == {name for name, _, _ in files}
         for name, file, content in expected:
             if file is not None:
-                found = form.files[name]
-                assert (found.name, found.size_bytes) == (clean_name(file), len(content))
+                found, meant = (
+                    form.files[name],
+                    file.replace("%22", '"').replace("%0A", "\n").replace("%0D", "\r"),
+                )
+                assert (found.name, found.size_bytes) == (clean_name(meant), len(content))
                 assert found.sha256 == hashlib.sha256(content).hexdigest()
                 assert (tmp_path / name).read_bytes() == content
         assert [(name, content) for name, file, content in expected if file is not None] == [
@@ -191,6 +194,27 @@ def test_forms_are_read_as_others_read_them(tmp_path: Path, monkeypatch: pytest.
         ]
 
     check()
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("the %22final%22 cut.wav", 'the "final" cut.wav'),
+        ("two%0D%0Alines.wav", "two  lines.wav"),
+        ("100%25 %41 %2F%5C.wav", "100%25 %41 %2F%5C.wav"),
+        ("%2522.wav", "%2522.wav"),
+    ],
+)
+def test_what_browsers_quote_in_a_name(tmp_path: Path, sent: str, name: str) -> None:
+    form = received(asked(Sender([part("audio", b"RIFF", file=sent) + END])), tmp_path)
+    assert form.files["audio"].name == name
+
+
+def test_an_endless_name_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match="shorten the name") as refusal:
+        received(asked(Sender([part("audio", b"RIFF", file="x" * 5000) + END])), tmp_path)
+    assert refusal.value.code is Code.INVALID
+    received(asked(Sender([part("audio", b"RIFF", file="x" * 4000) + END])), tmp_path)
 
 
 def test_a_text_may_come_as_a_field(tmp_path: Path) -> None:
@@ -321,7 +345,7 @@ def whole(
 
 
 async def send(context: Context, content: bytes, key: str = "", owner: str = "") -> jobs.Job:
-    async with incoming(context) as (id, folder):
+    async with incoming(context, owner, key) as (id, folder):
         folder.recording.write_bytes(content)
         sent = {"audio": hashlib.sha256(content).hexdigest()}
         return await submit(context, id, folder, Request("talk.wav"), sent, owner, key)
@@ -392,11 +416,15 @@ def test_too_many_jobs_at_once(tables: sa.Engine, whole: Context) -> None:
     async def run() -> None:
         settings = whole.settings.model_copy(update={"queue_limit": 2})
         few = Context(settings, tables, whole.storage, whole.queue, whole.uploads)
-        first, _ = await send(few, b"1"), await send(few, b"2")
+        first, _ = await send(few, b"1", "key"), await send(few, b"2")
         with pytest.raises(ProblemError) as error:
             await send(few, b"3")
         assert error.value.code is Code.QUEUE_FULL
-        assert "Retry-After" in error.value.headers
+        assert error.value.headers.keys() >= {"Retry-After", "Connection"}
+        with pytest.raises(ProblemError):
+            async with incoming(few, "", "new key"):
+                raise AssertionError("something was received")
+        assert await send(few, b"1", "key") == first
         await send(few, b"3", owner="somebody else")
         with tables.begin() as connection:
             jobs.end(connection, first.id, jobs.JobState.CANCELLED)
@@ -423,7 +451,7 @@ def test_many_at_once_are_not_too_many(tables: sa.Engine, whole: Context) -> Non
 
 def test_what_did_not_become_a_job_is_gone(whole: Context) -> None:
     async def give_up(error: BaseException) -> None:
-        async with incoming(whole) as (_, folder):
+        async with incoming(whole, "", "") as (_, folder):
             folder.recording.write_bytes(b"RIFF")
             assert len(folders(whole)) == 1
             raise error
@@ -459,7 +487,7 @@ def test_a_job_whose_making_was_not_heard_of_keeps_its_files(whole: Context) -> 
 def test_an_upload_that_is_gone_is_told_of(whole: Context) -> None:
     async def run() -> None:
         with pytest.raises(ProblemError) as error:
-            async with incoming(whole) as (id, folder):
+            async with incoming(whole, "", "") as (id, folder):
                 await submit(whole, id, folder, Request("talk.wav"), {"upload": new_id()}, "")
         assert error.value.code is Code.NOT_FOUND
         assert folders(whole) == set()

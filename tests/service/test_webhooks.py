@@ -429,9 +429,17 @@ def test_a_url_is_refused_where_webhooks_are_not_set_up() -> None:
         check_url("https://hooks.example.org/", Settings())
 
 
+LABELS = st.lists(st.sampled_from(["xn--", "a", "ß", "-", "1", "é", "\u3002", "\u200d", ".", "%", "[", ":"]))
+
+
 @given(
-    st.text() | st.text().map(lambda rest: f"http://{rest}") | st.text().map(lambda rest: f"https://a{rest}")
+    st.text()
+    | st.text().map(lambda rest: f"http://{rest}")
+    | st.text().map(lambda rest: f"https://a{rest}")
+    | LABELS.map(lambda labels: f"http://{''.join(labels)}/")
 )
+@example("http://xn--a.com/")
+@example("http://xn--/")
 def test_any_text_is_taken_or_refused_as_invalid(url: str) -> None:
     try:
         check_url(url, STRICT)
