@@ -11,6 +11,7 @@ sending               a job's file as an answer
 watching              one look at the database for all who watch
 access                keys and rates
 guard                 who may talk to a server without keys
+headers               what is said to browsers and caches with every answer
 tracing               an id, a log line and a count for every request
 handlers              errors as problem documents
 shapes                what the API takes and gives

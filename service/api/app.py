@@ -12,9 +12,9 @@ from fastapi_offline import FastAPIOffline
 
 from service.api import handlers, job_routes, system_routes, transcription_routes, upload_routes
 from service.api.access import RateLimit
-from service.api.answers import Guard
 from service.api.context import Context
 from service.api.document import describe, name_operation
+from service.api.headers import Guard
 from service.api.tracing import Tracing
 
 EXPOSED = ("Location", "X-Request-Id", "Retry-After", "Turnwise-Job", "Content-Disposition")

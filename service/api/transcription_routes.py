@@ -276,9 +276,9 @@ async def _stream(job: Job, wish: Wish, context: Context, kept: bool) -> AsyncIt
             problem = Problem.of(error.code, error.detail, request_id())
             yield format_sse_event(data_str=problem.model_dump_json(ensure_ascii=True))
             return
-    for event in await run_in_threadpool(_events, transcript, wish):
-        yield event
+    for data in await run_in_threadpool(_events, transcript, wish):
+        yield format_sse_event(data_str=data)
 
 
-def _events(transcript: Transcript, wish: Wish) -> list[bytes]:
+def _events(transcript: Transcript, wish: Wish) -> list[str]:
     return [serialize_event(event) for event in events(transcript, wish)]

@@ -19,7 +19,6 @@ from string import ascii_uppercase
 from types import MappingProxyType
 from typing import Literal
 
-from fastapi.sse import format_sse_event
 from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines import formats
@@ -247,12 +246,12 @@ def events(transcript: Transcript, wish: Wish) -> Iterator[Event]:
     yield TextDone(text=_text(spoken), logprobs=_logprobs(spoken) if wish.logprobs else None)
 
 
-def serialize_event(event: Event) -> bytes:
-    """One server-sent event, as OpenAI sends it: data alone, the type inside.
+def serialize_event(event: Event) -> str:
+    """The data of one server-sent event; OpenAI sends nothing else, and the type inside.
 
     ASCII, since some readers take more characters for ends of lines than the specification does.
     """
-    return format_sse_event(data_str=event.model_dump_json(exclude_none=True, ensure_ascii=True))
+    return event.model_dump_json(exclude_none=True, ensure_ascii=True)
 
 
 def _json(transcript: Transcript, wish: Wish) -> str:

@@ -62,7 +62,7 @@ def delete_jobs(request: Namespace, parts: Parts) -> None:
     with parts.engine.begin() as connection:
         if by_owner:
             ids = [job.id for job in owners.find(connection, request.owner, request.state, request.orphans)]
-        elif missing := sorted(set(ids) - jobs.known(connection, ids)):
+        elif missing := sorted(set(ids) - jobs.revisions(connection, ids).keys()):
             raise OptionError(f"There is no job {missing[0]!r}: see turnwise jobs list.")
     for job in ids:
         delete(job, parts)

@@ -19,8 +19,8 @@ from service import keys, parts
 from service.api import guard
 from service.api.app import create_app
 from service.api.context import Context
-from service.door import BATCH, Door
 from service.observability import logs, telemetry
+from service.running.door import BATCH, Door
 from service.running.working import end_in_any_case, started
 from service.settings import Settings
 

@@ -38,7 +38,10 @@ def test_a_job_from_beginning_to_end(client: httpx.Client, tmp_path: Path) -> No
     result = client.get(f"/v1/jobs/{job['id']}/result").json()
     assert [token["text"] for token in result["tokens"]] == ["The", "talks", "went", "on", "all", "night."]
     for name in formats.FORMATS:
-        assert client.get(f"/v1/jobs/{job['id']}/export/{name}").content
+        answer = client.get(f"/v1/jobs/{job['id']}/export/{name}")
+        assert answer.content
+        assert f'filename="talk.{name}"' in answer.headers["Content-Disposition"]
+    assert 'filename="talk.wav"' in client.get(f"/v1/jobs/{job['id']}/audio").headers["Content-Disposition"]
 
 
 def test_events_tell_of_everything_and_end(client: httpx.Client, tmp_path: Path) -> None:

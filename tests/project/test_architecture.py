@@ -26,7 +26,7 @@ ENGINE_LIBRARIES = {
     "whisper",
 }
 WEB_LIBRARIES = {"aiohttp", "django", "fastapi", "flask", "starlette", "uvicorn"}
-WEB = {"service.api", "service.running.serving"}
+WEB = {"service.api", "service.running.door", "service.running.serving"}
 GROUND = {"pipelines.types", "pipelines.errors", "pipelines.protocols"}
 """What every room may import."""
 ROOMS: dict[str, set[str]] = {

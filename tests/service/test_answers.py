@@ -58,9 +58,8 @@ def as_diarized(transcript: Transcript) -> TranscriptionDiarized:
 
 
 def streamed(transcript: Transcript, wish: Wish) -> list[StreamEvent]:
-    frames = [compatible.serialize_event(event).decode() for event in compatible.events(transcript, wish)]
-    assert all(len(frame.splitlines()) == 2 and frame.endswith("\n\n") for frame in frames)
-    bodies = [frame.removeprefix("data: ") for frame in frames]
+    bodies = [compatible.serialize_event(event) for event in compatible.events(transcript, wish)]
+    assert all(len(body.splitlines()) == 1 for body in bodies)
     return [read(STREAM_EVENTS[json.loads(body)["type"]], body) for body in bodies]
 
 

@@ -13,8 +13,8 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
-from service import door
-from service.door import Door
+from service.running import door
+from service.running.door import Door
 
 LARGE = b"x" * 2**24
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -1,0 +1,145 @@
+"""What surrounds every answer: what browsers and caches are told, and what may be read in two ways."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.api import access, upload_routes
+from service.api.app import create_app
+from service.api.context import Context
+from service.api.sending import named
+from service.files.storage import Request, new_id
+from service.records import jobs
+from service.records.jobs import JobState
+from service.running.serving import opened
+from service.settings import Settings
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Iterator[Context]:
+    with opened(Settings(data_dir=tmp_path / "data")) as context:
+        yield context
+
+
+@pytest.fixture
+def client(context: Context) -> Iterator[TestClient]:
+    with TestClient(create_app(context), "http://localhost") as client:
+        yield client
+
+
+def made(context: Context, owner: str = "") -> str:
+    """A queued job that nobody runs."""
+    id = new_id()
+    context.storage.incoming(id).write_request(Request("talk.wav"))
+    context.storage.admit(id)
+    with context.engine.begin() as connection:
+        jobs.insert(connection, id, owner, "")
+    return id
+
+
+def test_json_is_nobody_elses_to_read_or_to_keep(client: TestClient) -> None:
+    for address in ("/v1/jobs", "/v1/jobs/none", "/v1/engines", "/openapi.json", "/health/live", "/none"):
+        headers = client.get(address).headers
+        assert headers["cross-origin-resource-policy"] == "same-origin", address
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "private, no-cache"
+    assert client.get("/docs").headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("address", ["/health/live", "/v1/jobs", "/v1/uploads", "/none"])
+def test_two_lengths_of_one_body_are_refused(client: TestClient, address: str) -> None:
+    sent = {"Content-Length": "5", "Transfer-Encoding": "chunked"}
+    answer = client.post(address, headers=sent, content=b"0\r\n\r\n")
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_request")
+    assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize(
+    ("name", "header"),
+    [
+        ("talk.vtt", "inline; filename=\"talk.vtt\"; filename*=UTF-8''talk.vtt"),
+        ('a "b"\\c;.vtt', "inline; filename=\"a _b__c_.vtt\"; filename*=UTF-8''a%20%22b%22%5Cc%3B.vtt"),
+        ("Gespräch.srt", "inline; filename=\"Gespr_ch.srt\"; filename*=UTF-8''Gespr%C3%A4ch.srt"),
+        ("新聞%41.txt", "inline; filename=\"___41.txt\"; filename*=UTF-8''%E6%96%B0%E8%81%9E%2541.txt"),
+    ],
+)
+def test_names_of_files(name: str, header: str) -> None:
+    assert named(name) == {"Content-Disposition": header}
+    header.encode("ascii")
+
+
+# --------------------------------------------------------------------------- many jobs, and waiting for one
+
+
+def test_jobs_by_their_ids(client: TestClient, context: Context) -> None:
+    mine, others = [made(context) for _ in range(3)], made(context, "somebody else")
+    page = client.get(
+        "/v1/jobs", params={"ids": ",".join([mine[0], new_id(), others, mine[2], mine[0]])}
+    ).json()
+    assert [job["id"] for job in page["jobs"]] == [mine[2], mine[0]]
+    assert page["cursor"] == ""
+    many = ",".join(new_id() for _ in range(100))
+    assert client.get("/v1/jobs", params={"ids": many}).json()["jobs"] == []
+    for wrong in (f"{many},{new_id()}", "x", f"{mine[0]},", ","):
+        assert client.get("/v1/jobs", params={"ids": wrong}).status_code == 422
+
+
+def test_an_answer_waits_for_the_end_of_a_job(client: TestClient, context: Context) -> None:
+    id, other = made(context), made(context)
+    assert client.get(f"/v1/jobs/{id}", params={"wait": 0.05}).json()["state"] == "queued"
+
+    def end() -> None:
+        with context.engine.begin() as connection:
+            jobs.end(connection, id, JobState.CANCELLED)
+
+    ending = threading.Timer(0.2, end)
+    ending.start()
+    assert client.get(f"/v1/jobs/{id}", params={"wait": 60}).json()["state"] == "cancelled"
+    ending.join()
+    assert client.get(f"/v1/jobs/{id}", params={"wait": 60}).json()["state"] == "cancelled"
+    assert client.get(f"/v1/jobs/{new_id()}", params={"wait": 60}).status_code == 404
+    for wrong in ("-1", "61", "nan", "inf", "x"):
+        assert client.get(f"/v1/jobs/{other}", params={"wait": wrong}).status_code == 422
+    assert not +context.waiting
+
+
+def test_requests_that_wait_are_counted_by_key(
+    client: TestClient, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "MOST_WAITING", 2)
+    id = made(context)
+    context.waiting[""] = 2
+    waits = [client.get(f"/v1/jobs/{id}/events"), client.get(f"/v1/jobs/{id}", params={"wait": 5})]
+    waits.append(
+        client.post("/v1/audio/transcriptions", files={"file": b"RIFF"}, data={"model": "whisper-1"})
+    )
+    assert {(answer.status_code, answer.json()["code"]) for answer in waits} == {(429, "too_many_requests")}
+    assert client.get(f"/v1/jobs/{id}").status_code == 200
+    context.waiting[""] = 1
+    with context.engine.begin() as connection:
+        jobs.end(connection, id, JobState.CANCELLED)
+    assert "event: end" in client.get(f"/v1/jobs/{id}/events").text
+    assert context.waiting[""] == 1  # given back
+
+
+def test_begun_uploads_are_counted_by_key(
+    client: TestClient, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_routes, "MOST_BEGUN", 3)
+
+    def begin() -> Any:
+        return client.post("/v1/uploads", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "5"})
+
+    begun = [begin() for _ in range(3)]
+    assert {answer.status_code for answer in begun} == {201}
+    refused = begin()
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert client.delete(begun[1].headers["Location"], headers={"Tus-Resumable": "1.0.0"}).status_code == 204
+    assert begin().status_code == 201
+    assert begin().status_code == 429
