@@ -369,7 +369,7 @@ def test_what_the_work_would_refuse_later_is_refused_at_once(
     whole: Context, name: str, content: bytes, message: str
 ) -> None:
     async def run() -> None:
-        async with incoming(whole) as (id, folder):
+        async with incoming(whole, "", "") as (id, folder):
             folder.recording.write_bytes(b"RIFF")
             (folder.path / name).write_bytes(content)
             request = Request("talk.wav", "talk.txt" if name == "text" else "")
