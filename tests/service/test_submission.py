@@ -136,7 +136,9 @@ CONTENTS = st.binary(max_size=200) | st.lists(
     st.sampled_from([b"--boundary", b"\r\n", b"\r", b"\n", b"--", b"\0", b"RIFF", b"--boundary--"]),
     max_size=8,
 ).map(b"".join)
-NAMES = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8) | st.just("options")
+NAMES = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8).filter(
+    lambda name: name not in {"audio", "text"}  # which are files, with a file name or without
+) | st.just("options")
 FILES = st.lists(
     st.tuples(st.sampled_from(["audio", "text"]), st.text(max_size=12).filter(bool), CONTENTS),
     max_size=2,
