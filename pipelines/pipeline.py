@@ -23,6 +23,7 @@ from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechEr
 from pipelines.protocols import Engines, ForcedAligner, Progress, no_progress
 from pipelines.reconciliation import correct, find, read
 from pipelines.roles import assign_roles
+from pipelines.text import join_tokens, seams
 from pipelines.types import (
     AlignedToken,
     Attribution,
@@ -43,7 +44,6 @@ from pipelines.types import (
     TokenKind,
     Transcript,
     Turn,
-    join_words,
 )
 
 
@@ -297,7 +297,9 @@ def _reconcile(given: Given) -> Reading:
     tokens, turns, heard = given[Aligned].tokens, given[Attributed].turns, given[Heard]
     findings = find(tokens, heard.words, heard.language)
     if max(_shares(tokens, heard)) < LOW_MATCH:
-        text = join_words([token.token.text for token in tokens if token.token.kind is TokenKind.WORD])
+        text = join_tokens(
+            tokens, [i for i, token in enumerate(tokens) if token.token.kind is TokenKind.WORD]
+        )
         return Reading(findings, (), text, tuple(replace(turn, corrected=turn.text) for turn in turns))
     corrections = correct(tokens, turns, findings, heard.words, given[Options].glossary, heard.language)
     return Reading(findings, corrections, *read(tokens, turns, corrections))
@@ -413,11 +415,13 @@ class _Run:
 def _as_supplied(heard: Heard) -> Supplied:
     """What was heard, as if it had been supplied."""
     tokens: list[Token] = []
-    start = 0
-    for word in heard.words:
-        tokens.append(Token(word.text, start, start + len(word.text)))
-        start += len(word.text) + 1
-    return Supplied(" ".join(word.text for word in heard.words), tuple(tokens), HEARD, "utf-8")
+    text = ""
+    words = [word.text for word in heard.words]
+    for word, glued in zip(words, seams(words), strict=True):
+        text += "" if glued or not tokens else " "
+        tokens.append(Token(word, len(text), len(text) + len(word)))
+        text += word
+    return Supplied(text, tuple(tokens), HEARD, "utf-8")
 
 
 def _doubts(aligned: Aligned, found: int, options: Options) -> tuple[Notice, ...]:

@@ -374,11 +374,6 @@ class Transcript:
     warnings: tuple[Notice, ...] = field(default=())
 
 
-def join_words(words: Sequence[str]) -> str:
-    """Words as running text."""
-    return " ".join(word for word in words if word)
-
-
 def encodable(text: str) -> str:
     """The text with U+FFFD for lone surrogates, which JSON and file names bring in and UTF-8 cannot hold."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from pipelines.attribution.cues import change_odds
 from pipelines.overlap import overlaps
+from pipelines.text import join_tokens
 from pipelines.types import AlignedToken, Attribution, Diarization, Match, SpeakerSegment, Turn
 
 Floats = npt.NDArray[np.float64]
@@ -261,5 +262,5 @@ def _turn(tokens: Sequence[AlignedToken], speaker: str, indexes: Sequence[int]) 
         end=tokens[indexes[-1]].end,
         token_start=indexes[0],
         token_end=indexes[-1] + 1,
-        text=" ".join(tokens[index].token.text for index in indexes),
+        text=join_tokens(tokens, indexes),
     )

@@ -21,7 +21,6 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 
 from pipelines.cli.arguments import NONE_ADDED, Command, parse
 from pipelines.errors import CancelledError, EngineError, InputError, ModelError, OutputError, TurnwiseError
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str] | None = None, added: Mapping[str, Command] = 
 
 
 def _run(request: Namespace, added: Mapping[str, Command]) -> int:
-    """Calls an added command, or loads the module named like it and calls its function of that name.
+    """Calls the command, of whose modules no more is loaded than it needs.
 
     Before numpy is loaded, its matrix products are kept to one thread each: split over all processors, the
     encoder's many small ones wait for each other, for minutes where recognition keeps the processors busy.
@@ -71,9 +70,15 @@ def _run(request: Namespace, added: Mapping[str, Command]) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if request.command in added:
         return added[request.command].run(request)
-    module = import_module(f"pipelines.cli.{request.command}")
-    status: int = getattr(module, request.command)(request)
-    return status
+    if request.command == "run":
+        from pipelines.cli.run import run as command  # noqa: PLC0415
+    elif request.command == "demo":
+        from pipelines.cli.demo import demo as command  # noqa: PLC0415
+    elif request.command == "models":
+        from pipelines.cli.models import models as command  # noqa: PLC0415
+    else:
+        from pipelines.cli.score import score as command  # noqa: PLC0415
+    return command(request)
 
 
 def _drop_output() -> None:

@@ -18,7 +18,7 @@ def demo(request: Namespace) -> int:
     """Shows the command, runs it, and says where the page is."""
     if not DEMO.is_dir():
         raise InputError(
-            "The demo segment is in the sources, not in this installation: clone them and `make demo`."
+            "The demo is part of the sources, not of this installation: clone them and run `make demo` there."
         )
     audio = next(path for path in sorted(DEMO.iterdir()) if path.suffix == ".opus")
     command = ["run", str(audio), "--text", str(DEMO / "supplied.txt"), "-o", str(request.output)]

@@ -1,7 +1,9 @@
 """Whether two engines fit into memory side by side.
 
 A model takes its file's size twice while it is loaded, and what it computes with on top. Engines that are
-small (or are none, as where the user brought their result along) always fit.
+small (or are none, as where the user brought their result along) always fit. What is free is looked up when
+the engines are chosen, and not reserved: of two jobs at the same time each sees what the other has loaded by
+then, and no more.
 """
 
 from __future__ import annotations
@@ -49,10 +51,12 @@ def _machine_bytes() -> float:
 
 
 def _container_bytes() -> float:
-    """Of a control group, version 2, as a container sees its own."""
+    """Of a control group, version 2, as a container sees its own. Cached files make way for what is asked for."""
     try:
-        limit = (LIMITS / "memory.max").read_text(encoding="ascii").strip()
-        used = (LIMITS / "memory.current").read_text(encoding="ascii").strip()
-        return float("inf") if limit == "max" else float(limit) - float(used)
-    except (OSError, ValueError):
+        limit, used, rows = (
+            (LIMITS / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat")
+        )
+        cached = dict(row.split() for row in rows.splitlines())["inactive_file"]
+        return float("inf") if limit.strip() == "max" else float(limit) - float(used) + float(cached)
+    except (OSError, KeyError, ValueError):
         return float("inf")

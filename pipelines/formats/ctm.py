@@ -8,7 +8,7 @@ Specification: "ctm" in the manual of sclite (SCTK); NIST OpenASR20 evaluation p
 from __future__ import annotations
 
 from pipelines.formats import nist
-from pipelines.formats.reading import ReadWord, words_by_turn
+from pipelines.text import ReadWord, words_by_turn
 from pipelines.types import Transcript
 
 
@@ -17,7 +17,7 @@ def serialize(transcript: Transcript) -> str:
     recording = nist.recording_id(transcript)
     return "".join(
         f"{recording} 1 {_line(word)}\n"
-        for words in words_by_turn(transcript)
+        for words in words_by_turn(transcript.tokens, transcript.turns, transcript.corrections)
         for word in words
         if any(map(str.isalnum, word.text))
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 from pipelines.formats.names import display_names
-from pipelines.formats.reading import ReadWord, join, words_by_turn
+from pipelines.text import ReadWord, joined, words_by_turn
 from pipelines.types import Transcript
 
 LINE_CHARACTERS = 42
@@ -48,7 +48,11 @@ def cues(transcript: Transcript) -> list[Cue]:
     names = display_names(transcript.speakers)
     result: list[Cue] = []
     speaker = ""
-    for turn, words in zip(transcript.turns, words_by_turn(transcript), strict=True):
+    for turn, words in zip(
+        transcript.turns,
+        words_by_turn(transcript.tokens, transcript.turns, transcript.corrections),
+        strict=True,
+    ):
         pieces = [piece for word in words for piece in _pieces(word)]
         name = names.get(turn.speaker, turn.speaker)
         room = len(name) + 2 if turn.speaker != speaker else 0
@@ -64,10 +68,10 @@ def wrap(words: Sequence[ReadWord], taken: int = 0) -> list[str]:
 
     `taken` characters of the first line are in use already.
     """
-    whole = join(words)
+    whole = joined(words)
     if taken + len(whole) <= LINE_CHARACTERS or len(words) < 2:
         return [whole]
-    lines = {k: (join(words[:k]), join(words[k:])) for k in range(1, len(words))}
+    lines = {k: (joined(words[:k]), joined(words[k:])) for k in range(1, len(words))}
     return list(lines[min(lines, key=lambda k: _unevenness(*lines[k], taken))])
 
 

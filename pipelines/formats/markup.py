@@ -16,7 +16,7 @@ from html import escape
 from itertools import groupby
 from typing import TypeVar
 
-from pipelines.formats.reading import compatible
+from pipelines.text import compatible
 from pipelines.types import AlignedToken, Correction, Finding, FindingKind, Match, TokenKind, Transcript
 
 M = TypeVar("M", Finding, Correction)

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from pipelines.errors import TextError
+from pipelines.text import join_words
 from pipelines.types import (
     AlignedToken,
     Attribution,
@@ -34,7 +35,6 @@ from pipelines.types import (
     Token,
     Transcript,
     Turn,
-    join_words,
 )
 
 SCHEMA = "turnwise/1"

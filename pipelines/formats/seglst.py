@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 
 from pipelines.formats import nist
-from pipelines.formats.reading import turn_texts
 from pipelines.types import Transcript
 
 
@@ -21,8 +20,8 @@ def serialize(transcript: Transcript) -> str:
             "speaker": turn.speaker,
             "start_time": round(turn.start, 3),
             "end_time": round(turn.end, 3),
-            "words": text,
+            "words": turn.corrected,
         }
-        for turn, text in zip(transcript.turns, turn_texts(transcript), strict=True)
+        for turn in transcript.turns
     ]
     return json.dumps(segments, ensure_ascii=False, indent=1) + "\n"

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pipelines.errors import TextError
 from pipelines.formats import nist
 from pipelines.formats.names import one_line
-from pipelines.formats.reading import turn_texts
 from pipelines.types import Transcript
 
 _LABEL = re.compile(r"^<[\w,]*>(?=\s|$)")
@@ -34,10 +33,10 @@ def serialize(transcript: Transcript) -> str:
     """One line per turn in the corrected reading, with the speaker's id."""
     recording = nist.recording_id(transcript)
     result = []
-    for turn, text in zip(transcript.turns, turn_texts(transcript), strict=True):
+    for turn in transcript.turns:
         start, end = (nist.seconds(nist.milliseconds(time)) for time in (turn.start, turn.end))
         # A text that begins like a label would lose its first word.
-        words = one_line(text)
+        words = one_line(turn.corrected)
         label = _NO_LABEL if _LABEL.match(words) else ""
         result.append(
             f"{recording} 1 {nist.field(turn.speaker)} {start} {end} {label}{words}".rstrip() + "\n"

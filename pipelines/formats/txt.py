@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pipelines.formats.names import display_names, one_line
-from pipelines.formats.reading import turn_texts
 from pipelines.types import Transcript
 
 
@@ -11,6 +10,7 @@ def serialize(transcript: Transcript) -> str:
     """One paragraph per turn in the corrected reading, a blank line between two."""
     names = display_names(transcript.speakers)
     return "\n".join(
-        f"{names.get(turn.speaker, turn.speaker)}: {one_line(text)}\n"
-        for turn, text in zip(transcript.turns, turn_texts(transcript), strict=True)
+        f"{names.get(turn.speaker, turn.speaker)}: {one_line(turn.corrected)}\n"
+        for turn in transcript.turns
+        if turn.corrected
     )

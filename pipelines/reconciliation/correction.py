@@ -8,12 +8,12 @@ Every change is a `Correction` and can be undone by itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
 from pipelines.reconciliation.glossary import find_terms
-from pipelines.text import ends_sentence, units
+from pipelines.text import ends_sentence, joined, units, words_by_turn
 from pipelines.types import AlignedToken, Correction, Finding, FindingKind, HeardWord, Match, TokenKind, Turn
 
 HEARD = 0.5
@@ -65,14 +65,9 @@ def read(
     tokens: Sequence[AlignedToken], turns: Sequence[Turn], corrections: Sequence[Correction]
 ) -> tuple[str, tuple[Turn, ...]]:
     """The corrected reading, a line for each turn, and the turns with their part of it."""
-    changed = {correction.token_start: correction.after for correction in corrections}
-    filled = tuple(replace(turn, corrected=_line(tokens, turn, changed)) for turn in turns)
+    texts = map(joined, words_by_turn(tokens, turns, corrections))
+    filled = tuple(replace(turn, corrected=text) for turn, text in zip(turns, texts, strict=True))
     return "\n".join(turn.corrected for turn in filled if turn.corrected), filled
-
-
-def _line(tokens: Sequence[AlignedToken], turn: Turn, changed: Mapping[int, str]) -> str:
-    texts = (changed.get(i, tokens[i].token.text) for i in range(turn.token_start, turn.token_end))
-    return " ".join(text for text in texts if text)
 
 
 # --------------------------------------------------------------------------- words

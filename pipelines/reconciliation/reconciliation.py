@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipelines.text import ends_sentence, units
+from pipelines.text import ends_sentence, join_tokens, join_words, units
 from pipelines.types import AlignedToken, Finding, FindingKind, HeardWord, Match, TokenKind, runs
 
 CLEARLY_HEARD = 0.8
@@ -50,7 +50,7 @@ def _finding(
 ) -> Finding:
     """About the tokens [start, end) = `place`, at least one."""
     run = tokens[slice(*place)]
-    text = " ".join(token.token.text for token in run)
+    text = join_tokens(tokens, range(*place))
     return Finding(kind, *place, run[0].start, run[-1].end, text, suggestion, confidence)
 
 
@@ -141,7 +141,7 @@ def _gap(
         return
     confidence = float(np.mean([word.confidence for word in heard]))
     if confidence >= SPEECH_HEARD:
-        suggestion = " ".join(word.text for word in heard)
+        suggestion = join_words(word.text for word in heard)
         yield Finding(
             FindingKind.MISSING, end, end, heard[0].start, heard[-1].end, "", suggestion, confidence
         )
@@ -155,5 +155,5 @@ def _differing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> It
         heard = words[tokens[start].heard_start : tokens[end - 1].heard_end]
         confidence = min((word.confidence for word in heard), default=0.0)
         if confidence >= CLEARLY_HEARD:
-            suggestion = " ".join(word.text for word in heard)
+            suggestion = join_words(word.text for word in heard)
             yield _finding(FindingKind.DIFFERS, tokens, (start, end), suggestion, confidence)

@@ -16,7 +16,8 @@ from itertools import pairwise
 from pipelines.roles.passages import Passage, Word, make_passage, plain_form
 from pipelines.roles.phrases import Phrases
 from pipelines.roles.slots import Slot
-from pipelines.types import AlignedToken, Heard, HeardWord, Match, Span, TokenKind, Turn, join_words
+from pipelines.text import join_words
+from pipelines.types import AlignedToken, Heard, HeardWord, Match, Span, TokenKind, Turn
 
 CAPITALS_LEAST = 0.02
 CAPITALS_MOST = 0.6

@@ -16,7 +16,8 @@ from itertools import pairwise
 
 from pipelines.roles.passages import Word, plain_words
 from pipelines.roles.slots import Chunk, Part, Slot
-from pipelines.types import Role, join_words
+from pipelines.text import join_words
+from pipelines.types import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from pipelines.roles.introductions import Person
 from pipelines.roles.mentions import Kind, Mention
 from pipelines.roles.passages import plain_form
 from pipelines.roles.phrases import Phrases
-from pipelines.types import AlignedToken, Attribution, Evidence, Role, TokenKind, join_words
+from pipelines.text import join_words
+from pipelines.types import AlignedToken, Attribution, Evidence, Role, TokenKind
 
 LABEL_WEIGHT = 3.0
 """Log odds that the voice after one label is the one it names."""

@@ -24,7 +24,8 @@ from pipelines.roles.phrases import Phrases
 from pipelines.roles.slots import Slot
 from pipelines.roles.turn_order import ASKING, answers
 from pipelines.roles.vocatives import Call, find_calls
-from pipelines.types import Evidence, Role, Span, join_words
+from pipelines.text import join_words
+from pipelines.types import Evidence, Role, Span
 
 THANKED_WORDS = 14
 """A name before "thank you" stands at most so far in front of it."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from pipelines.text import ends_sentence, fold, is_question
-from pipelines.types import Evidence, join_words
+from pipelines.text import ends_sentence, fold, is_question, join_words
+from pipelines.types import Evidence
 
 PAUSE_SECONDS = 0.3
 """A silence that ends a phrase where there is no punctuation."""

@@ -14,7 +14,8 @@ from pipelines.roles.introductions import Person
 from pipelines.roles.passages import Passage, Word, plain_form
 from pipelines.roles.phrases import Phrases
 from pipelines.roles.slots import Slot
-from pipelines.types import Role, join_words
+from pipelines.text import join_words
+from pipelines.types import Role
 
 CALL_WORDS = 2
 """Nobody is called by more names."""

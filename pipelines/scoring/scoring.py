@@ -90,7 +90,7 @@ def _diarization(transcript: Transcript, reference: Reference) -> DiarizationErr
 def _text(transcript: Transcript, reference: Reference) -> TextScore:
     expected = " ".join(turn.text for turn in reference.turns)
     spoken = [(turn.speaker, turn.text) for turn in reference.turns]
-    attributed = [(turn.speaker, _reading(turn)) for turn in transcript.turns]
+    attributed = [(turn.speaker, turn.corrected) for turn in transcript.turns]
     return TextScore(
         supplied=word_errors(expected, transcript.supplied.text),
         heard=word_errors(expected, " ".join(word.text for word in transcript.heard.words)),
@@ -98,10 +98,6 @@ def _text(transcript: Transcript, reference: Reference) -> TextScore:
         speaker_errors=speaker_errors(spoken, attributed),
         attributed=attributed_errors(spoken, attributed),
     )
-
-
-def _reading(turn: Turn) -> str:
-    return turn.corrected or turn.text
 
 
 def _tokens(transcript: Transcript, reference: Reference, truth: Sequence[TokenTruth]) -> TokenScore:
@@ -126,7 +122,7 @@ def _check(transcript: Transcript, reference: Reference, truth: Sequence[TokenTr
 
 def _identities(turns: Sequence[Turn], speakers: dict[str, Speaker], reference: Reference) -> IdentityScore:
     spoken = [(turn.speaker, turn.text) for turn in reference.turns]
-    pairs = Counter(paired_speakers(spoken, [(turn.speaker, _reading(turn)) for turn in turns]))
+    pairs = Counter(paired_speakers(spoken, [(turn.speaker, turn.corrected) for turn in turns]))
     ours = {true: speakers[found] for found, true in best_names(pairs).items() if found in speakers}
     known = [(identity, ours.get(speaker)) for speaker, identity in reference.identities]
     return IdentityScore(roles=_roles(known), names=_names(known))

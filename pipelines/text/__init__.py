@@ -4,9 +4,12 @@ normalization  the comparable form of a token
 numerals       numbers as they are spoken
 phonetics      how an English spelling sounds, roughly
 languages      Whisper's names of languages and everybody else's tags
+joining        words as running text
+reading        the corrected reading as words with times
 """
 
 from pipelines.text import languages
+from pipelines.text.joining import glued, join_tokens, join_words, seams
 from pipelines.text.languages import check_known, english_name, from_name
 from pipelines.text.normalization import (
     ends_sentence,
@@ -17,17 +20,26 @@ from pipelines.text.normalization import (
     syllables,
     units,
 )
+from pipelines.text.reading import ReadWord, compatible, joined, words_by_turn
 
 __all__ = [
+    "ReadWord",
     "check_known",
+    "compatible",
     "ends_sentence",
     "english_name",
     "fold",
     "from_name",
+    "glued",
     "is_question",
     "is_spaceless",
+    "join_tokens",
+    "join_words",
+    "joined",
     "languages",
+    "seams",
     "sound",
     "syllables",
     "units",
+    "words_by_turn",
 ]

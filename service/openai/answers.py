@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count, pairwise, product
@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines import formats
 from pipelines.formats import one_line
-from pipelines.text import ends_sentence, english_name
-from pipelines.types import AlignedToken, Match, Transcript, Turn, encodable, join_words
+from pipelines.text import ends_sentence, english_name, glued, join_tokens
+from pipelines.types import AlignedToken, Match, Transcript, Turn, encodable
 
 PAUSE = 1.0
 """Seconds of silence that end a segment where no sentence ends."""
@@ -234,7 +234,7 @@ def events(transcript: Transcript, wish: Wish) -> Iterator[Event]:
     diarized = wish.format is ResponseFormat.DIARIZED_JSON
     pieces = _pieces(transcript)
     for piece, segment in zip(pieces, _diarized_segments(transcript, pieces), strict=True):
-        blank = "" if piece is pieces[0] else " "
+        blank = "" if piece is pieces[0] else piece.blank
         yield TextDelta(
             delta=f"{blank}{segment.text}",
             segment_id=segment.id if diarized else None,
@@ -339,6 +339,7 @@ class _Piece:
 
     speaker: str
     tokens: tuple[AlignedToken, ...]
+    blank: str  # what separates it from the piece before
 
     @property
     def text(self) -> str:
@@ -355,9 +356,12 @@ class _Piece:
 
 def _pieces(transcript: Transcript) -> list[_Piece]:
     """The turns cut at the ends of sentences, in long pauses, and where one would take too long."""
-    return [
-        _Piece(turn.speaker, part) for turn in transcript.turns for part in _cut(_tokens(transcript, turn))
-    ]
+    pieces: list[_Piece] = []
+    for turn in transcript.turns:
+        for part in _cut(_tokens(transcript, turn)):
+            seam = (*(pieces[-1].tokens[-1:] if pieces else ()), part[0])
+            pieces.append(_Piece(turn.speaker, part, "" if pieces and glued(seam, 0, 1) else " "))
+    return pieces
 
 
 def _cut(tokens: Sequence[AlignedToken]) -> Iterator[tuple[AlignedToken, ...]]:
@@ -380,7 +384,7 @@ def _segments(pieces: Sequence[_Piece]) -> list[Segment]:
             seek=0,
             start=piece.start,
             end=piece.end,
-            text=f" {piece.text}",
+            text=f"{piece.blank}{piece.text}",
             tokens=[],
             temperature=0.0,
             avg_logprob=round(sum(map(_logprob, piece.tokens)) / len(piece.tokens), 4),
@@ -448,8 +452,8 @@ def _is_word(token: AlignedToken) -> bool:
     return any(map(str.isalnum, token.token.text))
 
 
-def _text(tokens: Iterable[AlignedToken]) -> str:
-    return encodable(join_words([token.token.text for token in tokens]))
+def _text(tokens: Sequence[AlignedToken]) -> str:
+    return encodable(join_tokens(tokens, range(len(tokens))))
 
 
 def _seconds(time: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +13,7 @@ from itertools import pairwise
 import pytest
 from jsonschema import Draft202012Validator
 
+from pipelines import formats
 from pipelines.engines.fake import (
     FakeAligner,
     FakeDetector,
@@ -26,6 +28,7 @@ from pipelines.formats import result
 from pipelines.pipeline import PLAN, STEPS, Decoded, Given, Stage, Text, run
 from pipelines.protocols import Engines, Progress, no_progress
 from pipelines.supplied import parsing as supplied
+from pipelines.text import join_words
 from pipelines.types import (
     Audio,
     Diarization,
@@ -39,7 +42,6 @@ from pipelines.types import (
     SpeakerCount,
     SpeakerSegment,
     Transcript,
-    join_words,
 )
 
 SCRIPT = (
@@ -124,6 +126,29 @@ def test_the_glossary_reaches_the_corrected_reading() -> None:
     helped = run(script_audio(SCRIPT), plain.supplied, engines(), Options(glossary=("Basel",)))
     assert "University of Bassell." in plain.corrected
     assert "University of Basel." in helped.corrected
+
+
+@pytest.mark.parametrize("text", ["今天天气很好。\n是的\n我们明天去港口看桥。\n好", None])
+def test_a_script_without_spaces_gets_none(text: str | None) -> None:
+    """In all readings and formats, be the text supplied or heard."""
+    script = (
+        Line("anna", 0.5, 2.5, "今天 天气 很 好。"),
+        Line("ben", 3.0, 3.5, "是的"),
+        Line("anna", 4.0, 6.5, "我们 明天 去 港口 看 桥。"),
+        Line("ben", 7.0, 7.5, "好"),
+    )
+    read = None if text is None else supplied.parse(text.encode())
+    made_by = Engines(FakeDetector(script), FakeTranscriber(script), FakeDiarizer(script))
+    transcript = run(script_audio(script), read, made_by, Options(language="zh"))
+    assert [turn.text for turn in transcript.turns] == [
+        "今天天气很好。",
+        "是的",
+        "我们明天去港口看桥。",
+        "好",
+    ]
+    written = "".join(formats.serialize(transcript, name) for name in ("txt", "vtt", "srt", "stm", "seglst"))
+    readings = (transcript.corrected, transcript.supplied.text, written)
+    assert not any(re.search(r"[\u4e00-\u9fff] [\u4e00-\u9fff]", reading) for reading in readings)
 
 
 def test_engines_are_on_record() -> None:

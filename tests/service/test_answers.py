@@ -19,6 +19,7 @@ from openai.types.audio.transcription import UsageDuration
 from pydantic import BaseModel
 
 from pipelines import formats
+from pipelines.text import join_tokens
 from pipelines.types import Match, Transcript
 from service.openai import answers as compatible
 from service.openai.answers import LONGEST, MEDIA_TYPES, Granularity, ResponseFormat, Wish
@@ -64,7 +65,13 @@ def streamed(transcript: Transcript, wish: Wish) -> list[StreamEvent]:
 
 
 def text_of(transcript: Transcript) -> str:
-    return " ".join(turn.text for turn in transcript.turns)
+    spoken = [
+        token
+        for turn in transcript.turns
+        for token in transcript.tokens[turn.token_start : turn.token_end]
+        if token.match is not Match.NOT_SPOKEN
+    ]
+    return join_tokens(spoken, range(len(spoken)))
 
 
 def labels(transcript: Transcript) -> list[str]:
@@ -254,7 +261,8 @@ def test_every_object_is_one_of_openais(transcript: Transcript) -> None:
     assert answer.text == verbose.text == diarized.text == text_of(transcript)
     assert verbose.segments is not None
     assert "".join(segment.text for segment in verbose.segments).removeprefix(" ") == answer.text
-    assert " ".join(segment.text for segment in diarized.segments) == answer.text
+    written = "".join(segment.text for segment in diarized.segments)
+    assert written.replace(" ", "") == answer.text.replace(" ", "")
     assert all(segment.start <= segment.end for segment in diarized.segments)
 
 
@@ -275,16 +283,17 @@ def test_no_segment_is_of_two_speakers_and_no_spoken_token_of_none(transcript: T
     names = compatible.speaker_labels(transcript)
     assert len(set(names.values())) == len(names)
     spoken = [
-        (names[speaker], token.token.text)
+        (names[speaker], character)
         for token, speaker in zip(transcript.tokens, transcript.attribution.labels, strict=True)
         if token.match is not Match.NOT_SPOKEN
+        for character in token.token.text
     ]
-    said_ = [
-        (segment.speaker, word)
+    written = [
+        (segment.speaker, character)
         for segment in as_diarized(transcript).segments
-        for word in segment.text.split(" ")
+        for character in segment.text.replace(" ", "")
     ]
-    assert said_ == spoken
+    assert written == spoken
 
 
 @settings(deadline=None)

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from pipelines.text import join_words
 from pipelines.types import (
     AlignedToken,
     Attribution,
@@ -22,7 +23,6 @@ from pipelines.types import (
     Token,
     TokenKind,
     Turn,
-    join_words,
 )
 
 WORD_SECONDS = 0.35
@@ -85,9 +85,11 @@ def turns_of(tokens: Sequence[AlignedToken], labels: Sequence[str]) -> tuple[Tur
             tokens[run[-1]].end,
             run[0],
             run[-1] + 1,
-            join_words([tokens[index].token.text for index in run]),
+            text,
+            text,
         )
         for run in runs
+        for text in [join_words(tokens[index].token.text for index in run)]
     )
 
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipelines.attribution.attribution import take_turns
+from pipelines.text import join_words
 from pipelines.types import (
     AlignedToken,
     Attribution,
@@ -35,7 +36,6 @@ from pipelines.types import (
     Token,
     TokenKind,
     Turn,
-    join_words,
 )
 
 COLUMN = 0.1  # seconds

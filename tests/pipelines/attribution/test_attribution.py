@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.attribution.attribution import VoiceModel, attribute, take_turns
+from pipelines.text import join_tokens
 from pipelines.types import AlignedToken, Attribution, Diarization, Match, SpeakerSegment, Token, TokenKind
 from tests.benchmarks.generator import generate
 from tests.support.timelines import ENGINE, draw_tokens, draw_voices, read_voices
@@ -344,7 +345,7 @@ def test_every_spoken_token_has_a_speaker_and_a_turn(
         assert said[0] == turn.token_start
         assert said[-1] == turn.token_end - 1
         assert (turn.start, turn.end) == (tokens[said[0]].start, tokens[said[-1]].end)
-        assert turn.text == " ".join(tokens[index].token.text for index in said)
+        assert turn.text == join_tokens(tokens, said)
 
 
 def test_probabilities_of_long_recordings_do_not_vanish() -> None:

@@ -42,7 +42,17 @@ def test_small_engines_and_what_was_brought_along_always_fit(machine: Path) -> N
 def test_a_container_has_less_than_its_machine(machine: Path, limit: str, free: int) -> None:
     (machine / "memory.max").write_text(f"{limit}\n")
     (machine / "memory.current").write_text(f"{GIB}\n")
+    (machine / "memory.stat").write_text("anon 5\ninactive_file 0\n")
     assert footprint.free_bytes() == free
+
+
+def test_the_cache_of_files_is_free(machine: Path) -> None:
+    """Weights that have just been hashed are in it: 12 GiB, of which 1 is used and 7 hold files."""
+    (machine / "memory.max").write_text(f"{12 * GIB}\n")
+    (machine / "memory.current").write_text(f"{8 * GIB}\n")
+    (machine / "memory.stat").write_text(f"anon {GIB}\nfile {7 * GIB}\ninactive_file {7 * GIB}\nslab 3\n")
+    assert footprint.free_bytes() == 11 * GIB
+    assert footprint.fits(Heavy(3 * GIB), Heavy(GIB))
 
 
 @pytest.mark.parametrize("content", ["", "MemAvailable: much\n"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from pipelines.text import ReadWord, join_words, words_by_turn
 from pipelines.types import (
     AlignedToken,
     Attribution,
@@ -25,7 +26,6 @@ from pipelines.types import (
     TokenKind,
     Transcript,
     Turn,
-    join_words,
 )
 
 ENGINE = EngineInfo("pocketsphinx", "5.1.1", "en-us", "ab" * 32)
@@ -175,3 +175,8 @@ def sample() -> Transcript:
 
 def _corrected(text: str) -> str:
     return text.replace("Lks", "Talks").replace("step ,,", "step,")
+
+
+def words_of(transcript: Transcript) -> list[tuple[ReadWord, ...]]:
+    """The words of each turn in the corrected reading."""
+    return words_by_turn(transcript.tokens, transcript.turns, transcript.corrections)

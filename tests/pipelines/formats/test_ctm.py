@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 
 from pipelines.formats import ctm
-from pipelines.formats.reading import words_by_turn
 from pipelines.types import Transcript
-from tests.pipelines.formats.sample import build, said, sample
+from tests.pipelines.formats.sample import build, said, sample, words_of
 from tests.pipelines.formats.strategies import transcripts
 
 meeteval_io = pytest.importorskip("meeteval.io", reason="the extra `score` is not installed")
@@ -29,5 +28,5 @@ def test_punctuation_that_stands_alone_is_no_word() -> None:
 def test_meeteval_reads_it(transcript: Transcript) -> None:
     text = ctm.serialize(transcript)
     theirs = [(line.word, line.begin_time) for line in meeteval_io.CTM.parse(text, parse_float=float).lines]
-    words = [word for turn in words_by_turn(transcript) for word in turn if any(map(str.isalnum, word.text))]
+    words = [word for turn in words_of(transcript) for word in turn if any(map(str.isalnum, word.text))]
     assert theirs == [("".join(word.text.split()), round(word.start, 3)) for word in words]

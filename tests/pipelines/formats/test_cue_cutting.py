@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 
 from pipelines.formats.cue_cutting import LINE_CHARACTERS, LONGEST, clock, cues, wrap
-from pipelines.formats.reading import join, words_by_turn
+from pipelines.text import joined
 from pipelines.types import Role, Transcript
-from tests.pipelines.formats.sample import build, said, sample, speaker
+from tests.pipelines.formats.sample import build, said, sample, speaker, words_of
 from tests.pipelines.formats.strategies import transcripts
 
 
 def texts(transcript: Transcript) -> list[str]:
-    return [join(cue.words) for cue in cues(transcript)]
+    return [joined(cue.words) for cue in cues(transcript)]
 
 
 @given(transcripts())
 def test_nothing_is_lost_or_moved(transcript: Transcript) -> None:
-    read = "".join(word.text for turn in words_by_turn(transcript) for word in turn)
+    read = "".join(word.text for turn in words_of(transcript) for word in turn)
     assert "".join(word.text for cue in cues(transcript) for word in cue.words) == read
 
 
@@ -42,7 +42,7 @@ def test_cues_are_in_order_and_never_empty_after_rounding(transcript: Transcript
 @given(transcripts())
 def test_a_cue_never_mixes_turns(transcript: Transcript) -> None:
     result = iter(cues(transcript))
-    for turn, words in zip(transcript.turns, words_by_turn(transcript), strict=True):
+    for turn, words in zip(transcript.turns, words_of(transcript), strict=True):
         left = sum(len(word.text) for word in words)
         while left > 0:
             cue = next(result)
@@ -84,12 +84,12 @@ def test_a_short_answer_stays_until_the_next_cue_or_a_second() -> None:
 
 
 def test_lines_break_evenly_and_after_punctuation() -> None:
-    words = words_by_turn(build(said("A", "Thank you so much for that, and now we go over to Riga")))[0]
+    words = words_of(build(said("A", "Thank you so much for that, and now we go over to Riga")))[0]
     assert wrap(words) == ["Thank you so much for that,", "and now we go over to Riga"]
 
 
 def test_room_taken_on_the_first_line_counts() -> None:
-    words = words_by_turn(build(said("A", "it was clear from the very start to all")))[0]
+    words = words_of(build(said("A", "it was clear from the very start to all")))[0]
     assert len(wrap(words)) == 1
     first, second = wrap(words, taken=20)
     assert 20 + len(first) <= LINE_CHARACTERS

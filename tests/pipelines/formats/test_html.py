@@ -13,9 +13,8 @@ from hypothesis import given
 
 from pipelines.formats import html
 from pipelines.formats.markup import plain
-from pipelines.formats.reading import words_by_turn
 from pipelines.types import Finding, FindingKind, Notice, Transcript
-from tests.pipelines.formats.sample import build, said, sample, speaker
+from tests.pipelines.formats.sample import build, said, sample, speaker, words_of
 from tests.pipelines.formats.strategies import transcripts
 
 HOSTILE = '<script>document.documentElement.dataset.hacked="yes"</script>'
@@ -106,7 +105,7 @@ def test_every_supplied_token_is_there_once_and_in_order(transcript: Transcript)
 
 
 def test_the_corrected_reading_is_there() -> None:
-    expected = "".join(word.text for turn in words_by_turn(sample()) for word in turn)
+    expected = "".join(word.text for turn in words_of(sample()) for word in turn)
     assert words(read(sample()), hidden={"was", "missing", "aside"}) == expected.replace(" ", "")
 
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 
 from pipelines.formats import seglst
-from pipelines.formats.reading import turn_texts
 from pipelines.types import Transcript
 from tests.pipelines.formats.sample import sample
 from tests.pipelines.formats.strategies import transcripts
@@ -28,5 +27,5 @@ def test_sample() -> None:
 def test_meeteval_takes_it(transcript: Transcript) -> None:
     # meeteval reads JSON with simplejson, which it does not install; everything after that is its own.
     lines = meeteval_io.STM.new(meeteval_io.SegLST(json.loads(seglst.serialize(transcript)))).lines
-    assert [line.transcript for line in lines] == turn_texts(transcript)
+    assert [line.transcript for line in lines] == [turn.corrected for turn in transcript.turns]
     assert [line.speaker_id for line in lines] == [turn.speaker for turn in transcript.turns]

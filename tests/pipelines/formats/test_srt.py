@@ -7,7 +7,7 @@ from hypothesis import given
 
 from pipelines.formats import srt
 from pipelines.formats.cue_cutting import clock, cues
-from pipelines.formats.reading import join
+from pipelines.text import joined
 from pipelines.types import Transcript
 from tests.pipelines.formats.sample import build, said, sample
 from tests.pipelines.formats.strategies import transcripts
@@ -45,7 +45,7 @@ def test_any_transcript_is_read_back(transcript: Transcript) -> None:
     for cue, (start, end, text) in zip(cues(transcript), found, strict=True):
         assert (start, end) == (clock(cue.start, ","), clock(cue.end, ","))
         label = f"{cue.name.upper()}: " if cue.opens else ""
-        expected = label.replace("-->", "→") + join(cue.words).replace("-->", "→")
+        expected = label.replace("-->", "→") + joined(cue.words).replace("-->", "→")
         assert re.sub(r"[ \n]", "", text) == expected.replace(" ", "")
 
 

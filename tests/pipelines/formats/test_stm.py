@@ -6,7 +6,6 @@ from hypothesis import given
 from pipelines.errors import TextError
 from pipelines.formats import stm
 from pipelines.formats.names import one_line
-from pipelines.formats.reading import turn_texts
 from pipelines.formats.stm import Utterance
 from pipelines.types import Transcript
 from tests.pipelines.formats.sample import build, said, sample
@@ -27,7 +26,7 @@ def test_sample() -> None:
 def test_any_transcript_round_trips(transcript: Transcript) -> None:
     expected = [
         (turn.speaker.replace(" ", "_"), round(turn.start, 3), round(turn.end, 3), one_line(text))
-        for turn, text in zip(transcript.turns, turn_texts(transcript), strict=True)
+        for turn, text in zip(transcript.turns, [turn.corrected for turn in transcript.turns], strict=True)
     ]
     parsed = stm.parse(stm.serialize(transcript))
     assert sorted((u.speaker, u.start, u.end, u.text) for u in parsed) == sorted(expected)

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from pipelines.formats import ttml
 from pipelines.formats.cue_cutting import clock, cues
-from pipelines.formats.reading import join
+from pipelines.text import joined
 from pipelines.types import Transcript
 from tests.pipelines.formats.sample import sample
 from tests.pipelines.formats.strategies import transcripts
@@ -49,7 +49,7 @@ def test_any_transcript_is_valid_xml_with_every_cue(transcript: Transcript) -> N
     paragraphs = list(read(transcript).iter(f"{TT}p"))
     for cue, paragraph in zip(cues(transcript), paragraphs, strict=True):
         assert (paragraph.get("begin"), paragraph.get("end")) == (clock(cue.start), clock(cue.end))
-        assert len("".join(paragraph.itertext()).replace(" ", "")) == len(join(cue.words).replace(" ", ""))
+        assert len("".join(paragraph.itertext()).replace(" ", "")) == len(joined(cue.words).replace(" ", ""))
 
 
 @given(transcripts())

@@ -7,7 +7,7 @@ from hypothesis import given
 
 from pipelines.formats import vtt
 from pipelines.formats.cue_cutting import clock, cues
-from pipelines.formats.reading import join
+from pipelines.text import joined
 from pipelines.types import Transcript
 from tests.pipelines.formats.sample import sample
 from tests.pipelines.formats.strategies import transcripts
@@ -36,7 +36,7 @@ def test_sample() -> None:
 @given(transcripts())
 def test_any_transcript_is_read_back(transcript: Transcript) -> None:
     expected = [
-        (clock(cue.start), clock(cue.end), visible(cue.name), visible(join(cue.words)))
+        (clock(cue.start), clock(cue.end), visible(cue.name), visible(joined(cue.words)))
         for cue in cues(transcript)
     ]
     found = [

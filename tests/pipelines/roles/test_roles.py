@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.roles.roles import ANCHORS, NOBODY_ASKS, ROLES, assign_roles, role_posteriors
+from pipelines.text import join_words
 from pipelines.types import (
     AlignedToken,
     Attribution,
@@ -24,7 +25,6 @@ from pipelines.types import (
     Token,
     TokenKind,
     Turn,
-    join_words,
 )
 from tests.support.interviews import HELD_OUT, TUNED, Broadcast
 from tests.support.scripts import ENGINE, Interview, interview, turns_of

@@ -10,6 +10,7 @@ from pipelines.errors import TextError
 from pipelines.scoring.measures import ErrorRate, TurnScore
 from pipelines.scoring.references import Identity, Reference, ReferenceTurn, TokenTruth
 from pipelines.scoring.scoring import Row, Scores, score
+from pipelines.text import join_words
 from pipelines.types import (
     Attribution,
     Media,
@@ -18,7 +19,6 @@ from pipelines.types import (
     SpeakerSegment,
     Supplied,
     Transcript,
-    join_words,
 )
 from tests.support.scripts import ENGINE, interview
 
@@ -105,7 +105,7 @@ def test_wrong_labels_show_in_every_measure_of_speakers() -> None:
     labels[-2:] = ["GUEST", "GUEST"]  # "Thank you." goes to the guest
     turns = (
         good.turns[0],
-        replace(good.turns[1], end=good.turns[2].end, text="I doubt it very much. Thank you."),
+        replace(good.turns[1], end=good.turns[2].end, corrected="I doubt it very much. Thank you."),
     )
     wrong = replace(good, attribution=Attribution(tuple(labels), good.attribution.confidence), turns=turns)
     scores = score(wrong, reference(), TRUTH)
@@ -120,9 +120,9 @@ def test_wrong_labels_show_in_every_measure_of_speakers() -> None:
     assert scores.diarization.confusion == pytest.approx(0.7)
 
 
-def test_the_corrected_reading_of_a_turn_is_scored_where_there_is_one() -> None:
+def test_the_corrected_reading_of_a_turn_is_scored() -> None:
     good = transcript()
-    turns = (*good.turns[:2], replace(good.turns[2], text="hank you.", corrected="Thank you."))
+    turns = tuple(replace(turn, text="hank you.") for turn in good.turns)
     scores = score(replace(good, turns=turns), reference(), TRUTH)
     assert scores.text
     assert scores.text.attributed.errors == 0

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from hypothesis import given
 
-from pipelines.formats.reading import join, words_by_turn
+from pipelines.text import joined
 from pipelines.types import Correction, Match, Transcript
-from tests.pipelines.formats.sample import build, said, sample
+from tests.pipelines.formats.sample import build, said, sample, words_of
 from tests.pipelines.formats.strategies import transcripts
 
 
 def read(transcript: Transcript) -> list[str]:
-    return [join(words) for words in words_by_turn(transcript)]
+    return [joined(words) for words in words_of(transcript)]
 
 
 def corrected(text: str, *corrections: Correction) -> Transcript:
@@ -25,20 +25,20 @@ def test_the_words_of_a_turn_are_its_corrected_text() -> None:
 @given(transcripts())
 def test_without_corrections_the_words_are_the_spoken_tokens(transcript: Transcript) -> None:
     spoken = [token.token.text for token in transcript.tokens if token.match is not Match.NOT_SPOKEN]
-    words = words_by_turn(replace(transcript, corrections=()))
+    words = words_of(replace(transcript, corrections=()))
     assert [word.text for turn in words for word in turn] == spoken
 
 
 @given(transcripts())
 def test_times_of_words_never_decrease(transcript: Transcript) -> None:
-    words = [word for turn in words_by_turn(transcript) for word in turn]
+    words = [word for turn in words_of(transcript) for word in turn]
     starts = [word.start for word in words]
     assert starts == sorted(starts)
     assert all(word.start <= word.end for word in words)
 
 
 def test_several_words_for_one_share_its_time_by_length() -> None:
-    (words,) = words_by_turn(corrected("alot more", Correction(0, 1, "alot", "a lot", "")))
+    (words,) = words_of(corrected("alot more", Correction(0, 1, "alot", "a lot", "")))
     assert [(word.text, round(word.start, 3), round(word.end, 3)) for word in words] == [
         ("a", 0.6, 0.7),
         ("lot", 0.7, 1.0),
@@ -47,7 +47,7 @@ def test_several_words_for_one_share_its_time_by_length() -> None:
 
 
 def test_one_word_for_several_takes_all_their_time() -> None:
-    (words,) = words_by_turn(corrected("per sonally", Correction(0, 2, "per sonally", "personally", "")))
+    (words,) = words_of(corrected("per sonally", Correction(0, 2, "per sonally", "personally", "")))
     assert [(word.text, word.start, word.end) for word in words] == [("personally", 0.6, 1.4)]
 
 

@@ -1,4 +1,4 @@
-"""The corrected reading as words with times: what captions and word lists are made of.
+"""The corrected reading as words with times: what the turns, captions and word lists are made of.
 
 tokens       us   Lks  are   press   rsonally.
 corrections       Talks                             before → after, over a range of tokens
@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.types import AlignedToken, Correction, Match, Transcript
+from pipelines.text.joining import glued, join
+from pipelines.types import AlignedToken, Correction, Match, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class ReadWord:
-    """One word to read; `glued` where no white space separates it from the word before."""
+    """One word to read; `glued` where no blank separates it from the word before."""
 
     text: str
     start: float
@@ -25,15 +26,16 @@ class ReadWord:
     glued: bool
 
 
-def words_by_turn(transcript: Transcript) -> list[tuple[ReadWord, ...]]:
+def words_by_turn(
+    tokens: Sequence[AlignedToken], turns: Sequence[Turn], corrections: Sequence[Correction]
+) -> list[tuple[ReadWord, ...]]:
     """The words of each turn in the corrected reading; a turn whose tokens are all dropped is empty."""
-    corrections: dict[int, list[Correction]] = {}
-    for correction in compatible(transcript.corrections):
-        corrections.setdefault(correction.token_start, []).append(correction)
+    changes: dict[int, list[Correction]] = {}
+    for correction in compatible(corrections):
+        changes.setdefault(correction.token_start, []).append(correction)
     result, done = [], 0
-    for turn in transcript.turns:
-        start = max(turn.token_start, done)
-        words, done = _read(transcript.tokens, start, turn.token_end, corrections)
+    for turn in turns:
+        words, done = _read(tokens, max(turn.token_start, done), turn.token_end, changes)
         result.append(tuple(words))
     return result
 
@@ -48,14 +50,9 @@ def compatible(corrections: Sequence[Correction]) -> list[Correction]:
     return result
 
 
-def turn_texts(transcript: Transcript) -> list[str]:
-    """What each turn says: the corrected reading, or the supplied one where nothing was reconciled."""
-    return [turn.corrected or turn.text for turn in transcript.turns]
-
-
-def join(words: Sequence[ReadWord]) -> str:
+def joined(words: Sequence[ReadWord]) -> str:
     """Words as running text."""
-    return "".join(word.text if word.glued else f" {word.text}" for word in words).lstrip(" ")
+    return join((word.text, word.glued) for word in words)
 
 
 def _read(
@@ -64,24 +61,28 @@ def _read(
     """The words of tokens [start, end), and the index of the first token not yet read or replaced."""
     words: list[ReadWord] = []
     index = start
+    last = start  # the token that the last word was made of
     while index < min(end, len(tokens)):
-        following = index
+        count, following = len(words), index
+        seam = index > last and glued(tokens, last, index)
         for correction in corrections.get(index, ()):
-            words += _replace(tokens, correction, end)
+            words += _replace(tokens, correction, end, seam)
             following = correction.token_end
         if following == index:
-            words += _keep(tokens, index)
+            words += _keep(tokens[index], seam)
         index = max(following, index + 1)
+        last = index - 1 if len(words) > count else last
     return words, index
 
 
-def _keep(tokens: Sequence[AlignedToken], index: int) -> Iterator[ReadWord]:
-    token = tokens[index]
+def _keep(token: AlignedToken, seam: bool) -> Iterator[ReadWord]:
     if token.match is not Match.NOT_SPOKEN:
-        yield ReadWord(token.token.text, token.start, token.end, token.confidence, _glued(tokens, index))
+        yield ReadWord(token.token.text, token.start, token.end, token.confidence, seam)
 
 
-def _replace(tokens: Sequence[AlignedToken], correction: Correction, end: int) -> Iterator[ReadWord]:
+def _replace(
+    tokens: Sequence[AlignedToken], correction: Correction, end: int, seam: bool
+) -> Iterator[ReadWord]:
     """The words written instead, in the time of the tokens before `end`, shared by length."""
     texts = correction.after.split()
     first = correction.token_start
@@ -96,11 +97,6 @@ def _replace(tokens: Sequence[AlignedToken], correction: Correction, end: int) -
     step = (stop - start) / sum(map(len, texts))
     done = 0
     for text in texts:
-        glued = not done and _glued(tokens, first)
         until = min(stop, start + (done + len(text)) * step)
-        yield ReadWord(text, min(until, start + done * step), until, confidence, glued)
+        yield ReadWord(text, min(until, start + done * step), until, confidence, seam and not done)
         done += len(text)
-
-
-def _glued(tokens: Sequence[AlignedToken], index: int) -> bool:
-    return index > 0 and tokens[index - 1].token.char_end == tokens[index].token.char_start
