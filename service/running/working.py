@@ -26,6 +26,9 @@ LAST_RESORT = 8.0
 """Seconds after being told to stop in which a process ends in any case, as where a thread waits for a
 database that is away."""
 
+CUT_SHORT = os.EX_TEMPFAIL
+"""Status of a process that had to be ended so: neither success nor the 1 of an exception."""
+
 
 def work(settings: Settings) -> None:
     """A worker alone, until it is told to stop."""
@@ -53,7 +56,7 @@ def started(parts: Parts) -> Worker:
 
 
 def end_in_any_case() -> None:
-    timer = threading.Timer(LAST_RESORT, os._exit, (1,))
+    timer = threading.Timer(LAST_RESORT, os._exit, (CUT_SHORT,))
     timer.daemon = True
     timer.start()
 

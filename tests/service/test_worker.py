@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from service.parts import opened
 from service.records import database, jobs
 from service.records.jobs import JobState
 from service.records.workflows import JOB, Step, Taken
+from service.running.working import CUT_SHORT
 from service.settings import Settings
 from service.work.deletion import delete
 from service.work.webhooks import Outcome, Verdict
@@ -248,3 +251,13 @@ def test_the_age_of_the_oldest_waiting_job(worker: Worker) -> None:
         assert jobs.oldest_seconds(connection) > 1_000_000
         jobs.begin(connection, first)
         assert jobs.oldest_seconds(connection) < 1_000_000
+
+
+def test_a_process_that_had_to_be_ended_says_so() -> None:
+    """Neither success, nor what an exception ends with."""
+    code = (
+        "import time; from service.running import working; working.LAST_RESORT = 0.1;"
+        " working.end_in_any_case(); time.sleep(60)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == CUT_SHORT
+    assert CUT_SHORT not in (0, 1)
