@@ -95,7 +95,8 @@ class Settings(BaseSettings):
     # ---------------------------------------------------------------- the work
 
     concurrency: PositiveInt = 2
-    """Jobs that one worker runs at the same time."""
+    """Jobs that one worker runs at the same time. No memory is reserved for any: each looks at what is free
+    when it chooses its engines."""
 
     asr: str = "auto"
     """Engine that hears words, where a job does not name one: NAME or NAME:MODEL."""

@@ -51,7 +51,7 @@ def _machine_bytes() -> float:
 
 
 def _container_bytes() -> float:
-    """Of a control group, version 2, as a container sees its own. Cached files make way for what is asked for."""
+    """Of a control group, version 2, as a container sees its own. Cached files count as free."""
     try:
         limit, used, rows = (
             (LIMITS / f"memory.{name}").read_text(encoding="ascii") for name in ("max", "current", "stat")
