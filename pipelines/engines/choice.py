@@ -198,7 +198,7 @@ def read(table: Sequence[Entry[Engine]], wanted: str) -> tuple[Entry[Engine], st
         if entry.name == name:
             return entry, model
     known = "; ".join(f"{entry.name} ({entry.summary})" for entry in table)
-    raise OptionError(f"There is no engine {name!r} for this: choose auto, or one of: {known}.")
+    raise OptionError(f"There is no engine {name!r}: choose auto, or one of: {known}.")
 
 
 def check_name(table: Sequence[Entry[Engine]], wanted: str) -> None:

@@ -343,7 +343,7 @@ def trial(folder: Path, cuts: int, seed: int, storage: str = "s3", begin: int = 
                     storage_url=f"s3://{bucket}/jobs" if store else "",
                     concurrency=CONCURRENCY,
                     stage_attempts=1_000_000,
-                    test_stages=notes,
+                    engine_stages=notes,
                     min_free_mb=0,
                 )
             )

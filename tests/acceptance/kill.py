@@ -300,7 +300,7 @@ def trial(
                 folder / "data",
                 concurrency=CONCURRENCY,
                 stage_attempts=1_000_000,
-                test_stages=notes,
+                engine_stages=notes,
                 min_free_mb=0,
                 **options,
             )

@@ -280,4 +280,4 @@ def test_a_model_that_there_is_not(capsys: Capture) -> None:
 @pytest.mark.parametrize("option", ["--asr", "--diarizer"])
 def test_an_engine_that_there_is_not(option: str, noise: Path, tmp_path: Path, capsys: Capture) -> None:
     message = refused(["run", noise, "-o", tmp_path / "out", option, "siri"], 2, capsys)
-    assert message.startswith(f"turnwise: There is no {option} 'siri': choose auto, or one of: ")
+    assert message.startswith("turnwise: There is no engine 'siri': choose auto, or one of: ")
