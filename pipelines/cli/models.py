@@ -39,7 +39,7 @@ def _list(names: Sequence[str]) -> None:
 
 def _brought(kind: str) -> list[str]:
     """What users copied in under names of their own."""
-    if kind not in registry.ESSENTIAL:
+    if kind not in registry.FAMILIES:
         return []
     names = (f"{kind}:{name}" for name in registry.available(kind))
     return [name for name in names if name not in registry.MODELS]

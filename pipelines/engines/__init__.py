@@ -6,7 +6,6 @@ fake       engines that play back a script, for tests
 embedded   the engines of the base install
 whisper    openai-whisper and faster-whisper
 pyannote   pyannote.audio
-kinds      what a file of weights is, by its first bytes
 device     processor or graphics card
 footprint  whether two engines fit into memory
 chunking   speech in pieces, cut in pauses

@@ -1,6 +1,7 @@
 """Weights: which there are, where they lie, what they hash to, how they are fetched.
 
 locating           the whole of it: find, check, pull
+kinds              what a path is, by its first bytes, and which engine loads it
 manifest           every model: licence, size, SHA-256, sources
 lockfile           what each model of the hub was when it was pulled
 fetching           one model into the models folder, whole or not at all
@@ -11,9 +12,9 @@ hashing            the SHA-256 of files and folders
 legacy_checkpoint  tensors out of an old PyTorch checkpoint, without torch
 """
 
+from pipelines.models.fetching import FOLDER_VARIABLE
+from pipelines.models.kinds import FAMILIES, size_bytes
 from pipelines.models.locating import (
-    ESSENTIAL,
-    FOLDER_VARIABLE,
     Progress,
     State,
     available,
@@ -31,7 +32,7 @@ from pipelines.models.locating import (
 from pipelines.models.manifest import MODELS, SYNONYMS, Model
 
 __all__ = [
-    "ESSENTIAL",
+    "FAMILIES",
     "FOLDER_VARIABLE",
     "MODELS",
     "SYNONYMS",
@@ -47,6 +48,7 @@ __all__ = [
     "read",
     "select",
     "sha256",
+    "size_bytes",
     "state",
     "verify",
 ]

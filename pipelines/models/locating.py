@@ -23,41 +23,11 @@ from functools import partial
 from pathlib import Path
 
 from pipelines.errors import EngineMissingError, ModelCorruptError, ModelUnusableError, OptionError
-from pipelines.models import lockfile
+from pipelines.models import kinds, lockfile
 from pipelines.models.fetching import FOLDER_VARIABLE, alone, fetch, leftovers, tidy
 from pipelines.models.hashing import combine, hash_file, hash_folder
-from pipelines.models.manifest import (
-    EMBEDDED,
-    FASTER_WHISPER,
-    MANIFEST,
-    MODELS,
-    PYANNOTE,
-    SYNONYMS,
-    WHISPER,
-    Model,
-)
-
-__all__ = [
-    "FOLDER_VARIABLE",
-    "MANIFEST",
-    "MODELS",
-    "Model",
-    "State",
-    "available",
-    "find",
-    "folder",
-    "locate",
-    "look",
-    "pull",
-    "read",
-    "select",
-    "sha256",
-    "state",
-    "verify",
-]
-
-ESSENTIAL = {WHISPER: "", FASTER_WHISPER: "model.bin", PYANNOTE: "config.yaml"}
-"""What a model of each kind cannot be without, below its folder; "" where the model is one file."""
+from pipelines.models.kinds import FAMILIES
+from pipelines.models.manifest import EMBEDDED, MANIFEST, MODELS, SYNONYMS, Model
 
 Progress = Callable[[Model, int, int], None]
 """Takes a model, the bytes of it that are here, and the bytes it has."""
@@ -110,11 +80,11 @@ def locate(kind: str, model: str) -> Path:
     if name in MODELS:
         path = find(name)
         _check(MODELS[name])
-    elif model in available(kind):
-        path = _copied(kind, model)
+        if look(name) is State.PRESENT:
+            return path
     else:
-        path = _own(kind, model)
-    _check_kind(kind, path)
+        path = _copied(kind).get(model) or _own(kind, model)
+    kinds.check(FAMILIES[kind], path)
     return path
 
 
@@ -128,10 +98,7 @@ def available(kind: str, language: str = "") -> list[str]:
     if language.partition("-")[0].lower() != "en":
         here.sort(key=lambda model: model.english)
     known = [model.name.partition(":")[2] for model in here]
-    pattern = "*.pt" if kind == WHISPER else f"*/{ESSENTIAL[kind]}"
-    found = (path if kind == WHISPER else path.parent for path in (folder() / kind).glob(pattern))
-    names = sorted(path.stem if kind == WHISPER else path.name for path in found)
-    return [*known, *(each for each in names if not each.startswith(".") and each not in known)]
+    return [*known, *(name for name in sorted(_copied(kind)) if name not in known)]
 
 
 def sha256(path: Path) -> str:
@@ -232,7 +199,7 @@ def pull(names: Iterable[str] = (), progress: Progress = lambda *_: None) -> tup
 def _to_pull(names: Iterable[str]) -> tuple[Model, ...]:
     wanted = list(names) or [EMBEDDED]
     for name in wanted:
-        if name in ESSENTIAL:
+        if name in FAMILIES:
             known = [model.name for model in select([name])]
             raise OptionError(f"Which of the models for {name}? Name those you want: {', '.join(known)}.")
     return select(wanted)
@@ -242,7 +209,8 @@ def _to_pull(names: Iterable[str]) -> tuple[Model, ...]:
 
 
 def _is_here(model: Model) -> bool:
-    return (folder() / model.path / ESSENTIAL.get(model.kind, "")).exists()
+    essential = FAMILIES[model.kind].essential if model.kind in FAMILIES else ""
+    return (folder() / model.path / essential).exists()
 
 
 def _pull_name(model: Model) -> str:
@@ -286,9 +254,12 @@ def _unreadable(path: Path, error: OSError) -> EngineMissingError:
 # --------------------------------------------------------------------------- what users bring
 
 
-def _copied(kind: str, model: str) -> Path:
-    """Where a model of that name would be if a user had copied it in."""
-    return folder() / kind / (f"{model}.pt" if kind == WHISPER else model)
+def _copied(kind: str) -> dict[str, Path]:
+    """The models in the kind's folder by their names there; hidden ones are left out."""
+    essential = FAMILIES[kind].essential
+    found = (folder() / kind).glob(f"*/{essential}" if essential else "*.pt")
+    named = {path.parent.name: path.parent for path in found} if essential else {p.stem: p for p in found}
+    return {name: path for name, path in named.items() if not name.startswith(".")}
 
 
 def _own(kind: str, model: str) -> Path:
@@ -304,12 +275,3 @@ def _own(kind: str, model: str) -> Path:
         f"There is no {kind} model {model!r}: here are {here}; `turnwise models pull {kind}:NAME` fetches "
         f"{known}; or give the path of your own."
     )
-
-
-def _check_kind(kind: str, path: Path) -> None:
-    """Raises ModelUnusableError for a file where a folder belongs, and the other way round."""
-    essential = ESSENTIAL[kind]
-    if not essential and not path.is_file():
-        raise ModelUnusableError(f"{path} is a folder, and a {kind} model is one file with the ending .pt.")
-    if essential and not (path / essential).is_file():
-        raise ModelUnusableError(f"{path} is no {kind} model: that is a folder with {essential} in it.")

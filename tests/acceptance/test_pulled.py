@@ -13,7 +13,8 @@ from pipelines.audio import decoding as audio
 from pipelines.engines.pyannote import Pyannote
 from pipelines.engines.whisper.openai_whisper import Whisper
 from pipelines.models import locating as models
-from pipelines.models.manifest import MANIFEST, Address, Hub
+from pipelines.models.fetching import FOLDER_VARIABLE
+from pipelines.models.manifest import MANIFEST, Address, Hub, Model
 from pipelines.types import Audio, SpeakerCount
 from tests.support.hub_server import Holding, HubServer, serve
 
@@ -53,11 +54,11 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServe
         monkeypatch.setenv("no_proxy", "*")
         monkeypatch.setenv("HF_ENDPOINT", running.address)
         monkeypatch.setenv("HF_TOKEN", TOKEN)
-        monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path / "models"))
+        monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "models"))
         yield running
 
 
-def small(model: models.Model, server: HubServer) -> models.Model:
+def small(model: Model, server: HubServer) -> Model:
     """The same model, whose weights are those that the server has."""
     if isinstance(model.source, Hub):
         parts = tuple(replace(part, sums={}) for part in model.source.repositories)
@@ -94,4 +95,5 @@ def test_whisper_finds_what_was_pulled(server: HubServer) -> None:
     models.pull(["whisper:tiny"])
     engine = Whisper("tiny", "cpu")
     engine.check()
-    assert engine.info.model_sha256 == models.MODELS["whisper:tiny"].sha256
+    (tiny,) = models.select(["whisper:tiny"])
+    assert engine.info.model_sha256 == tiny.sha256

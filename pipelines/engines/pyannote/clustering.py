@@ -25,6 +25,7 @@ from pipelines.engines.pyannote.folder import AGGLOMERATIVE, PLDA_FILES, VBX, Re
 from pipelines.engines.pyannote.imports import silenced
 from pipelines.engines.pyannote.segmentation import Segmentation
 from pipelines.errors import ModelUnusableError, first_line
+from pipelines.types import SpeakerCount
 
 if TYPE_CHECKING:
     from pyannote.audio.core.plda import PLDA
@@ -60,27 +61,19 @@ class Clusterer:
         self._parameters = dict(recipe.clustering_parameters)
         self._plda: Any = load_plda(recipe.plda) if recipe.plda else None
 
-    def cluster(
-        self,
-        embeddings: Embeddings,
-        segmentation: Segmentation,
-        *,
-        num_speakers: int | None = None,
-        min_speakers: int | None = None,
-        max_speakers: int | None = None,
-    ) -> Clusters:
+    def cluster(self, embeddings: Embeddings, segmentation: Segmentation, count: SpeakerCount) -> Clusters:
         """`embeddings`: shape (chunks, speakers, dimension), finite."""
         alone = heard_alone(segmentation.active)
         shown = _spread(alone, TRAINING_VOICES)
         voices = int(alone[shown].sum())
-        bounds = Bounds.of(num_speakers, min_speakers, max_speakers).within(voices)
+        count = within(count, voices)
         speaks = segmentation.speaks
         if not voices:  # nobody is alone for long enough: one speaker
             centroids, constrained = embeddings[speaks].mean(axis=0, keepdims=True), False
         else:
             part = embeddings[shown], segmentation.active[shown]
             centroids, constrained = self._centroids(
-                *part, self._density * voices / int(alone.sum()), voices, bounds
+                *part, self._density * voices / int(alone.sum()), voices, count
             )
         assigned = assign(embeddings, centroids, speaks, constrained)
         return Clusters(assigned, np.asarray(centroids, np.float32))
@@ -91,17 +84,17 @@ class Clusterer:
         active: npt.NDArray[np.uint8],
         share: float,
         voices: int,
-        bounds: Bounds,
+        count: SpeakerCount,
     ) -> tuple[npt.NDArray[Any], bool]:
         """The speakers' centroids, and whether the voices of one chunk must be different speakers."""
         clustering = self._stock(share)
         if self._kind == AGGLOMERATIVE:
-            return _run(clustering, embeddings, active, bounds), False
-        centroids = _run(clustering, embeddings, active, Bounds())
-        if bounds.hold(len(centroids)):
+            return _run(clustering, embeddings, active, count), False
+        centroids = _run(clustering, embeddings, active, SpeakerCount())
+        if count.minimum <= len(centroids) <= count.maximum:
             return centroids, voices > 1
         with silenced():  # K-means warns where voices are the same
-            return _run(clustering, embeddings, active, bounds), False
+            return _run(clustering, embeddings, active, count), False
 
     def _stock(self, share: float) -> Any:
         """pyannote.audio's clustering, for voices that are `share` of all."""
@@ -118,27 +111,13 @@ class Clusterer:
         return AgglomerativeClustering(metric="cosine").instantiate(parameters)
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How many speakers there may be."""
-
-    least: int = 1
-    most: float = math.inf
-
-    @classmethod
-    def of(cls, num_speakers: int | None, min_speakers: int | None, max_speakers: int | None) -> Bounds:
-        return cls(num_speakers or min_speakers or 1, num_speakers or max_speakers or math.inf)
-
-    def within(self, voices: int) -> Bounds:
-        """No more speakers than there are voices."""
-        return Bounds(max(1, min(self.least, voices)), max(1, min(self.most, voices)))
-
-    def hold(self, speakers: int) -> bool:
-        return self.least <= speakers <= self.most
+def within(count: SpeakerCount, voices: int) -> SpeakerCount:
+    """The count with both limits set: at least one speaker, and no more than there are voices."""
+    return SpeakerCount(max(1, min(count.minimum, voices)), max(1, min(count.maximum or voices, voices)))
 
 
 def _run(
-    clustering: Any, embeddings: Embeddings, active: npt.NDArray[np.uint8], bounds: Bounds
+    clustering: Any, embeddings: Embeddings, active: npt.NDArray[np.uint8], count: SpeakerCount
 ) -> npt.NDArray[Any]:
     """pyannote.audio's centroids."""
     from pyannote.core import SlidingWindow, SlidingWindowFeature  # noqa: PLC0415
@@ -147,9 +126,9 @@ def _run(
         _, _, centroids = clustering(
             embeddings=embeddings,
             segmentations=SlidingWindowFeature(active, SlidingWindow()),
-            num_clusters=bounds.least if bounds.least == bounds.most else None,
-            min_clusters=bounds.least,
-            max_clusters=bounds.most,
+            num_clusters=count.minimum if count.exact else None,
+            min_clusters=count.minimum,
+            max_clusters=count.maximum or math.inf,
         )
     return np.asarray(centroids)
 

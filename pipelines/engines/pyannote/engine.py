@@ -14,7 +14,6 @@ import numpy as np
 
 from pipelines import models
 from pipelines.engines import device as devices
-from pipelines.engines import kinds
 from pipelines.engines.failures import explained
 from pipelines.engines.pyannote.batches import NAME
 from pipelines.engines.pyannote.clustering import Clusterer, Clusters
@@ -30,12 +29,6 @@ from pipelines.protocols import Progress, no_progress
 from pipelines.types import Audio, Diarization, EngineInfo, Samples, Span, SpeakerCount
 
 INSTALL = "run pip install 'turnwise[pyannote]'"
-HINTS = {
-    kinds.Kind.PYANNOTE: "name the folder of a pyannote pipeline, with config.yaml in it",
-    kinds.Kind.WHISPER: "name it with --asr whisper:PATH",
-    kinds.Kind.FASTER_WHISPER: "name it with --asr faster-whisper:PATH",
-}
-"""What to do about a model, by what it is."""
 
 FAST_STEP = 0.25
 """Hop from chunk to chunk, as a part of a chunk, where `fast` is asked for; pyannote.audio's own is 0.1."""
@@ -67,11 +60,11 @@ class Pyannote:
     @property
     def weights_bytes(self) -> int:
         """Of the folder, which is what they take in memory."""
-        return kinds.size_bytes(self._folder)
+        return models.size_bytes(self._folder)
 
     @cached_property
     def _folder(self) -> Path:
-        return kinds.locate("pyannote", self._model, kinds.Kind.PYANNOTE, HINTS)
+        return models.locate("pyannote", self._model)
 
     def check(self) -> None:
         """Whether it could work, without loading the networks.
@@ -120,7 +113,7 @@ class Pyannote:
             segmentation,
             lambda part: progress(SEGMENTED + (EMBEDDED - SEGMENTED) * part),
         )
-        clusters = stages.clusterer.cluster(embeddings, segmentation, **bounds(count))
+        clusters = stages.clusterer.cluster(embeddings, segmentation, count)
         progress(CLUSTERED)
         return clusters
 
@@ -189,14 +182,6 @@ class Stages:
             ),
             Clusterer(recipe, recipe.segmentation_step / step),
         )
-
-
-def bounds(count: SpeakerCount) -> dict[str, int]:
-    """How pyannote.audio is told the number of speakers."""
-    if count.exact:
-        return {"num_speakers": count.minimum}
-    limits = {"min_speakers": count.minimum}
-    return limits | {"max_speakers": count.maximum} if count.maximum else limits
 
 
 def _check_library() -> None:

@@ -21,8 +21,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import models
-from pipelines.engines import device, failures, kinds, workers
-from pipelines.engines.kinds import Kind
+from pipelines.engines import device, failures, workers
 from pipelines.engines.whisper import prompting
 from pipelines.engines.whisper.long_form import LongFormTranscriber, Recognizer
 from pipelines.engines.whisper.sections import LONGEST_SAMPLES, LONGEST_SECTION
@@ -41,12 +40,6 @@ SEED = 0
 INSTALL = "run pip install 'turnwise[faster-whisper]'"
 PARTS = ("model.bin", "config.json", "tokenizer.json")  # the library would ask the network for the last
 VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
-HINTS = {
-    Kind.FASTER_WHISPER: "give the folder that holds the model.bin of a Whisper model",
-    Kind.WHISPER: "choose --asr whisper",
-    Kind.PYANNOTE: "choose --diarizer pyannote",
-    Kind.TRANSFORMERS: "convert it with ct2-transformers-converter",
-}
 
 
 class FasterWhisper(LongFormTranscriber):
@@ -74,11 +67,11 @@ class FasterWhisper(LongFormTranscriber):
     @property
     def weights_bytes(self) -> int:
         """Of the folder's files."""
-        return kinds.size_bytes(self._path)
+        return models.size_bytes(self._path)
 
     @cached_property
     def _path(self) -> Path:
-        return kinds.locate("faster-whisper", self._name, Kind.FASTER_WHISPER, HINTS)
+        return models.locate("faster-whisper", self._name)
 
     def _load(self) -> Recognizer:
         chosen = device.choose(self._device, device.ctranslate2_has_cuda)

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import models
-from pipelines.engines import device, failures, kinds
-from pipelines.engines.kinds import Kind
+from pipelines.engines import device, failures
 from pipelines.engines.whisper import prompting
 from pipelines.engines.whisper.long_form import LongFormTranscriber, Recognizer
 from pipelines.errors import EngineMissingError
@@ -29,13 +28,6 @@ CANDIDATES = 5  # at temperatures above 0, where tokens are drawn at random
 SEED = 0
 OLDEST_SAFE_TORCH = (2, 6)  # older ones run code from checkpoints even when told not to
 INSTALL = "run pip install 'turnwise[whisper]'"
-HINTS = {
-    Kind.WHISPER: "give the .pt of a Whisper model",
-    Kind.FASTER_WHISPER: "choose --asr faster-whisper",
-    Kind.PYANNOTE: "choose --diarizer pyannote",
-    Kind.CUT_OFF: "fetch it again",
-    Kind.EMPTY: "fetch it again",
-}
 
 
 class Whisper(LongFormTranscriber):
@@ -55,11 +47,11 @@ class Whisper(LongFormTranscriber):
     @property
     def weights_bytes(self) -> int:
         """Half of what loading takes: the file, in half precision, and the model, in single."""
-        return 3 * kinds.size_bytes(self._path) // 2
+        return 3 * models.size_bytes(self._path) // 2
 
     @cached_property
     def _path(self) -> Path:
-        return kinds.locate("whisper", self._name, Kind.WHISPER, HINTS)
+        return models.locate("whisper", self._name)
 
     def _load(self) -> Recognizer:
         return _Recognizer(_load(self._path, device.choose(self._device), self.info.model_sha256))

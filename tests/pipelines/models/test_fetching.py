@@ -24,7 +24,7 @@ from pipelines.models import download, fetching, hub
 from pipelines.models import locating as models
 from pipelines.models import lockfile as lock
 from pipelines.models.locating import State
-from pipelines.models.manifest import MANIFEST, Address, Hub
+from pipelines.models.manifest import MANIFEST, MODELS, Address, Hub, Model
 from tests.support.hub_server import Fault, Holding, HubServer, serve
 
 pytest.importorskip("huggingface_hub")
@@ -80,12 +80,12 @@ def repositories() -> dict[str, Holding]:
     }
 
 
-def small_manifest(address: str) -> tuple[models.Model, ...]:
+def small_manifest(address: str) -> tuple[Model, ...]:
     """The real one, but that whisper:tiny is CHECKPOINT, and that the hub's weights may be small ones."""
     return tuple(small(model, address) for model in MANIFEST)
 
 
-def small(model: models.Model, address: str) -> models.Model:
+def small(model: Model, address: str) -> Model:
     if isinstance(model.source, Hub):
         parts = tuple(replace(part, sums={}) for part in model.source.repositories)
         return replace(model, source=Hub(parts))
@@ -95,7 +95,7 @@ def small(model: models.Model, address: str) -> models.Model:
     return replace(model, size_bytes=len(CHECKPOINT), sha256=sha256, source=Address(f"{address}/tiny.pt"))
 
 
-def use(manifest: tuple[models.Model, ...], patch: pytest.MonkeyPatch) -> None:
+def use(manifest: tuple[Model, ...], patch: pytest.MonkeyPatch) -> None:
     patch.setattr(models, "MANIFEST", manifest)
     patch.setattr(models, "MODELS", {model.name: model for model in manifest})
 
@@ -119,7 +119,7 @@ def server(running: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr(download, "PAUSE", 0.0)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("HF_ENDPOINT", running.address)
-    monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setenv(fetching.FOLDER_VARIABLE, str(tmp_path / "models"))
     for name in hub.TOKEN_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     return running
@@ -427,7 +427,7 @@ def test_a_lock_in_an_empty_folder_decides_what_is_pulled(server: HubServer) -> 
 
 
 def test_what_was_copied_in_is_adopted_without_a_download(server: HubServer) -> None:
-    path = models.folder() / models.MODELS[TINY].path
+    path = models.folder() / MODELS[TINY].path
     path.mkdir(parents=True)
     for name, data in server.repositories[TINY_REPOSITORY].files.items():
         (path / name).write_bytes(data)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,9 +20,33 @@ from pipelines.errors import (
 from pipelines.models import fetching, hashing
 from pipelines.models import locating as models
 from pipelines.models import lockfile as lock
-from pipelines.models.locating import Model, State
-from pipelines.models.manifest import EMBEDDED, FASTER_WHISPER, PYANNOTE, WHISPER, Member
+from pipelines.models.fetching import FOLDER_VARIABLE
+from pipelines.models.kinds import FAMILIES
+from pipelines.models.locating import State
+from pipelines.models.manifest import (
+    EMBEDDED,
+    FASTER_WHISPER,
+    MANIFEST,
+    MODELS,
+    PYANNOTE,
+    WHISPER,
+    Member,
+    Model,
+)
 from pipelines.models.wheels import Wheel
+
+CONVERTED = b"\6\0\0\0\x0c\0WhisperSpec\0"
+
+
+def checkpoint() -> bytes:
+    """What tells a Whisper model from other files."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("small/data.pkl", b"n_audio_ctx model_state_dict")
+    return file.getvalue()
+
+
+CHECKPOINT = checkpoint()
 
 
 def reverse(data: bytes) -> bytes:
@@ -64,12 +90,12 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Registry:
     monkeypatch.setattr(models, "MANIFEST", manifest)
     monkeypatch.setattr(models, "MODELS", {each.name: each for each in manifest})
     monkeypatch.setattr(fetching, "fetch_member", answers.fetch)
-    monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "models"))
     return answers
 
 
 def test_the_variable_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
     assert models.folder() == tmp_path
 
 
@@ -82,7 +108,7 @@ def test_the_variable_names_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path
     ],
 )
 def test_the_folder_is_in_the_cache(monkeypatch: pytest.MonkeyPatch, cache: str, expected: str) -> None:
-    monkeypatch.delenv(models.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     monkeypatch.setenv("HOME", "/home/a")
     monkeypatch.setenv("XDG_CACHE_HOME", cache)
     assert models.folder().as_posix() == expected
@@ -165,7 +191,7 @@ def test_a_failed_fetch_leaves_what_was_there(registry: Registry) -> None:
 
 def test_a_folder_that_cannot_be_written_says_so(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "models").write_text("a file where the folder should be")
-    with pytest.raises(ModelFetchError, match=rf"cannot be written.*{models.FOLDER_VARIABLE}"):
+    with pytest.raises(ModelFetchError, match=rf"cannot be written.*{FOLDER_VARIABLE}"):
         models.pull()
 
 
@@ -190,7 +216,7 @@ def test_a_copied_folder_is_an_installation(
     models.pull()
     models.folder().rename(tmp_path / "elsewhere")
     assert models.state("ears") is State.MISSING
-    monkeypatch.setenv(models.FOLDER_VARIABLE, str(tmp_path / "elsewhere"))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "elsewhere"))
     registry.asked.clear()
     models.verify()
     assert models.pull() == ()
@@ -213,7 +239,7 @@ def test_the_real_models_are_as_the_manifest_says() -> None:
 def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty models folder, and a working folder beside it, with the real manifest."""
     folder = tmp_path / "models"
-    monkeypatch.setenv(models.FOLDER_VARIABLE, str(folder))
+    monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return folder
@@ -229,9 +255,7 @@ def write(folder: Path, **contents: bytes) -> Path:
 
 def install(home: Path, name: str) -> Path:
     """A small folder as if it had been pulled as that model."""
-    path = write(
-        home / models.MODELS[name].path, config_json=b"{}", model_bin=b"weights", config_yaml=b"x: 1"
-    )
+    path = write(home / MODELS[name].path, config_json=b"{}", model_bin=b"weights", config_yaml=b"x: 1")
     files = {each.name: lock.File(hashing.hash_file(each), each.stat().st_size) for each in path.iterdir()}
     lock.dump(home, lock.load(home) | {name: lock.Pulled({"some/repository": "c0ffee"}, files)})
     return path
@@ -291,51 +315,51 @@ def test_hidden_files_are_no_part_of_a_model(home: Path) -> None:
 
 @pytest.mark.parametrize("kind", [WHISPER, FASTER_WHISPER, PYANNOTE])
 def test_what_is_missing_says_how_to_get_it(home: Path, kind: str) -> None:
-    name = next(each.name for each in models.MANIFEST if each.kind == kind)
+    name = next(each.name for each in MANIFEST if each.kind == kind)
     with pytest.raises(EngineMissingError, match=rf"turnwise models pull {name}`, or copy the models folder"):
         models.locate(kind, name.partition(":")[2])
 
 
 def test_a_folder_copied_under_a_known_name_is_taken_as_it_is(home: Path) -> None:
-    path = write(home / "faster-whisper" / "small", model_bin=b"weights")
+    path = write(home / "faster-whisper" / "small", model_bin=CONVERTED)
     assert models.locate("faster-whisper", "small") == path
     assert models.state("faster-whisper:small") is models.look("faster-whisper:small") is State.COPIED
     models.verify()
 
 
 def test_models_copied_in_are_found_by_their_names(home: Path) -> None:
-    write(home / "whisper", clip_pt=b"x", notes_txt=b"x")
-    write(home / "faster-whisper" / "ours", model_bin=b"x")
+    write(home / "whisper", clip_pt=CHECKPOINT, notes_txt=b"x")
+    write(home / "faster-whisper" / "ours", model_bin=CONVERTED)
     write(home / "faster-whisper" / "empty")
     write(home / "pyannote" / "tuned", config_yaml=b"x")
     assert models.locate("whisper", "clip") == home / "whisper" / "clip.pt"
     assert models.locate("faster-whisper", "ours") == home / "faster-whisper" / "ours"
     assert models.locate("pyannote", "tuned") == home / "pyannote" / "tuned"
-    assert [models.available(kind) for kind in models.ESSENTIAL] == [["clip"], ["ours"], ["tuned"]]
+    assert [models.available(kind) for kind in FAMILIES] == [["clip"], ["ours"], ["tuned"]]
 
 
 def test_better_models_come_first_and_own_ones_last(home: Path) -> None:
     for name in ("tiny", "large-v3", "ours", ".part-base", "medium.en"):
-        write(home / "faster-whisper" / name, model_bin=b"x")
+        write(home / "faster-whisper" / name, model_bin=CONVERTED)
     assert models.available("faster-whisper") == ["large-v3", "tiny", "medium.en", "ours"]
 
 
 def test_what_knows_only_english_comes_first_for_english_alone(home: Path) -> None:
     for name in ("base", "small.en", "distil-large-v3"):
-        write(home / "faster-whisper" / name, model_bin=b"x")
+        write(home / "faster-whisper" / name, model_bin=CONVERTED)
     assert models.available("faster-whisper", "en-GB") == ["distil-large-v3", "small.en", "base"]
     for language in ("", "de"):
         assert models.available("faster-whisper", language) == ["base", "distil-large-v3", "small.en"]
 
 
 def test_nothing_is_available_in_an_empty_folder(home: Path) -> None:
-    assert [models.available(kind) for kind in models.ESSENTIAL] == [[], [], []]
+    assert [models.available(kind) for kind in FAMILIES] == [[], [], []]
 
 
 def test_an_own_path_is_taken(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    folder = write(tmp_path / "own", model_bin=b"x")
-    write(Path(), here_pt=b"x")
+    folder = write(tmp_path / "own", model_bin=CONVERTED)
+    write(Path(), here_pt=CHECKPOINT)
     assert models.locate("faster-whisper", str(folder)) == folder
     assert models.locate("faster-whisper", "../own") == Path("../own")
     assert models.locate("faster-whisper", "~/own") == folder
@@ -343,7 +367,7 @@ def test_an_own_path_is_taken(home: Path, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_name_of_the_manifest_is_no_path(home: Path) -> None:
-    write(Path("tiny"), model_bin=b"x")
+    write(Path("tiny"), model_bin=CONVERTED)
     with pytest.raises(EngineMissingError, match="pull faster-whisper:tiny"):
         models.locate("faster-whisper", "tiny")
     assert models.locate("faster-whisper", "./tiny") == Path("tiny")
@@ -373,15 +397,16 @@ def test_an_unknown_name_is_told_what_is_here_and_what_could_be(home: Path) -> N
 @pytest.mark.parametrize(
     ("kind", "path", "message"),
     [
-        ("whisper", "./folder", "is a folder, and a whisper model is one file"),
-        ("faster-whisper", "./file.pt", "a folder with model.bin in it"),
-        ("faster-whisper", "./folder", "a folder with model.bin in it"),
-        ("pyannote", "./folder", "a folder with config.yaml in it"),
+        ("whisper", "./folder", r"a folder without a model.*: give the \.pt of a Whisper model"),
+        ("faster-whisper", "./file.pt", r"a text.*: give the folder that holds the model\.bin"),
+        ("faster-whisper", "./folder", r"a folder without a model.*: give the folder that"),
+        ("faster-whisper", "./whisper.pt", "an openai-whisper model.*: choose --asr whisper"),
+        ("pyannote", "./folder", r"a folder without a model.*with config\.yaml in it"),
     ],
 )
 def test_a_model_of_another_kind(home: Path, kind: str, path: str, message: str) -> None:
     write(Path("folder"))
-    write(Path(), file_pt=b"x")
+    write(Path(), file_pt=b"x", whisper_pt=CHECKPOINT)
     with pytest.raises(ModelUnusableError, match=message):
         models.locate(kind, path)
 

@@ -15,11 +15,12 @@ from pipelines.engines.pyannote.embedding import Embeddings
 from pipelines.engines.pyannote.folder import Recipe, load_recipe
 from pipelines.engines.pyannote.imports import import_pyannote, silenced
 from pipelines.engines.pyannote.segmentation import Segmentation
+from pipelines.types import SpeakerCount
 from tests.checkpoints.make_pyannote import CHECKPOINTS
 from tests.pipelines.engines.pyannote.test_segmentation import random_segmentation, seeds, stock_feature
 
 RECIPES = {name: load_recipe(CHECKPOINTS / name) for name in ("pyannote-vbx", "pyannote-ahc")}
-NO_BOUNDS: dict[str, int | None] = dict.fromkeys(["num_speakers", "min_speakers", "max_speakers"])
+ANY = SpeakerCount()
 import_pyannote()
 
 
@@ -56,7 +57,7 @@ def test_up_to_the_cap_it_is_pyannotes(name: str, seed: int, speakers: int, nois
     embeddings = voices(segmentation, seed, speakers, noise)
     if not heard_alone(segmentation.active).any():
         return  # pyannote.audio takes the mean of nothing
-    ours = Clusterer(RECIPES[name]).cluster(embeddings, segmentation)
+    ours = Clusterer(RECIPES[name]).cluster(embeddings, segmentation, ANY)
     theirs = stock(RECIPES[name], embeddings, segmentation)
     assert np.array_equal(ours.assigned, theirs.assigned)
     assert np.allclose(ours.centroids, theirs.centroids, rtol=1e-6)
@@ -66,31 +67,31 @@ def test_up_to_the_cap_it_is_pyannotes(name: str, seed: int, speakers: int, nois
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        ({"num_speakers": 3}, {"num_clusters": 3, "min_clusters": 3, "max_clusters": 3}),
-        ({"num_speakers": 6}, {"num_clusters": 6, "min_clusters": 6, "max_clusters": 6}),
-        ({"min_speakers": 5}, {"min_clusters": 5}),
-        ({"max_speakers": 2}, {"max_clusters": 2}),
-        ({"min_speakers": 2, "max_speakers": 9}, {"min_clusters": 2, "max_clusters": 9}),
-        ({"num_speakers": 1}, {"num_clusters": 1, "min_clusters": 1, "max_clusters": 1}),
+        (SpeakerCount(3, 3), {"num_clusters": 3, "min_clusters": 3, "max_clusters": 3}),
+        (SpeakerCount(6, 6), {"num_clusters": 6, "min_clusters": 6, "max_clusters": 6}),
+        (SpeakerCount(5), {"min_clusters": 5}),
+        (SpeakerCount(1, 2), {"max_clusters": 2}),
+        (SpeakerCount(2, 9), {"min_clusters": 2, "max_clusters": 9}),
+        (SpeakerCount(1, 1), {"num_clusters": 1, "min_clusters": 1, "max_clusters": 1}),
     ],
 )
-def test_the_number_of_speakers(name: str, ours: dict[str, int], theirs: dict[str, int]) -> None:
+def test_the_number_of_speakers(name: str, ours: SpeakerCount, theirs: dict[str, int]) -> None:
     segmentation = random_segmentation(1, chunks=80)
     embeddings = voices(segmentation, 1, 4, 0.2)
-    clusters = Clusterer(RECIPES[name]).cluster(embeddings, segmentation, **ours)
+    clusters = Clusterer(RECIPES[name]).cluster(embeddings, segmentation, ours)
     expected = stock(RECIPES[name], embeddings, segmentation, **theirs)
     assert np.array_equal(clusters.assigned, expected.assigned)
     if name == "pyannote-vbx":  # agglomerative clustering comes as near as it can
-        assert module.Bounds.of(**{**NO_BOUNDS, **ours}).hold(len(clusters.centroids))
+        assert ours.minimum <= len(clusters.centroids) <= (ours.maximum or np.inf)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_beyond_the_cap_the_speakers_are_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     segmentation = random_segmentation(3, chunks=400)
     embeddings = voices(segmentation, 3, 5, 0.2)
-    whole = Clusterer(RECIPES[name]).cluster(embeddings, segmentation)
+    whole = Clusterer(RECIPES[name]).cluster(embeddings, segmentation, ANY)
     monkeypatch.setattr(module, "TRAINING_VOICES", 150)
-    part = Clusterer(RECIPES[name]).cluster(embeddings, segmentation)
+    part = Clusterer(RECIPES[name]).cluster(embeddings, segmentation, ANY)
     pairs = set(zip(whole.assigned.ravel().tolist(), part.assigned.ravel().tolist(), strict=True))
     assert len(whole.centroids) == len(part.centroids) == 5
     assert len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
@@ -102,13 +103,13 @@ def test_beyond_the_cap_no_more_is_shown(name: str, monkeypatch: pytest.MonkeyPa
     shown: list[int] = []
     run = module._run
 
-    def watch(clustering: Any, embeddings: Embeddings, active: Any, bounds: Any) -> Any:
+    def watch(clustering: Any, embeddings: Embeddings, active: Any, count: Any) -> Any:
         shown.append(int(heard_alone(active).sum()))
-        return run(clustering, embeddings, active, bounds)
+        return run(clustering, embeddings, active, count)
 
     monkeypatch.setattr(module, "TRAINING_VOICES", 150)
     monkeypatch.setattr(module, "_run", watch)
-    Clusterer(RECIPES[name]).cluster(voices(segmentation, 3, 5, 0.2), segmentation)
+    Clusterer(RECIPES[name]).cluster(voices(segmentation, 3, 5, 0.2), segmentation, ANY)
     assert len(shown) == 1
     assert 100 < shown[0] < 200
 
@@ -119,7 +120,7 @@ def test_nobody_is_alone_for_long_enough(name: str) -> None:
     segmentation = random_segmentation(2, chunks=3)
     segmentation.active[:] = 0
     segmentation.active[:, :4, :2] = 1
-    clusters = Clusterer(RECIPES[name]).cluster(voices(segmentation, 1, 2, 0.1), segmentation)
+    clusters = Clusterer(RECIPES[name]).cluster(voices(segmentation, 1, 2, 0.1), segmentation, ANY)
     assert clusters.assigned.tolist() == [[0, 0, NOBODY]] * 3
     assert np.isfinite(clusters.centroids).all()
 
@@ -130,7 +131,9 @@ def test_more_speakers_are_asked_for_than_there_are_voices(name: str) -> None:
     segmentation = random_segmentation(2, chunks=3)
     segmentation.active[:] = 0
     segmentation.active[:, :30, 0] = 1
-    clusters = Clusterer(RECIPES[name]).cluster(voices(segmentation, 1, 3, 0.1), segmentation, num_speakers=9)
+    clusters = Clusterer(RECIPES[name]).cluster(
+        voices(segmentation, 1, 3, 0.1), segmentation, SpeakerCount(9, 9)
+    )
     assert len(clusters.centroids) <= 3
     assert (clusters.assigned[:, 1:] == NOBODY).all()
 

@@ -11,8 +11,9 @@ import safetensors.numpy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.engines.kinds import Kind, converted_name, kind_of, locate, size_bytes
 from pipelines.errors import EngineMissingError, ModelUnusableError, OptionError
+from pipelines.models import locate, size_bytes
+from pipelines.models.kinds import Kind, converted_name, kind_of
 
 WHISPER_PICKLE = (
     b"\x80\x02}q\x00(X\x04\x00\x00\x00dimsX\x0b\x00\x00\x00n_audio_ctxX\x10\x00\x00\x00model_state_dict"
@@ -97,30 +98,27 @@ def test_any_bytes_are_something(tmp_path_factory: pytest.TempPathFactory, conte
     assert converted_name(folder / "model.bin").isascii()
 
 
-HINTS = {Kind.WHISPER: "give a .pt", Kind.PYANNOTE: "choose --diarizer pyannote"}
-
-
 def test_what_is_expected_is_located(tmp_path: Path) -> None:
     path = archive(tmp_path / "small.pt", {"small/data.pkl": WHISPER_PICKLE})
-    assert locate("whisper", str(path), Kind.WHISPER, HINTS) == path
+    assert locate("whisper", str(path)) == path
     assert size_bytes(path) == path.stat().st_size
 
 
 def test_what_is_not_is_told_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "small.pt"
     path.write_text("not found", encoding="utf-8")
-    with pytest.raises(ModelUnusableError, match=r"^small\.pt is a text, not an openai.*: give a \.pt\.$"):
-        locate("whisper", str(path), Kind.WHISPER, HINTS)
+    with pytest.raises(ModelUnusableError, match=r"^small\.pt is a text, not an openai.*: give the \.pt"):
+        locate("whisper", str(path))
     folder = tmp_path / "3.1"
     folder.mkdir()
     (folder / "config.yaml").write_text("pipeline:", encoding="utf-8")
     with pytest.raises(ModelUnusableError, match=r"3\.1 is a pyannote folder.*: choose --diarizer pyannote"):
-        locate("whisper", str(folder), Kind.WHISPER, HINTS)
+        locate("whisper", str(folder))
     assert size_bytes(folder) == 9
 
 
 def test_what_is_nowhere_is_said_by_those_who_know_all_names(tmp_path: Path) -> None:
     with pytest.raises(EngineMissingError, match="no model at"):
-        locate("whisper", str(tmp_path / "small.pt"), Kind.WHISPER, HINTS)
+        locate("whisper", str(tmp_path / "small.pt"))
     with pytest.raises(OptionError, match="no whisper model 'smaal'"):
-        locate("whisper", "smaal", Kind.WHISPER, HINTS)
+        locate("whisper", "smaal")

@@ -1,21 +1,21 @@
-"""What a file or folder of weights is, told by its first bytes: nothing is loaded, nothing run."""
+"""Identifies a file or folder of weights by its first bytes; nothing is loaded and nothing runs."""
 
 from __future__ import annotations
 
 import codecs
 import zipfile
-from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pipelines import models
 from pipelines.errors import ModelUnusableError
+from pipelines.models.manifest import FASTER_WHISPER, PYANNOTE, WHISPER
 
 LONGEST_NAME_BYTES = 64
 
 
 class Kind(StrEnum):
-    """What there is to be found; the value is how a sentence calls it."""
+    """What a path can be; the value is how messages name it."""
 
     WHISPER = "an openai-whisper model"
     CHECKPOINT = "a checkpoint of another model"
@@ -29,25 +29,45 @@ class Kind(StrEnum):
     FOLDER = "a folder without a model"
     TEXT = "a text"
     EMPTY = "an empty file"
-    OTHER = "no model that we know"
+    OTHER = "not a model that turnwise knows"
 
 
-def locate(engine: str, model: str, expected: Kind, hints: Mapping[Kind, str]) -> Path:
-    """The file or folder of a model that is named, or given by its path.
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The models that one engine can load."""
 
-    Raises what `models.locate` raises; ModelUnusableError, with the hint for what it is, unless that is
-    `expected`.
-    """
-    try:
-        path = models.locate(engine, model)
-    except ModelUnusableError:
-        path = Path(model).expanduser()  # only what a user brings is of another kind
+    kind: Kind
+    essential: str  # the file that makes a folder such a model; "" where the model is one .pt file
+    remedy: str  # what to give instead of something else
+
+
+FAMILIES = {
+    WHISPER: Family(Kind.WHISPER, "", "give the .pt of a Whisper model"),
+    FASTER_WHISPER: Family(
+        Kind.FASTER_WHISPER,
+        "model.bin",
+        "give the folder that holds the model.bin of a Whisper model (ct2-transformers-converter makes one)",
+    ),
+    PYANNOTE: Family(
+        Kind.PYANNOTE, "config.yaml", "give the folder of a pyannote pipeline, with config.yaml in it"
+    ),
+}
+REMEDIES = {
+    Kind.WHISPER: "choose --asr whisper",
+    Kind.FASTER_WHISPER: "choose --asr faster-whisper",
+    Kind.PYANNOTE: "choose --diarizer pyannote",
+    Kind.CUT_OFF: "fetch it again",
+    Kind.EMPTY: "fetch it again",
+}
+"""What to do with a path that another engine loads, or that an interrupted download left behind."""
+
+
+def check(family: Family, path: Path) -> None:
+    """Raises ModelUnusableError, which says what to do, unless the path is a model of this family."""
     kind = kind_of(path)
-    if kind is not expected:
-        raise ModelUnusableError(
-            f"{path.name} is {kind}, not {expected}: {hints.get(kind, hints[expected])}."
-        )
-    return path
+    if kind is not family.kind:
+        remedy = REMEDIES.get(kind, family.remedy)
+        raise ModelUnusableError(f"{path.name} is {kind}, not {family.kind}: {remedy}.")
 
 
 def kind_of(path: Path) -> Kind:
