@@ -1,10 +1,10 @@
-"""The plan of a run: its stages, what each needs, what it leaves, and how it is done.
+"""The plan of a run: its stages, what each needs and leaves, and how it runs.
 
 audio ──detect──► Detected ──┬─transcribe─► Heard ────┐
                              └─diarize────► Diarized ─┤
 supplied text ─────────────────────────────────align──┴─attribute─► roles ─► reconcile ─► store ─► Transcript
 
-`run` does the steps in memory; the service does each in a process and keeps what it leaves as a file.
+`run` runs the steps in memory; the service runs each in a process and keeps its output as a file.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from pipelines.types import (
 class Stage(StrEnum):
     """The stages in order."""
 
-    DECODE = "decode"  # done by whoever opens the recording
+    DECODE = "decode"  # done by the caller, who opens the recording
     DETECT = "detect"
     TRANSCRIBE = "transcribe"
     DIARIZE = "diarize"
@@ -71,23 +71,23 @@ PLAN: tuple[tuple[Stage, ...], ...] = (
     (Stage.RECONCILE,),
     (Stage.STORE,),
 )
-"""What comes after what. Stages of one row run at the same time where the memory is enough, or else one after
-the other. When one fails, another that has begun runs to its end, and what it leaves is kept."""
+"""The order of the stages. Those of one row run at the same time if there is enough memory, else in sequence.
+If one fails, another that has already started runs to its end, and its output is kept."""
 
 Watch = Callable[[Stage, float], None]
-"""Told how far a stage is, as a fraction; may be called from more than one thread."""
+"""Receives the progress of a stage as a fraction; may be called from several threads."""
 
 
 def unwatched(stage: Stage, fraction: float) -> None:
-    """For callers who do not watch."""
+    """Ignores progress."""
 
 
 Keep = Callable[[Heard | Diarization], None]
-"""Handed what an engine found as soon as it is there, so that it outlives a failure of the other one."""
+"""Receives an engine's result as soon as it is there, so that it survives a failure of the other engine."""
 
 
 def forget(found: Heard | Diarization) -> None:
-    """For callers who keep the transcript only."""
+    """Keeps nothing but the transcript."""
 
 
 def run(
@@ -99,12 +99,12 @@ def run(
     keep: Keep = forget,
     notices: Sequence[Notice] = (),
 ) -> Transcript:
-    """The transcript of a recording and its text; without a text, of what was heard.
+    """Returns the transcript of a recording and its text; without a text, of the recognised words.
 
-    `notices` are what decoding had to say. A failed diarization costs the speakers, not the transcript, and
-    failed forced alignment some times: both become a warning.
-    Raises NoSpeechError where nobody speaks, EngineError where recognition fails, TextError where what was
-    brought along belongs to another recording, OptionError for a language that no engine knows.
+    `notices` are those of the decoder. A failed diarization costs the speakers, not the transcript; failed
+    forced alignment costs some times: both become a warning.
+    Raises NoSpeechError if nobody speaks, EngineError if recognition fails, TextError if a supplied result
+    belongs to another recording, OptionError for a language that no engine knows.
     """
     values: dict[type, object] = {
         Audio: audio,
@@ -124,7 +124,7 @@ def run(
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The text that was sent, if one was."""
+    """The supplied text, if any."""
 
     supplied: Supplied | None
 
@@ -138,7 +138,7 @@ class Decoded:
 @dataclass(frozen=True, slots=True)
 class Detected:
     speech: tuple[Span, ...]
-    together: bool  # whether the memory is enough to transcribe and diarize at the same time
+    together: bool  # whether there is enough memory to transcribe and diarize at the same time
     engine: EngineInfo
 
 
@@ -150,7 +150,7 @@ class Diarized:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """The text with its tokens in time, and what could not be done for that.
+    """The text with its tokens in time, and warnings about what failed.
 
     `format` and `encoding` as in `Supplied`; `engine` is the aligner's, None where there is none.
     """
@@ -194,7 +194,7 @@ class Reading:
 
 
 HEARD = "heard"
-"""Format of the text that stands in where none was sent."""
+"""Format of the text that stands in where none was supplied."""
 
 
 # --------------------------------------------------------------------------- the steps
@@ -204,7 +204,7 @@ Left_co = TypeVar("Left_co", covariant=True)
 
 
 class Given:
-    """What a step may use, by its type: what was sent, and what earlier steps have left."""
+    """What a step may use, by type: the inputs, and what earlier steps left."""
 
     def __init__(self, values: Mapping[type, object], progress: Progress = no_progress) -> None:
         self._values = values
@@ -219,7 +219,7 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Step(Generic[Left_co]):
-    """One stage: the types of what it needs and of what it leaves, and how it is done."""
+    """One stage: the types it needs, the type it leaves, and the function that runs it."""
 
     stage: Stage
     needs: tuple[type, ...]
@@ -227,12 +227,12 @@ class Step(Generic[Left_co]):
     do: Callable[[Given], Left_co]
 
     def run(self, load: Callable[[type], object], progress: Progress = no_progress) -> Left_co:
-        """`load` gives what is needed, by its type."""
+        """Runs the step; `load` returns what it needs, by type."""
         return self.do(Given({kind: load(kind) for kind in self.needs}, progress))
 
 
 def _detect(given: Given) -> Detected:
-    """Raises NoSpeechError where nobody speaks, TextError where what was brought along does not fit."""
+    """Raises NoSpeechError if nobody speaks, TextError if a supplied result does not fit."""
     audio, engines = given[Audio], given[Engines]
     check_fit(engines, audio)
     speech = engines.detector.detect(audio, given.progress)
@@ -250,19 +250,19 @@ def _transcribe(given: Given) -> Heard:
 
 
 def _diarize(given: Given) -> Diarized:
-    """Who speaks when; where the engine fails, all is one speaker's and a warning says so."""
+    """Finds who speaks when; if the engine fails, gives all speech to one speaker, with a warning."""
     diarizer, speech = given[Engines].diarizer, given[Detected].speech
     try:
         found = diarizer.diarize(given[Audio], speech, given[Options].speakers, given.progress)
         return Diarized(found, ())
     except (EngineError, ModelError, MemoryError) as error:
-        message = f"The speakers could not be told apart ({error}) and all is given to one; "
-        notice = Notice("diarization_failed", message + "run it again for the rest.")
+        message = f"The speakers could not be separated ({error}), so all speech is given to one: "
+        notice = Notice("diarization_failed", message + "run it again to separate them.")
         return Diarized(one_voice(speech, diarizer.info), (notice,))
 
 
 def _align(given: Given) -> Aligned:
-    """The tokens on the recording, those not heard by forced alignment where there is an aligner."""
+    """Places the tokens on the recording; an aligner, if there is one, places those not recognised."""
     heard, audio, aligner = given[Heard], given[Audio], given[Engines].aligner
     supplied = given[Text].supplied or _as_supplied(heard)
     speech = given[Detected].speech
@@ -293,7 +293,7 @@ def _assign(given: Given) -> Assigned:
 
 
 def _reconcile(given: Given) -> Reading:
-    """Where text and recording disagree, and the corrected reading: unchanged where little was recognised."""
+    """Finds where text and recording disagree, and corrects the text unless little was recognised."""
     tokens, turns, heard = given[Aligned].tokens, given[Attributed].turns, given[Heard]
     findings = find(tokens, heard.words, heard.language)
     if max(_shares(tokens, heard)) < LOW_MATCH:
@@ -306,7 +306,7 @@ def _reconcile(given: Given) -> Reading:
 
 
 def _assemble(given: Given) -> Transcript:
-    """The transcript, out of what the steps left."""
+    """Builds the transcript from what the steps left."""
     decoded, heard, diarized = given[Decoded], given[Heard], given[Diarized]
     aligned, speakers, reading = given[Aligned], given[Assigned].speakers, given[Reading]
     made = (
@@ -351,7 +351,7 @@ _STEPS: tuple[Step[object], ...] = (
 STEPS: Mapping[Stage, Step[object]] = {step.stage: step for step in _STEPS}
 """All but DECODE."""
 LEFT_BY: Mapping[type, Stage] = {step.leaves: step.stage for step in _STEPS}
-"""Which stage leaves what, by its type."""
+"""The stage that leaves each type."""
 
 
 # --------------------------------------------------------------------------- in memory
@@ -367,7 +367,7 @@ class _Run:
     stopped: Event = field(default_factory=Event)
 
     def do_all(self, stages: tuple[Stage, ...]) -> None:
-        """Those of one row of the plan."""
+        """Runs the stages of one row of the plan."""
         if len(stages) == 2 and Given(self.values)[Engines].together:
             self._do_both(*stages)
         else:
@@ -375,7 +375,7 @@ class _Run:
                 self._do(stage)
 
     def _do_both(self, first: Stage, other: Stage) -> None:
-        """The first in this thread, so that an interrupt reaches it; it stops the other one too."""
+        """Runs the first in this thread, so that an interrupt reaches it and stops the other one too."""
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix=other) as pool:
             beside = pool.submit(self._do, other)
             try:
@@ -383,12 +383,12 @@ class _Run:
                     self._do(first)
                 except Exception as failure:
                     try:
-                        beside.exception()  # it runs to its end: what it finds is kept
+                        beside.exception()  # runs to its end: its result is kept
                     except KeyboardInterrupt:
-                        raise failure from None  # which says more
+                        raise failure from None  # the failure says more
                     raise
                 beside.result()
-            except BaseException:  # the pool waits for its thread before it lets go
+            except BaseException:  # the pool waits for its thread on exit
                 self.stopped.set()
                 raise
 
@@ -413,7 +413,7 @@ class _Run:
 
 
 def _as_supplied(heard: Heard) -> Supplied:
-    """What was heard, as if it had been supplied."""
+    """The recognised words as a supplied text."""
     tokens: list[Token] = []
     text = ""
     words = [word.text for word in heard.words]
@@ -425,21 +425,21 @@ def _as_supplied(heard: Heard) -> Supplied:
 
 
 def _doubts(aligned: Aligned, found: int, options: Options) -> tuple[Notice, ...]:
-    """What makes it doubtful: little of the text was heard, or fewer speakers were `found` than asked for."""
+    """Warns if little of the text was recognised, or fewer speakers were `found` than requested."""
     share, least = _matched(aligned.tokens), options.speakers.minimum
     notices = []
     if share < LOW_MATCH and not any(notice.code == "forced" for notice in aligned.warnings):
-        message = f"Only {100 * share:.0f} % of the supplied words were heard: "
+        message = f"Only {100 * share:.0f} % of the supplied words were recognised: "
         notices.append(Notice("low_match", message + "check that text and recording belong together."))
     if found < least:
-        notices.append(Notice("fewer_speakers", f"{least} speakers were asked for and {found} found."))
+        notices.append(Notice("fewer_speakers", f"{least} speakers were requested and {found} found."))
     return tuple(notices)
 
 
 def _placed(
     tokens: tuple[AlignedToken, ...], audio: Audio, aligner: ForcedAligner | None, language: str
 ) -> tuple[tuple[AlignedToken, ...], tuple[Notice, ...]]:
-    """The tokens with better times where there is an aligner; as they are, and a warning, where it fails."""
+    """Improves the tokens' times by the aligner, if any; returns them as they are if it fails, and warns."""
     if aligner is None or not aligner.knows(language):
         return tokens, ()
     try:
@@ -447,18 +447,18 @@ def _placed(
         recovered = recover(placed, audio, aligner, language)
         return recovered, (_by_force(placed),) if recovered != placed else ()
     except EngineError as error:
-        message = f"Words that were not recognised lie evenly between their neighbours: {error}"
+        message = f"Words that were not recognised are spaced evenly between their neighbours: {error}"
         return tokens, (Notice("alignment_failed", message),)
 
 
 def _shares(tokens: Sequence[AlignedToken], heard: Heard) -> tuple[float, float]:
-    """How many of the supplied words were heard, and how many of the words heard were supplied."""
+    """The shares of supplied words that were recognised, and of recognised words that were supplied."""
     covered = sum(token.heard_end - token.heard_start for token in tokens if token.match is Match.MATCHED)
     return _matched(tokens), covered / max(1, len(heard.words))
 
 
 def _matched(tokens: Sequence[AlignedToken]) -> float:
-    """Share of the supplied words that were heard as written."""
+    """The share of supplied words that were recognised as written."""
     words = [token for token in tokens if token.token.kind is TokenKind.WORD]
     return sum(token.match is Match.MATCHED for token in words) / len(words) if words else 1.0
 
@@ -466,6 +466,6 @@ def _matched(tokens: Sequence[AlignedToken]) -> float:
 def _by_force(tokens: Sequence[AlignedToken]) -> Notice:
     return Notice(
         "forced",
-        f"Only {100 * _matched(tokens):.0f} % of the supplied words were recognised; the text was put on the"
-        " recording by forced alignment, with which those words agree.",
+        f"Only {100 * _matched(tokens):.0f} % of the supplied words were recognised; the text was placed on"
+        " the recording by forced alignment, which agrees with those words.",
     )

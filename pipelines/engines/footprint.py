@@ -1,9 +1,8 @@
 """Whether two engines fit into memory side by side.
 
-A model takes its file's size twice while it is loaded, and what it computes with on top. Engines that are
-small (or are none, as where the user brought their result along) always fit. What is free is looked up when
-the engines are chosen, and not reserved: of two jobs at the same time each sees what the other has loaded by
-then, and no more.
+A model takes twice its file's size while it is loaded, plus working memory. Engines that are small, or absent
+because the user supplied their result, always fit. Free memory is read when the engines are chosen, and not
+reserved: each of two concurrent jobs sees only what the other has loaded so far.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 WORKING_BYTES = 1 << 30
-"""What an engine computes with, beside its weights."""
+"""Working memory of an engine besides its weights."""
 
 MEMORY = Path("/proc/meminfo")
 LIMITS = Path("/sys/fs/cgroup")
@@ -29,7 +28,7 @@ class Weighty(Protocol):
 
 
 def fits(*engines: object) -> bool:
-    """Whether the engines can run at the same time; True where the system does not say how much is free."""
+    """Whether the engines can run at the same time; True if the system does not report free memory."""
     weighty = [engine for engine in engines if isinstance(engine, Weighty)]
     if len(weighty) < 2:
         return True

@@ -1,21 +1,20 @@
-"""What a transcript is written as: one file per format, `parse` and `serialize`, the spec named at the top.
+"""The formats of a transcript: one file each, with its specification, `serialize` and perhaps `parse`.
 
-The table FORMATS has them all: a new one is a file and an entry.
+The table FORMATS lists them; a new format is a file and an entry.
 
 result       result.json: everything
-heard        heard.json: the recognized words, to keep or to bring along
+heard        heard.json: the recognised words, to keep or to supply again
 txt          text to read
 vtt          WebVTT captions
 srt          SubRip captions
 ttml         TTML captions
 rttm         who speaks when
-stm          who says what, by stretches
+stm          who says what, in segments
 ctm          words with times
 seglst       turns as JSON
 html         one page to look at
-reading      the corrected reading as words with times
 cue_cutting  where captions are cut
-names        what to call a speaker
+names        display names of speakers
 markup       a turn as HTML
 timeline     who speaks when, as SVG
 nist         what RTTM, STM and CTM share
@@ -39,9 +38,9 @@ __all__ = ["FORMATS", "heard", "html", "minutes", "one_line", "result", "rttm", 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A form that a transcript is written in, its media type, and an example for the API's description.
+    """How a transcript is serialized, its media type, and an example for the API's description.
 
-    `play` makes it with the address of the recording in it, for a form that can play it.
+    `play` also takes the address of the recording, for a format that can play it.
     """
 
     serialize: Callable[[Transcript], str]
@@ -50,12 +49,9 @@ class Format:
     play: Callable[[Transcript, str], str] | None = None
 
 
+_SEGMENTS = [{"start_time": 0.0, "end_time": 1.2, "words": "Good evening."}]
 FORMATS: dict[str, Format] = {
-    "json": Format(
-        result.serialize,
-        "application/json",
-        [{"start_time": 0.0, "end_time": 1.2, "words": "Good evening."}],
-    ),
+    "json": Format(result.serialize, "application/json", _SEGMENTS),
     "txt": Format(txt.serialize),
     "vtt": Format(
         vtt.serialize,
@@ -70,29 +66,25 @@ FORMATS: dict[str, Format] = {
     "rttm": Format(rttm.serialize),
     "stm": Format(stm.serialize),
     "ctm": Format(ctm.serialize),
-    "seglst": Format(
-        seglst.serialize,
-        "application/json",
-        [{"start_time": 0.0, "end_time": 1.2, "words": "Good evening."}],
-    ),
+    "seglst": Format(seglst.serialize, "application/json", _SEGMENTS),
     "ttml": Format(ttml.serialize, "application/ttml+xml", '<tt xmlns="http://www.w3.org/ns/ttml"/>'),
     "html": Format(html.serialize, "text/html; charset=utf-8", "<!doctype html>", play=html.serialize),
 }
-"""What a transcript can be written as; the name is the file's ending."""
+"""Every format by its name, which is also its file extension."""
 
 
 def find(name: str) -> Format:
-    """Raises OptionError for a name of none."""
+    """Returns the format of that name. Raises OptionError if there is none."""
     if name not in FORMATS:
         raise OptionError(f"There is no format {name!r}: choose from {', '.join(FORMATS)}.")
     return FORMATS[name]
 
 
 def serialize(transcript: Transcript, name: str, recording: Callable[[], str] | None = None) -> str:
-    """The transcript in the named format, as text that UTF-8 can encode.
+    """Returns the transcript in the named format, as text that UTF-8 can encode.
 
-    `recording` gives the address under which a form that plays the recording finds it. Raises OptionError on
-    an unknown format.
+    `recording` returns the address of the recording, for a format that plays it. Raises OptionError for an
+    unknown format.
     """
     form = find(name)
     text = form.play(transcript, recording()) if form.play and recording else form.serialize(transcript)
@@ -105,9 +97,9 @@ def save(
     *names: str,
     recording: Callable[[], str] | None = None,
 ) -> list[Path]:
-    """Writes `result.NAME` into the folder for each format, all of them or none; "json" without names.
+    """Writes `result.NAME` into the folder for each format, all of them or none; without names, only "json".
 
-    Returns the paths. Raises OptionError on an unknown format and OutputError where they cannot be written.
+    Returns the paths. Raises OptionError for an unknown format and OutputError if they cannot be written.
     """
     wanted = names or ("json",)
     contents = {f"result.{name}": serialize(transcript, name, recording) for name in wanted}

@@ -1,4 +1,4 @@
-"""CTM, time-marked conversation: one word per line with its time. It knows no speakers.
+"""CTM, time-marked conversation: one word per line with its time. It has no speakers.
 
 Specification: "ctm" in the manual of sclite (SCTK); NIST OpenASR20 evaluation plan, appendix.
 
@@ -13,7 +13,7 @@ from pipelines.types import Transcript
 
 
 def serialize(transcript: Transcript) -> str:
-    """The words of the corrected reading in order; punctuation that stands alone is no word."""
+    """The words of the corrected reading in order; isolated punctuation is left out."""
     recording = nist.recording_id(transcript)
     return "".join(
         f"{recording} 1 {_line(word)}\n"

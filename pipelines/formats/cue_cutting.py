@@ -20,20 +20,18 @@ from pipelines.types import Transcript
 
 LINE_CHARACTERS = 42
 LONGEST = 7.0
-"""Seconds that a cue may take; only a single word may take more."""
+"""Seconds that a cue may last; only a single word may last longer."""
 SHORTEST = 1.0
-"""Seconds that a cue stays, where the next one leaves room for them."""
+"""Seconds that a cue stays on screen if the next one leaves room."""
 
-_APART = (
-    0.002  # seconds: the least that differs after rounding to milliseconds, since an empty cue is not allowed
-)
+_APART = 0.002  # seconds: stays above zero after rounding to milliseconds; an empty cue is not allowed
 _SENTENCE_END = tuple(".?!…。？！")
 _CLAUSE_END = tuple(",;:–—，；：、")
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One caption. `opens` where the speaker is not that of the cue before; `name` is the displayed one."""
+    """One caption. `opens` is true where the speaker changes; `name` is the displayed name."""
 
     start: float
     end: float
@@ -64,9 +62,9 @@ def cues(transcript: Transcript) -> list[Cue]:
 
 
 def wrap(words: Sequence[ReadWord], taken: int = 0) -> list[str]:
-    """One line if it fits, else two: as even as can be, the break rather after punctuation.
+    """Returns one line if the words fit, else two of similar length, preferably broken after punctuation.
 
-    `taken` characters of the first line are in use already.
+    `taken` characters of the first line are already in use.
     """
     whole = joined(words)
     if taken + len(whole) <= LINE_CHARACTERS or len(words) < 2:
@@ -76,20 +74,20 @@ def wrap(words: Sequence[ReadWord], taken: int = 0) -> list[str]:
 
 
 def _unevenness(first: str, second: str, taken: int) -> tuple[int, int]:
-    """Characters too many, then the difference in length, less a bonus."""
+    """Characters over the limit, then the difference in length less a bonus for punctuation."""
     lengths = taken + len(first), len(second)
     bonus = 12 if first.endswith(_SENTENCE_END + _CLAUSE_END) else 0
     return max(0, max(lengths) - LINE_CHARACTERS), abs(lengths[0] - lengths[1]) - bonus
 
 
 def clock(time: float, point: str = ".") -> str:
-    """Seconds as HH:MM:SS.mmm, the decimal point as the format wants it."""
+    """Seconds as HH:MM:SS.mmm, with the format's decimal point."""
     seconds, milliseconds = divmod(round(time * 1000), 1000)
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{milliseconds:03}"
 
 
 def _pieces(word: ReadWord) -> Iterator[ReadWord]:
-    """A word longer than a line in parts that fit, the time shared evenly among its characters."""
+    """Splits a word longer than a line into parts that fit, and its time evenly among its characters."""
     if len(word.text) <= LINE_CHARACTERS:
         yield word
         return
@@ -101,7 +99,7 @@ def _pieces(word: ReadWord) -> Iterator[ReadWord]:
 
 
 def _cut(words: Sequence[ReadWord], room: int) -> list[Sequence[ReadWord]]:
-    """The words of one turn in cues of least total cost; `room` characters of the first line are taken."""
+    """Cuts one turn into the cues of least total cost; `room` characters of its first line are taken."""
     turn = _Turn(words, room)
     costs, starts = [0.0], [0]
     for end in range(1, len(words) + 1):
@@ -116,7 +114,7 @@ def _cut(words: Sequence[ReadWord], room: int) -> list[Sequence[ReadWord]]:
 
 
 class _Turn:
-    """What cues out of one turn would be like; sums over prefixes answer in constant time."""
+    """Scores the possible cues of one turn, each in constant time by prefix sums."""
 
     def __init__(self, words: Sequence[ReadWord], room: int) -> None:
         self._words = words
@@ -126,9 +124,9 @@ class _Turn:
         self._second = 0  # the first word that the second line of a cue up to `end` can begin with
 
     def starts(self, end: int) -> Iterator[int]:
-        """First words of the cues that may end before word `end`: a single word always may.
+        """Yields the possible first words of a cue that ends before word `end`; a single word always fits.
 
-        To be asked for each `end` in turn.
+        Must be called for each `end` in increasing order.
         """
         while self._width(self._second, end) > LINE_CHARACTERS:
             self._second += 1
@@ -141,7 +139,7 @@ class _Turn:
             yield start
 
     def cost(self, start: int, end: int) -> float:
-        """How bad words [start, end) are as a cue: a little always, more where it is brief or badly cut."""
+        """The cost of words [start, end) as a cue: a constant, and more if it is brief or badly cut."""
         brief = max(0.0, 1.0 - self._width(start, end) / 30)
         inside = self._flaws[end] - self._flaws[start + 1]
         at_end = _break_cost(self._words[end - 1], self._words[end]) if end < len(self._words) else 0.0
@@ -169,7 +167,7 @@ def _break_cost(before: ReadWord, after: ReadWord) -> float:
 
 
 def _linger(cues_: Sequence[Cue]) -> list[Cue]:
-    """Short cues stay up to SHORTEST, but not into the next one."""
+    """Extends short cues to SHORTEST, but not into the next one."""
     result = []
     for index, cue in enumerate(cues_):
         until = cues_[index + 1].start if index + 1 < len(cues_) else cue.start + SHORTEST

@@ -1,11 +1,11 @@
-"""heard.json: the words that speech recognition heard, to keep them, or to bring them along.
+"""heard.json: the recognised words, to keep or to supply again.
 
-Written as turnwise-heard/1, one word on a line:
+Written as turnwise-heard/1, one word per line:
 
     {"schema": "turnwise-heard/1", "language": "en", "engine": {…}, "words": [
      {"text": "Thank", "start": 111.43, "end": 111.66, "confidence": 0.97}]}
 
-Read as well: a result.json (the words heard in it), and the JSON of Whisper and its relatives
+Also reads a result.json (its recognised words), and the JSON of Whisper and its relatives
 (openai-whisper, faster-whisper, whisperX, OpenAI's `verbose_json`): `words`, or `segments` with `words`, each
 with `word`, `start`, `end` and perhaps `probability` or `score`.
 """
@@ -25,16 +25,16 @@ from pipelines.types import EngineInfo, Heard, HeardWord, encodable
 SCHEMA = "turnwise-heard/1"
 
 UNKNOWN = EngineInfo("unknown", "", "", "")
-"""Who heard words that came without saying so."""
+"""The engine of words whose file does not name one."""
 
 UNSURE = 0.5
-"""Confidence of a word that comes with none."""
+"""Confidence of a word whose file gives none."""
 
 Object = dict[str, Any]
 
 
 def serialize(heard: Heard) -> str:
-    """The words, one on a line, with who heard them."""
+    """Returns the words, one per line, with the engine that recognised them."""
     engine = json.dumps(asdict(heard.engine), ensure_ascii=False)
     words = ",\n ".join(json.dumps(_word(word), ensure_ascii=False) for word in heard.words)
     head = f'{{"schema": "{SCHEMA}", "language": {json.dumps(heard.language)}, "engine": {engine}'
@@ -42,14 +42,14 @@ def serialize(heard: Heard) -> str:
 
 
 def parse(text: str) -> Heard:
-    """The words in order of their start. Raises TextError where there are none to be found in `text`.
+    """Returns the words in order of start time. Raises TextError if `text` is not a file of words.
 
     Lone surrogates, which JSON can spell and UTF-8 cannot, become U+FFFD.
     """
     try:
         document = json.loads(text)
         if not isinstance(document, dict):
-            raise TypeError("it is no object")
+            raise TypeError("it is not an object")
         words = sorted(_words(document), key=lambda word: word.start)
     except RecursionError:
         raise _unusable("it is nested too deeply") from None
@@ -62,8 +62,8 @@ def parse(text: str) -> Heard:
 
 def _unusable(reason: str) -> TextError:
     return TextError(
-        f"This is no file of words heard ({reason}): give a heard.json or result.json of turnwise, or the"
-        " JSON that Whisper writes with word times."
+        f"This is not a file of recognised words ({reason}): give a heard.json or result.json of turnwise,"
+        " or the JSON that Whisper writes with word times."
     )
 
 
@@ -76,7 +76,7 @@ def _words(document: Object) -> Iterator[HeardWord]:
         listed = [word for segment in document["segments"] for word in _of_segment(segment)]
     else:
         raise ValueError("it has neither words nor segments")
-    timed = (word for word in listed if "start" in word and "end" in word)  # whisperX leaves some out
+    timed = (word for word in listed if "start" in word and "end" in word)  # whisperX omits some times
     return (word for word in map(_heard_word, timed) if word.text)
 
 
@@ -90,14 +90,14 @@ def _heard_word(word: Object) -> HeardWord:
     text = word["text"] if "text" in word else word["word"]
     start, end = _seconds(word["start"]), _seconds(word["end"])
     if not isinstance(text, str) or start > end or start < 0:
-        raise ValueError(f"{json.dumps(word)[:80]} is no word with times")
+        raise ValueError(f"{json.dumps(word)[:80]} is not a word with times")
     confidence = next((word[key] for key in ("confidence", "probability", "score") if key in word), UNSURE)
     return HeardWord(encodable(" ".join(text.split())), start, end, min(1.0, max(0.0, _seconds(confidence))))
 
 
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{json.dumps(value)[:40]} is no number")
+        raise ValueError(f"{json.dumps(value)[:40]} is not a number")
     return float(value)
 
 

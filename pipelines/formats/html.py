@@ -1,6 +1,6 @@
-"""HTML: one page to look at without any server, made of page.html, page.css and page.js in this folder.
+"""HTML: one page that needs no server, made of page.html, page.css and page.js in this folder.
 
-It loads nothing from anywhere: a content security policy allows this style, this script and the recording.
+It loads nothing else: a content security policy allows only this style, this script and the recording.
 Every text of the transcript goes through `plain`.
 """
 
@@ -16,10 +16,10 @@ from string import Template
 from pipelines.formats.markup import TurnMarkup, note, plain
 from pipelines.formats.names import display_names, one_line
 from pipelines.formats.timeline import axis, bars, minutes
-from pipelines.types import EngineInfo, Evidence, Finding, FindingKind, Role, Speaker, Transcript, Turn
+from pipelines.types import Evidence, Finding, FindingKind, Role, Speaker, Transcript, Turn
 
 COLOURS = 7
-"""How many colours page.css has for speakers; after the last comes the first again."""
+"""The number of speaker colours in page.css; further speakers reuse them."""
 
 _KEY = {
     FindingKind.NOT_SPOKEN: '<del class="not_spoken">not spoken</del>',
@@ -41,9 +41,9 @@ _TOGGLE = (
 
 
 def serialize(transcript: Transcript, audio_uri: str = "") -> str:
-    """The page. `audio_uri` is where the recording is: a relative reference or a `data:` URI.
+    """Returns the page. `audio_uri` locates the recording: a relative reference or a `data:` URI.
 
-    Without one the page offers to open the recording.
+    Without one, the page lets the reader open the recording.
     """
     page = _Page(transcript)
     style, script = _asset("page.css"), _asset("page.js")
@@ -74,7 +74,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Only this style and script, and media from beside the page, inside it, or chosen by the reader."""
+    """Allows only this style and script, and media beside the page, inside it, or chosen by the reader."""
     return (
         f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)};"
         " media-src 'self' file: data: blob:; base-uri 'none'; form-action 'none'"
@@ -103,8 +103,9 @@ class _Page:
             f"{len(self._transcript.turns)} turns",
             f"language {self._transcript.language}",
         ]
+        channels = {1: "mono", 2: "stereo"}.get(media.channels, f"{media.channels} channels")
         sound = f" · {media.container} / {media.codec} · {media.sample_rate_hz / 1000:g} kHz"
-        technical = f'<span class="technical">{plain(sound)} {_channels(media.channels)}</span>'
+        technical = f'<span class="technical">{plain(sound)} {channels}</span>'
         return " · ".join(map(plain, facts)) + technical
 
     def warnings(self) -> str:
@@ -112,7 +113,7 @@ class _Page:
         return f'<ul class="warnings">{items}</ul>\n' if items else ""
 
     def spans(self, speaker: str = "") -> Iterator[tuple[float, float, str]]:
-        """The turns, of one speaker or of all, as coloured stretches."""
+        """The turns of one speaker, or of all, as coloured spans."""
         for turn in self._transcript.turns:
             if speaker in {"", turn.speaker}:
                 yield turn.start, turn.end, self._colours.get(turn.speaker, "")
@@ -135,7 +136,7 @@ class _Page:
         return f"{share}{speaker.turn_count} turn{'s' * (speaker.turn_count != 1)}"
 
     def axis(self) -> str:
-        """Where the findings are, and the time."""
+        """The positions of the findings, and the time axis."""
         marks = [(finding.start, finding.end, finding.kind.value) for finding in self._transcript.findings]
         where = f'<p>Findings</p><div class="lane where">{bars(marks, self.duration)}</div>' if marks else ""
         return f'<div class="axis">{where}{axis(self.duration)}</div>'
@@ -148,7 +149,7 @@ class _Page:
         return f'<ul class="key" aria-label="Findings">{items}</ul>' if items else ""
 
     def turns(self) -> Iterator[str]:
-        """Every token is in one of them: those between two turns go with the earlier one."""
+        """Yields the turns with every token: those between two turns belong to the earlier one."""
         markup = TurnMarkup(self._transcript)
         turns, count = self._transcript.turns, len(self._transcript.tokens)
         starts = [0, *(turn.token_start for turn in turns[1:]), count]
@@ -174,20 +175,13 @@ class _Page:
         return f'<details class="findings">{title}<ol>{items}</ol></details>'
 
     def engines(self) -> str:
-        """Provenance: what made each stage, and which file it was made from."""
+        """Provenance: the engine of each stage, and the recording."""
         media = self._transcript.media
-        items = [_made(stage, info) for stage, info in self._transcript.engines]
+        items = [
+            _provenance(stage.capitalize(), f"{e.engine} {e.version}, model {e.model}", e.model_sha256)
+            for stage, e in self._transcript.engines
+        ]
         return f"<dl>{''.join(items)}{_provenance('Recording', media.name, media.sha256)}</dl>"
-
-
-def _channels(count: int) -> str:
-    return {1: "mono", 2: "stereo"}.get(count, f"{count} channels")
-
-
-def _made(stage: str, info: EngineInfo) -> str:
-    return _provenance(
-        stage.capitalize(), f"{info.engine} {info.version}, model {info.model}", info.model_sha256
-    )
 
 
 def _provenance(what: str, which: str, sha256: str) -> str:
@@ -195,7 +189,7 @@ def _provenance(what: str, which: str, sha256: str) -> str:
 
 
 def _role(role: Role, name: str) -> str:
-    """The role, unless the name says it already."""
+    """The role, unless the name already says it."""
     return "" if role is Role.UNKNOWN or name.startswith(role.value.capitalize()) else role.value.capitalize()
 
 

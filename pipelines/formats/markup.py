@@ -22,18 +22,18 @@ from pipelines.types import AlignedToken, Correction, Finding, FindingKind, Matc
 M = TypeVar("M", Finding, Correction)
 
 MISSING_WORDS = 12
-"""How many of the words that were heard and not supplied stand in the text; the note has all."""
+"""Most words of a missing passage that the text shows; the note has them all."""
 
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def plain(text: str) -> str:
-    """Text that stays text, in an element or in a quoted attribute."""
+    """Escapes text for an element or a quoted attribute."""
     return escape(_FORBIDDEN.sub("\ufffd", text))
 
 
 class TurnMarkup:
-    """Writes tokens as HTML; looks up by token what begins there and what covers it."""
+    """Writes tokens as HTML, with the findings and corrections that cover or precede each."""
 
     def __init__(self, transcript: Transcript) -> None:
         self._tokens = transcript.tokens
@@ -47,14 +47,14 @@ class TurnMarkup:
             _place(correction, len(self._tokens), self._correction, self._inserted)
 
     def write(self, start: int, end: int) -> str:
-        """Tokens [start, end); what was heard after the last token of all stands behind it."""
+        """Writes tokens [start, end), and after the very last one whatever was heard after it."""
         pieces = [self._found(list(run)) for _, run in groupby(range(start, end), self._finding_of)]
         if end == len(self._tokens) > 0:
             pieces.append(self._before(end))
         return "".join(pieces).strip()
 
     def _finding_of(self, index: int) -> tuple[object, ...]:
-        """Tokens that agree in this share the element of their finding."""
+        """A key: neighbouring tokens with the same one share an element."""
         aligned = self._tokens[index]
         unspoken = aligned.match is Match.NOT_SPOKEN
         aside = unspoken and aligned.token.kind is not TokenKind.WORD
@@ -62,7 +62,7 @@ class TurnMarkup:
         return id(finding), aside, unspoken and finding is None
 
     def _found(self, run: Sequence[int]) -> str:
-        """Tokens of one finding, or of none, in its element."""
+        """Writes the tokens of one finding, or of none, in its element."""
         first = run[0]
         _, aside, unexplained = self._finding_of(first)
         parts = [list(part) for _, part in groupby(run, lambda index: id(self._correction.get(index)))]
@@ -76,7 +76,7 @@ class TurnMarkup:
         return self._lead(first) + text
 
     def _corrected(self, part: Sequence[int]) -> str:
-        """Tokens of one correction, or of none, in both readings."""
+        """Writes the tokens of one correction, or of none, in both readings."""
         first = part[0]
         text = "".join(self._gap(index, first) + self._word(index) for index in part)
         correction = self._correction.get(first)
@@ -91,11 +91,11 @@ class TurnMarkup:
         return text if token.match is Match.NOT_SPOKEN else f'<span data-t="{token.start:.2f}">{text}</span>'
 
     def _gap(self, index: int, first: int) -> str:
-        """The lead of a token inside an element; that of the first stands in front of the element."""
+        """The lead of a token inside an element; the lead of the first token precedes the element."""
         return self._lead(index) if index != first else ""
 
     def _lead(self, index: int) -> str:
-        """What stands in front of a token: what was heard there, what is inserted, a blank."""
+        """What precedes a token: missing words, insertions, a space."""
         tokens = self._tokens
         glued = index > 0 and tokens[index - 1].token.char_end == tokens[index].token.char_start
         return self._before(index) + ("" if glued else " ")
@@ -128,7 +128,7 @@ def _marked(finding: Finding, text: str) -> str:
 
 
 def _missing(finding: Finding) -> str:
-    """The words heard, shortened, at their time."""
+    """The recognised words, shortened, at their time."""
     words = finding.suggestion.split()
     text = " ".join(words[:MISSING_WORDS])
     rest = f" … {len(words) - MISSING_WORDS} more" if len(words) > MISSING_WORDS else ""
@@ -137,7 +137,7 @@ def _missing(finding: Finding) -> str:
 
 
 def _now(correction: Correction, token: AlignedToken) -> str:
-    """What the corrected reading has instead; nothing where it drops the tokens."""
+    """The words of the corrected reading; empty where it drops the tokens."""
     if not correction.after:
         return ""
     kind = "now" if _letters(correction.before) == _letters(correction.after) else "now changed"
@@ -147,7 +147,7 @@ def _now(correction: Correction, token: AlignedToken) -> str:
 
 
 def _letters(text: str) -> str:
-    """What is left of a text without its punctuation and its case."""
+    """The text without punctuation and case."""
     return "".join(filter(str.isalnum, text.casefold()))
 
 

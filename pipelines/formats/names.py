@@ -1,24 +1,26 @@
-"""What to call a speaker in front of a reader: the name, else the role, else the id."""
+"""Display names of speakers: the name, else the role, else the id."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import count
 
 from pipelines.types import Role, Speaker
 
 
 def display_names(speakers: Sequence[Speaker]) -> dict[str, str]:
-    """Speaker id → a name that no other speaker of the recording has, on one line.
+    """Maps each speaker id to a one-line name that is unique in the recording.
 
-    Speakers who would share one are numbered in their order: "Analyst 1", "Analyst 2".
+    Speakers who would share a name are numbered in order: "Analyst 1", "Analyst 2".
     """
     wanted = {speaker.id: _wanted(speaker) for speaker in speakers}
     shared = Counter(wanted.values())
-    taken = {name for name, count in shared.items() if count == 1}
+    taken = {name for name, speakers_ in shared.items() if speakers_ == 1}
     names = {}
     for id_, name in wanted.items():
-        names[id_] = name if shared[name] == 1 else _numbered(name, taken)
+        numbered = (f"{name} {number}" for number in count(1))
+        names[id_] = name if shared[name] == 1 else next(each for each in numbered if each not in taken)
         taken.add(names[id_])
     return names
 
@@ -28,13 +30,6 @@ def _wanted(speaker: Speaker) -> str:
     return one_line(speaker.name) or role or one_line(speaker.id) or "Speaker"
 
 
-def _numbered(name: str, taken: set[str]) -> str:
-    number = 1
-    while f"{name} {number}" in taken:
-        number += 1
-    return f"{name} {number}"
-
-
 def one_line(text: str) -> str:
-    """The text with every run of white space as one blank."""
+    """The text with every run of white space as one space."""
     return " ".join(text.split())

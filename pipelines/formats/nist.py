@@ -1,6 +1,6 @@
 """What RTTM, STM and CTM share: fields separated by white space, `;;` comments, seconds with three decimals.
 
-They go back to the NIST Rich Transcription evaluations and their scoring toolkit (SCTK).
+All three come from the NIST Rich Transcription evaluations and their scoring toolkit (SCTK).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _UNSAFE = re.compile(r"""[\s"';\x00-\x1f\x7f]+""")
 
 
 def field(text: str) -> str:
-    """The text as one field: what separates, quotes or comments becomes `_`; an empty field `<NA>`."""
+    """The text as one field: separators, quotes and `;` become `_`; an empty text becomes `<NA>`."""
     return _UNSAFE.sub("_", text) or "<NA>"
 
 
@@ -37,7 +37,7 @@ def seconds(milliseconds_: int) -> str:
 
 
 def lines(text: str) -> Iterator[tuple[int, str]]:
-    """Line numbers from 1 and lines, without blank ones and comments."""
+    """Yields line numbers, from 1, and lines, without blank ones and comments."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.lstrip().startswith(";;"):
             yield number, line
@@ -51,13 +51,13 @@ def times(name: str, number: int, *values: str) -> tuple[float, ...]:
         result = (math.nan,)
     if not all(0 <= value < math.inf for value in result):
         raise TextError(
-            f"Line {number} of this {name} has times that are no seconds: correct {' '.join(values)!r}."
+            f"Line {number} of this {name} has times that are not seconds: correct {' '.join(values)!r}."
         )
     return result
 
 
 def check_single(name: str, recordings: Sequence[str]) -> None:
-    """Raises TextError where lines of several recordings are mixed."""
+    """Raises TextError if the lines belong to several recordings."""
     if len(set(recordings)) > 1:
         raise TextError(
             f"This {name} mixes {len(set(recordings))} recordings: give one that holds a single recording."

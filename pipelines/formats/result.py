@@ -48,21 +48,21 @@ _JSON_NAMES = {str: "a string", int: "a whole number", float: "a number", list: 
 
 
 def serialize(transcript: Transcript) -> str:
-    """The transcript as JSON: one line per token, word, turn, finding."""
+    """Returns the transcript as JSON, one line per token, word, turn and finding."""
     members = (f"{json.dumps(key)}: {_lines(value)}" for key, value in _object(transcript).items())
     return "{\n" + ",\n".join(members) + "\n}\n"
 
 
 def parse(text: str) -> Transcript:
-    """The transcript that `serialize` wrote. Raises TextError where `text` is none of this version."""
+    """Returns the transcript that `serialize` wrote. Raises TextError if `text` is not of this version."""
     try:
         result = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise TextError(f"This is no result.json, since it is no JSON ({error}): {_REMEDY}") from error
+        raise TextError(f"This is not a result.json, since it is not JSON ({error}): {_REMEDY}") from error
     version = result.get("schema") if isinstance(result, dict) else None
     if version != SCHEMA:
         raise TextError(
-            f"This is no result of version {SCHEMA} (its `schema` is {json.dumps(version)[:40]}): {_REMEDY}"
+            f"This is not a result of version {SCHEMA} (`schema` is {json.dumps(version)[:40]}): {_REMEDY}"
         )
     try:
         return _transcript(result)
@@ -120,7 +120,7 @@ def _token(transcript: Transcript, index: int) -> Object:
 
 
 def _encode(value: Any) -> Any:
-    """A value of the data types as JSON values."""
+    """Converts a value of the data types to JSON values."""
     if isinstance(value, tuple):
         return [_encode(item) for item in value]
     if is_dataclass(value):
@@ -129,7 +129,7 @@ def _encode(value: Any) -> Any:
 
 
 def _rounded(name: str, value: Any) -> Any:
-    """Rounding to nearest never changes the order of two numbers; adding 0.0 makes -0.0 plain."""
+    """Rounding to nearest never swaps two numbers; adding 0.0 turns -0.0 into 0.0."""
     if isinstance(value, float):
         return round(value, 4 if name.endswith("confidence") else 3) + 0.0
     return value
@@ -200,9 +200,9 @@ def _attribution(tokens: list[Object]) -> Attribution:
 
 
 def _decode(kind: Any, value: Any) -> Any:
-    """JSON values as `kind`: a data type, an enumeration, a tuple, an optional or a plain type.
+    """Converts JSON values to `kind`: a data type, an enumeration, a tuple, an optional or a plain type.
 
-    Raises TypeError, ValueError or KeyError where they are not.
+    Raises TypeError, ValueError or KeyError if they do not fit.
     """
     if typing.get_origin(kind) is tuple:
         return tuple(_decode(typing.get_args(kind)[0], item) for item in _checked(list, value))
@@ -227,11 +227,11 @@ def _hints(kind: type) -> Mapping[str, Any]:
 def _number(value: Any) -> float:
     number = float(value if type(value) is int else _checked(float, value))
     if not math.isfinite(number):
-        raise ValueError(f"{value} is no number of seconds and no confidence")
+        raise ValueError(f"{value} is neither a time nor a confidence")
     return number
 
 
 def _checked(kind: type[T], value: Any) -> T:
     if type(value) is not kind:
-        raise TypeError(f"{json.dumps(value)[:40]} stands where there should be {_JSON_NAMES[kind]}")
+        raise TypeError(f"{json.dumps(value)[:40]} was found where {_JSON_NAMES[kind]} is expected")
     return value

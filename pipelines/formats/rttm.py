@@ -15,11 +15,11 @@ from pipelines.formats import nist
 from pipelines.types import SpeakerSegment, Transcript
 
 MOST_SPEAKERS = 1000
-"""In one file; what has more holds something else in the field of the speaker."""
+"""In one file; a file with more has something else in the speaker field."""
 
 
 def serialize(transcript: Transcript) -> str:
-    """One line per turn, with the speaker's id; a turn shorter than a millisecond has no line."""
+    """One line per turn, with the speaker's id; turns shorter than a millisecond are left out."""
     turns = [SpeakerSegment(turn.start, turn.end, turn.speaker) for turn in transcript.turns]
     return serialize_segments(turns, transcript.media.name)
 
@@ -36,16 +36,16 @@ def serialize_segments(segments: Sequence[SpeakerSegment], name: str) -> str:
 
 
 def parse(text: str) -> tuple[SpeakerSegment, ...]:
-    """The SPEAKER lines in order of their start; lines of other types are skipped.
+    """Returns the SPEAKER lines in order of start time; lines of other types are skipped.
 
-    Accepts the nine fields of older versions. Raises TextError on a line that is no RTTM, where the lines
-    are of several recordings, and where they name more than MOST_SPEAKERS.
+    Accepts the nine fields of older versions. Raises TextError if a line is not RTTM, if the lines belong to
+    several recordings, or if they name more than MOST_SPEAKERS.
     """
     segments, recordings = [], []
     for number, line in nist.lines(text):
         kind, *fields = line.split()
         if len(fields) not in {8, 9}:
-            raise TextError(f"Line {number} is no RTTM, which has 10 fields: correct {line[:80]!r}.")
+            raise TextError(f"Line {number} is not RTTM, which has 10 fields: correct {line[:80]!r}.")
         if kind == "SPEAKER":
             onset, duration = nist.times("RTTM", number, fields[2], fields[3])
             segments.append(SpeakerSegment(onset, round(onset + duration, 6), fields[6]))

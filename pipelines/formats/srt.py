@@ -1,6 +1,6 @@
-"""SubRip (.srt) captions. No specification; what players agree on: number, times, text, blank line.
+"""SubRip (.srt) captions. There is no specification; players agree on: number, times, text, blank line.
 
-A speaker is written as `NAME: ` where the voice changes. Players disagree on escapes, so none are used;
+A speaker is written as `NAME: ` where the speaker changes. Players disagree on escapes, so none are used;
 only an arrow, which would read as a line of times, is replaced.
 """
 
@@ -11,7 +11,7 @@ from pipelines.types import Transcript
 
 
 def serialize(transcript: Transcript) -> str:
-    """The corrected reading as numbered cues, a blank line between two."""
+    """The corrected reading as numbered cues, separated by blank lines."""
     return "\n".join(f"{number}\n{_cue(cue)}\n" for number, cue in enumerate(cues(transcript), 1))
 
 

@@ -1,4 +1,4 @@
-"""STM, segment time mark: who says what, by stretches; the reference format of NIST's scoring toolkit.
+"""STM, segment time mark: who says what, in segments; the reference format of NIST's scoring toolkit.
 
 Specification: "stm" in the manual of sclite; NIST OpenASR20 evaluation plan, appendix.
 
@@ -45,16 +45,16 @@ def serialize(transcript: Transcript) -> str:
 
 
 def parse(text: str) -> tuple[Utterance, ...]:
-    """The utterances in order of their start, without labels.
+    """Returns the utterances in order of start time, without labels.
 
-    Raises TextError on a line that is no STM, or where the lines are of several recordings.
+    Raises TextError if a line is not STM, or if the lines belong to several recordings.
     """
     utterances, recordings = [], []
     for number, line in nist.lines(text):
         fields = line.split(maxsplit=5)
         if len(fields) < 5:
             raise TextError(
-                f"Line {number} is no STM, which has a speaker, two times and a text: correct {line[:60]!r}."
+                f"Line {number} is not STM, which has a speaker, two times and a text: correct {line[:60]!r}."
             )
         start, end = nist.times("STM", number, fields[3], fields[4])
         if end < start:

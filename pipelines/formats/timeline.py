@@ -1,4 +1,4 @@
-"""Who speaks when, as SVG: positions in per cent of the recording, so that it fits any width."""
+"""Who speaks when, as SVG: positions are percentages of the recording, so that it fits any width."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipelines.formats.markup import plain
 
 _TICK_STEPS = (5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400)  # seconds
 _MOST_TICKS = 8
-_LAST_LABEL = 0.92  # share of the recording from which a label stands left of its time
+_LAST_LABEL = 0.92  # from this share of the recording on, a label stands to the left of its tick
 
 
 def minutes(time: float) -> str:
@@ -19,7 +19,7 @@ def minutes(time: float) -> str:
 
 
 def bars(spans: Iterable[tuple[float, float, str]], duration: float) -> str:
-    """A picture of stretches: start, end and the class that gives each its colour."""
+    """A picture of spans: start, end and the CSS class that gives the colour."""
     rects = "".join(_bar(start, end, name, duration) for start, end, name in spans)
     return f'<svg aria-hidden="true">{rects}</svg>'
 
@@ -37,7 +37,7 @@ def _bar(start: float, end: float, name: str, duration: float) -> str:
 
 
 def _tick(time: int, duration: float) -> str:
-    anchor = "end" if time > _LAST_LABEL * duration else "start"  # the last one stays inside the picture
+    anchor = "end" if time > _LAST_LABEL * duration else "start"  # keeps the last one inside the picture
     return f'<text x="{_percent(time, duration)}" y="0.8em" text-anchor="{anchor}">{minutes(time)}</text>'
 
 

@@ -1,7 +1,7 @@
 """TTML captions with an agent for every speaker.
 
 Specification: W3C, "Timed Text Markup Language 2 (TTML2)", https://www.w3.org/TR/ttml2/, section 14 for
-`ttm:agent`, `ttm:name` and `ttm:role`, whose values of our own begin with `x-`.
+`ttm:agent`, `ttm:name` and `ttm:role`; our own roles begin with `x-`.
 """
 
 from __future__ import annotations
@@ -26,19 +26,16 @@ def serialize(transcript: Transcript) -> str:
     names = display_names(transcript.speakers)
     agents = {speaker: f"speaker-{number}" for number, speaker in enumerate(names, 1)}
     roles = {speaker.id: speaker.role for speaker in transcript.speakers}
-    head = "".join(_agent(agents[speaker], name) for speaker, name in names.items())
+    head = "".join(
+        f'<ttm:agent xml:id="{agents[speaker]}" type="person">'
+        f'<ttm:name type="full">{escape(_clean(name))}</ttm:name></ttm:agent>\n'
+        for speaker, name in names.items()
+    )
     body = "".join(_paragraph(cue, agents, roles) for cue in cues(transcript))
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f'<tt {_NAMESPACES} ttp:timeBase="media" xml:lang={quoteattr(_clean(transcript.language))}>\n'
         f"<head><metadata>\n{head}</metadata></head>\n<body><div>\n{body}</div></body>\n</tt>\n"
-    )
-
-
-def _agent(id_: str, name: str) -> str:
-    return (
-        f'<ttm:agent xml:id="{id_}" type="person">'
-        f'<ttm:name type="full">{escape(_clean(name))}</ttm:name></ttm:agent>\n'
     )
 
 

@@ -1,4 +1,4 @@
-"""Plain text to read: `Name: text`, one paragraph per turn. No specification."""
+"""Plain text to read: `Name: text`, one paragraph per turn. There is no specification."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pipelines.types import Transcript
 
 
 def serialize(transcript: Transcript) -> str:
-    """One paragraph per turn in the corrected reading, a blank line between two."""
+    """One paragraph per turn in the corrected reading, separated by blank lines."""
     names = display_names(transcript.speakers)
     return "\n".join(
         f"{names.get(turn.speaker, turn.speaker)}: {one_line(turn.corrected)}\n"

@@ -20,5 +20,5 @@ def _cue(cue: Cue) -> str:
 
 
 def _escape(text: str) -> str:
-    """Character references for what begins or ends markup; so "-->" cannot appear either."""
+    """Escapes what begins or ends markup, so that "-->" cannot appear either."""
     return text.replace("\0", "\ufffd").replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -234,7 +234,7 @@ def test_a_text_of_more_than_the_recording_is_corrected_all_the_same() -> None:
 def test_more_speakers_asked_for_than_found() -> None:
     transcript = transcribe(speakers=SpeakerCount(3, 3))
     assert codes(transcript) == ["fewer_speakers"]
-    assert transcript.warnings[0].message == "3 speakers were asked for and 2 found."
+    assert transcript.warnings[0].message == "3 speakers were requested and 2 found."
 
 
 # --------------------------------------------------------------------------- progress

@@ -362,9 +362,9 @@ def folders(context: Context) -> set[str]:
     [
         ("text", b"%PDF-1.7 ...", "is a PDF, not plain text"),
         ("text", bytes(range(256)), "is binary data, not text"),
-        ("heard", b"{}", "This is no file of words heard"),
+        ("heard", b"{}", "This is not a file of recognised words"),
         ("heard", b"\xff\xfe", "is not UTF-8 text"),
-        ("diarization", b"nonsense", "Line 1 is no RTTM"),
+        ("diarization", b"nonsense", "Line 1 is not RTTM"),
     ],
 )
 def test_what_the_work_would_refuse_later_is_refused_at_once(

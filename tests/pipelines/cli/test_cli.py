@@ -384,9 +384,9 @@ def test_files_of_the_user_stay_where_they_are(
 @pytest.mark.parametrize(
     ("option", "content", "message"),
     [
-        ("--heard", b"Hello?", "This is no file of words heard"),
+        ("--heard", b"Hello?", "This is not a file of recognised words"),
         ("--heard", b"\xff\xfe", "is not UTF-8 text"),
-        ("--diarization", b"Hello?", "Line 1 is no RTTM"),
+        ("--diarization", b"Hello?", "Line 1 is not RTTM"),
         ("--heard", None, "cannot be read (no such file or directory)"),
         ("--heard", b'{"words": [{"word": "a", "start": 50, "end": 51}]}', "give the file that belongs"),
     ],

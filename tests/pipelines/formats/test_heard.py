@@ -78,21 +78,21 @@ def test_lone_surrogates_become_replacements() -> None:
     ("text", "why"),
     [
         ("Hello?", "Expecting value"),
-        ("[]", "it is no object"),
+        ("[]", "it is not an object"),
         ("{}", "neither words nor segments"),
         ('{"segments": [{"text": "Yes."}]}', "word_timestamps"),
         ('{"words": [{"start": 0, "end": 1}]}', "'word'"),
-        ('{"words": [{"word": "a", "start": 2, "end": 1}]}', "no word with times"),
-        ('{"words": [{"word": "a", "start": -2, "end": 1}]}', "no word with times"),
-        ('{"words": [{"word": 3, "start": 0, "end": 1}]}', "no word with times"),
-        ('{"words": [{"word": "a", "start": NaN, "end": 1}]}', "is no number"),
-        ('{"words": [{"word": "a", "start": "0", "end": 1}]}', "is no number"),
+        ('{"words": [{"word": "a", "start": 2, "end": 1}]}', "not a word with times"),
+        ('{"words": [{"word": "a", "start": -2, "end": 1}]}', "not a word with times"),
+        ('{"words": [{"word": 3, "start": 0, "end": 1}]}', "not a word with times"),
+        ('{"words": [{"word": "a", "start": NaN, "end": 1}]}', "is not a number"),
+        ('{"words": [{"word": "a", "start": "0", "end": 1}]}', "is not a number"),
         ('{"words": [3]}', ""),
         ('{"segments": [3]}', ""),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_other_files_are_told_what_is_wrong(text: str, why: str) -> None:
-    with pytest.raises(TextError, match="This is no file of words heard") as error:
+    with pytest.raises(TextError, match="This is not a file of recognised words") as error:
         parse(text)
     assert why in str(error.value)

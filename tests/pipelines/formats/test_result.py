@@ -109,10 +109,10 @@ def test_times_and_confidences_are_rounded() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "no JSON"),
-        ("{" * 100_000, "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        ("[1]", "its `schema` is null"),
+        ("", "not JSON"),
+        ("{" * 100_000, "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[1]", "`schema` is null"),
         ('{"schema": "turnwise/9"}', "turnwise/9"),
         ('{"schema": "turnwise/1"}', "'readings' is missing"),
         (result.serialize(sample()).replace('"start": 0.6', '"start": NaN', 1), "nan"),

@@ -77,11 +77,11 @@ def test_an_empty_file_is_no_speech() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("hello", "Line 1 is no RTTM"),
+        ("hello", "Line 1 is not RTTM"),
         (LINE + LINE.replace("0.5", "soon"), "Line 2 of this RTTM has times"),
-        (LINE.replace("1.25", "-1"), "are no seconds"),
-        (LINE.replace("1.25", "nan"), "are no seconds"),
-        (LINE.replace("1.25", "inf"), "are no seconds"),
+        (LINE.replace("1.25", "-1"), "are not seconds"),
+        (LINE.replace("1.25", "nan"), "are not seconds"),
+        (LINE.replace("1.25", "inf"), "are not seconds"),
         (LINE + LINE.replace(" a ", " b "), "mixes 2 recordings"),
     ],
 )

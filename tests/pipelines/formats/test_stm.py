@@ -55,7 +55,7 @@ def test_labels_and_comments_are_no_words() -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("one two three", "Line 1 is no STM"),
+        ("one two three", "Line 1 is not STM"),
         (LINE.replace("0.5", "x"), "has times"),
         (LINE.replace("1.75", "0.25"), "ends before it begins"),
         (LINE + LINE.replace("a 1", "b 1"), "mixes 2 recordings"),
