@@ -1,8 +1,8 @@
-"""Which engines there are, what each is good for, and which of them to take.
+"""Which engines there are, how good each is, and which one to use.
 
 An engine and its model are named in one word, NAME or NAME:MODEL: `whisper:small`, `pyannote:3.1`,
-`faster-whisper:folder/of/a/model`. Adding an engine is one entry in a table, better ones above worse ones:
-`auto` takes the first that is ready, with the best of its models that are here.
+`faster-whisper:folder/of/a/model`. Adding an engine is one entry in a table, better ones first: `auto`
+takes the first that is ready, with the best of its models that are present.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ AUTO = "auto"
 
 @runtime_checkable
 class Checked(Protocol):
-    """An engine that says before the long work why it could not do it."""
+    """An engine that can say before the long work why it would fail."""
 
     def check(self) -> None: ...
 
@@ -39,40 +39,40 @@ Engine = TypeVar("Engine")
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[Engine]):
-    """One engine that a user can name; `summary` says how good it honestly is."""
+    """One engine that a user can name; `summary` says honestly how good it is."""
 
     name: str
     summary: str
-    make: Callable[[str, str], Engine]  # of a model's name or path, and a device
-    kind: str = ""  # of its models and its extra, where that is not its name
-    library: str = ""  # import name; "" where the base install has all it needs
-    weights: tuple[str, ...] = ()  # models that it cannot be without
-    suggested: str = ""  # the model to begin with, where there are several
+    make: Callable[[str, str], Engine]  # takes a model's name or path, and a device
+    kind: str = ""  # the kind of its models and the name of its extra, if not `name`
+    library: str = ""  # import name; "" if the base install has all it needs
+    weights: tuple[str, ...] = ()  # models that it requires
+    suggested: str = ""  # the model to start with, if there are several
     automatic: bool = True  # whether `auto` may take it
 
     @property
     def advice(self) -> str:
-        """How to get it."""
+        """How to install it."""
         steps = [f"pip install 'turnwise[{self.family}]'"] if not self._installed else []
         return " and ".join([*steps, f"turnwise models pull {self.family}:{self.suggested}"])
 
     def knows(self, model: str) -> bool:
-        """Whether it is a model that is known by its name here, which no path is."""
+        """Whether `model` is the name of a known or present model; a path is not."""
         name = f"{self.family}:{model}"
         known = models.SYNONYMS.get(name, name) in models.MODELS
         return bool(self.suggested) and (known or model in models.available(self.family))
 
     def prepare(self, model: str, device: str, language: str) -> Engine:
-        """The engine with this model, "" for the best that is here for this language.
+        """Returns the engine with this model; "" means the best one present for this language.
 
-        Raises EngineMissingError, ModelError or OptionError, which say what to do, unless all is here.
+        Raises EngineMissingError, ModelError or OptionError, which say what to do, if anything is missing.
         """
         if not self._installed:
             raise EngineMissingError(f"{self.name} is not installed: run {self.advice}.")
         for name in self.weights:
             models.read(name)
         if model and not self.suggested:
-            raise OptionError(f"{self.name} has one model only: leave {':' + model!r} out.")
+            raise OptionError(f"{self.name} has only one model: leave out {':' + model!r}.")
         engine: Engine = _made(self, model or self._best_model(language), device, models.folder())
         if isinstance(engine, Checked):
             engine.check()
@@ -96,21 +96,16 @@ class Entry(Generic[Engine]):
 
     @property
     def _installed(self) -> bool:
-        return not self.library or _is_there(self.library)
+        try:
+            return not self.library or find_spec(self.library) is not None
+        except ModuleNotFoundError:  # not even its parent package is there
+            return False
 
 
 @lru_cache(maxsize=2)
 def _made(entry: Entry[Engine], model: str, device: str, folder: Path) -> Engine:
-    """The last two, one that hears and one that tells apart, keep their loaded models: only the same names in
-    the same models folder ask for them, whatever the language."""
+    """Caches the last two engines, a transcriber and a diarizer, with their loaded models."""
     return entry.make(model, device)
-
-
-def _is_there(library: str) -> bool:
-    try:
-        return find_spec(library) is not None
-    except ModuleNotFoundError:  # not even the package that it lies in
-        return False
 
 
 TRANSCRIBERS: list[Entry[Transcriber]] = [
@@ -139,14 +134,14 @@ TRANSCRIBERS: list[Entry[Transcriber]] = [
 DIARIZERS: list[Entry[Diarizer]] = [
     Entry(
         "pyannote",
-        "pyannote.audio: also two voices at once, telephone calls and meetings; slow without a graphics card",
+        "pyannote.audio: also overlapping speech, telephone calls and meetings; slow without a graphics card",
         Pyannote,
         library="pyannote.audio",
         suggested="community-1",
     ),
     Entry(
         "pyannote-fast",
-        "the same with fewer looks at the recording: twice as fast, edges a little coarser",
+        "the same with fewer chunks: twice as fast, boundaries slightly less precise",
         lambda model, device: Pyannote(model, device, fast=True),
         kind="pyannote",
         library="pyannote.audio",
@@ -155,22 +150,22 @@ DIARIZERS: list[Entry[Diarizer]] = [
     ),
     Entry(
         "embedded",
-        "good with close microphones and turns longer than 1.5 s; on meetings recorded from afar no better"
-        " than taking all for one speaker; two voices at once count as one",
+        "good with close microphones and turns longer than 1.5 s; on meetings recorded from a distance no"
+        " better than assuming one speaker; overlapping speech goes to one speaker",
         lambda model, device: EmbeddedDiarizer(),
         weights=("d-vector",),
     ),
-    Entry("none", "all speech is one speaker's", lambda model, device: OneVoice(), automatic=False),
+    Entry("none", "all speech goes to one speaker", lambda model, device: OneVoice(), automatic=False),
 ]
 
 
 def choose(
     asr: str | Transcriber = AUTO, diarizer: str | Diarizer = AUTO, device: str = AUTO, language: str = ""
 ) -> tuple[Engines, list[Notice]]:
-    """The engines of these names, or these engines, and for every "auto" which was taken and why.
+    """Returns the engines of these names, or the given ones, and for each "auto" a notice of the choice.
 
-    Raises OptionError for a name that is none, EngineMissingError where an engine or its weights are missing,
-    ModelError where they cannot be used: before the long work, all of them.
+    Raises OptionError for an unknown name, EngineMissingError if an engine or its weights are missing,
+    ModelError if they cannot be used; all before the long work.
     """
     transcriber, heard_by = _take("asr", TRANSCRIBERS, asr, device, language)
     teller, told_by = _take("diarizer", DIARIZERS, diarizer, device, language)
@@ -192,7 +187,7 @@ def _take(
 
 
 def read(table: Sequence[Entry[Engine]], wanted: str) -> tuple[Entry[Engine], str]:
-    """The engine that NAME or NAME:MODEL means, and its model, "" for the best. Raises OptionError."""
+    """Returns the engine that NAME or NAME:MODEL means, and its model ("": the best). Raises OptionError."""
     name, _, model = wanted.partition(":")
     for entry in table:
         if entry.name == name:
@@ -213,9 +208,9 @@ def check_name(table: Sequence[Entry[Engine]], wanted: str) -> None:
 def _take_best(
     option: str, table: Sequence[Entry[Engine]], device: str, language: str
 ) -> tuple[Engine, list[Notice]]:
-    """The first that is ready, and one line that says so and what would be better.
+    """Returns the first engine that is ready, and a notice that names it and a better one.
 
-    Raises EngineMissingError where none is: what the last one lacks, which is the least.
+    Raises EngineMissingError if none is ready: it says what the last one lacks, which needs the least.
     """
     candidates = [entry for entry in table if entry.automatic]
     for entry in candidates:

@@ -1,4 +1,4 @@
-"""Speech in pieces that a recogniser takes at once, cut where nobody is in the middle of a word.
+"""Cuts speech into chunks that a recogniser takes at once, where nobody is in the middle of a word.
 
 speech   ├────────┤ ├───┤        ├──────────────────────────────┤
 chunks  ├──────────────┤        ├─────────────────┼──────────────┤
@@ -14,17 +14,17 @@ import numpy.typing as npt
 
 from pipelines.types import SAMPLE_RATE, Audio, Samples, Span
 
-LONGEST_JOINED_PAUSE = 0.4  # after a longer one it may be another voice, with another mean of its spectrum
+LONGEST_JOINED_PAUSE = 0.4  # after a longer one another speaker may talk, with another mean spectrum
 MARGIN = 0.2  # silence kept around a chunk: soft first and last sounds lie outside the detected speech
 FRAME_SAMPLES = SAMPLE_RATE // 100
-PAUSE_FRAMES = 15  # a place is as quiet as the 0.15 s around it
+PAUSE_FRAMES = 15  # how quiet a place is, is measured over 0.15 s
 
 
 def cut(audio: Audio, speech: Sequence[Span], longest: float) -> tuple[Span, ...]:
-    """Chunks of at most `longest` seconds that cover all `speech`, in order and without overlap.
+    """Returns chunks of at most `longest` seconds that cover all `speech`, in order and without overlap.
 
-    `speech` is ordered and without overlap. A chunk may hold pauses of up to LONGEST_JOINED_PAUSE and up to
-    MARGIN of the silence around it; `longest` does not count that.
+    `speech` is ordered and without overlap. A chunk may contain pauses of up to LONGEST_JOINED_PAUSE and up
+    to MARGIN of the silence around it, which does not count towards `longest`.
     """
     chunks: list[Span] = []
     for span in speech:
@@ -41,7 +41,7 @@ def _join_fits(before: Span, after: Span, longest: float) -> bool:
 
 
 def _split(audio: Audio, span: Span, longest: float) -> Iterator[Span]:
-    """The span in pieces of `longest` / 2 to `longest` seconds (the last may be shorter)."""
+    """Cuts the span into pieces of `longest` / 2 to `longest` seconds (the last may be shorter)."""
     start = span.start
     while span.end - start > longest:
         window = Span(start + longest / 2, start + longest)

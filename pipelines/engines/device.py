@@ -12,10 +12,10 @@ DEVICES = ("auto", "cpu", "cuda")
 
 
 def choose(device: str, has_cuda: Callable[[], bool] | None = None) -> str:
-    """ "cpu" or "cuda" for "auto", "cpu" or "cuda".
+    """Returns "cpu" or "cuda" for "auto", "cpu" or "cuda".
 
     `has_cuda` asks the library that will compute; without it, torch is asked.
-    Raises OptionError for another name, and for "cuda" where none can be used.
+    Raises OptionError for another name, and for "cuda" if no card can be used.
     """
     if device not in DEVICES:
         raise OptionError(f"There is no --device {device!r}: choose auto, cpu or cuda.")
@@ -25,8 +25,8 @@ def choose(device: str, has_cuda: Callable[[], bool] | None = None) -> str:
         return "cuda"
     if device == "cuda":
         raise OptionError(
-            "--device cuda: no graphics card can be used here, for want of the card, its driver or a build"
-            " of the library for it; choose --device cpu."
+            "--device cuda: no graphics card can be used here: the card, its driver or a build of the library"
+            " for it is missing; choose --device cpu."
         )
     return "cpu"
 
@@ -50,9 +50,9 @@ def ctranslate2_has_cuda() -> bool:
 
 
 def lacks_avx() -> bool:
-    """Whether this is an x86 processor of before 2011, on which CTranslate2 ends the process without a word.
+    """Whether this is an x86 processor from before 2011, on which CTranslate2 ends the process silently.
 
-    False where the system does not say, and on other processors.
+    False if the system does not say, and on other processors.
     """
     try:
         rows = PROCESSORS.read_text(encoding="ascii", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""What a library raises, as one sentence of ours that says what to do."""
+"""Turns what a library raises into one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from pipelines.errors import EngineError, EngineMemoryError, ModelUnusableError, TurnwiseError, first_line
 
 SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "alloc_failed")
-"""torch, CTranslate2, CUDA and cuBLAS say that memory ran out in the text of a RuntimeError."""
+"""torch, CTranslate2, CUDA and cuBLAS report a lack of memory only in the text of a RuntimeError."""
 
 CARD = re.compile(r"\b(CUDA|cuBLAS|libcu\w+|cuDNN|NVIDIA)", re.IGNORECASE)
-"""What else they say is the matter with the graphics card, its driver or its libraries."""
+"""Names in their messages that point to the graphics card, its driver or its libraries."""
 
 
 def is_memory_short(error: BaseException) -> bool:
-    """Whether the processor's or the graphics card's memory was not enough."""
+    """Whether the memory of the processor or the graphics card ran out."""
     if isinstance(error, MemoryError):
         return True
     text = str(error).lower()
@@ -25,7 +25,7 @@ def is_memory_short(error: BaseException) -> bool:
 
 @contextmanager
 def explained(engine: str) -> Iterator[None]:
-    """Around a call of the engine's library: raises EngineMemoryError and EngineError for what it raises."""
+    """Wraps a call of the engine's library: whatever it raises becomes EngineMemoryError or EngineError."""
     try:
         yield
     except TurnwiseError:
@@ -33,8 +33,8 @@ def explained(engine: str) -> Iterator[None]:
     except Exception as error:
         if is_memory_short(error):
             raise EngineMemoryError(
-                f"The memory is not enough for {engine}: choose a smaller model, --device cpu if the graphics"
-                " card's ran out, or close other programs."
+                f"There is not enough memory for {engine}: choose a smaller model, use --device cpu if it was"
+                " the graphics card's, or close other programs."
             ) from error
         raise EngineError(
             f"{engine} failed ({first_line(error)}): try --device cpu, or choose another engine."
@@ -43,7 +43,7 @@ def explained(engine: str) -> Iterator[None]:
 
 @contextmanager
 def loading(model: str, engine: str) -> Iterator[None]:
-    """Around loading Whisper: ModelUnusableError for a bad file, and for the rest what `explained` raises."""
+    """Wraps the loading of Whisper: ModelUnusableError for a bad file, else what `explained` raises."""
     try:
         with explained(engine):
             yield
@@ -54,5 +54,5 @@ def loading(model: str, engine: str) -> Iterator[None]:
         if CARD.search(cause):
             raise
         raise ModelUnusableError(
-            f"{model} cannot be loaded by {engine} ({cause}): it is damaged or no Whisper; fetch it again."
+            f"{model} cannot be loaded by {engine} ({cause}): it is damaged or not Whisper; fetch it again."
         ) from error.__cause__

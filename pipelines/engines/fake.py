@@ -1,12 +1,12 @@
 """Engines that play back a script: deterministic, instant, without a model and without real audio.
 
-For tests, and for anyone who builds on the pipeline and wants to know what it makes of given evidence:
+For tests, and for developers who want to see what the pipeline makes of given evidence:
 
     script = (Line("anna", 0.0, 2.0, "who is on the line"), Line("ben", 2.5, 3.0, "me"))
     FakeTranscriber(script).transcribe(script_audio(script), [Span(0.0, 3.0)], "en").words
 
-A recogniser that makes no mistakes is no test of an aligner: `FakeTranscriber(script, word_error_rate=0.2)`
-drops, replaces and adds words, the same ones for the same seed.
+A recogniser without mistakes does not test an aligner: `FakeTranscriber(script, word_error_rate=0.2)` drops,
+replaces and adds words, always the same ones for the same seed.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ Script = Sequence[Line]
 
 
 def script_audio(script: Script, name: str = "script.wav") -> Audio:
-    """Silence as long as the script, for the stages that want an `Audio`."""
+    """Returns silence as long as the script, for the stages that need an `Audio`."""
     samples = np.zeros(round(max((line.end for line in script), default=0.0) * SAMPLE_RATE), np.float32)
     media = Media(
         name=name,
@@ -75,7 +75,7 @@ def script_audio(script: Script, name: str = "script.wav") -> Audio:
 
 @dataclass(frozen=True, slots=True)
 class FakeDetector:
-    """Finds speech where the script has lines."""
+    """Detects speech where the script has lines."""
 
     script: Script
 
@@ -90,7 +90,7 @@ class FakeDetector:
 
 @dataclass(frozen=True, slots=True)
 class FakeTranscriber:
-    """Hears the script's words; a share `word_error_rate` of them wrong, chosen by `seed`."""
+    """Recognises the script's words, a share `word_error_rate` of them wrongly, chosen by `seed`."""
 
     script: Script
     word_error_rate: float = 0.0
@@ -120,12 +120,14 @@ class FakeTranscriber:
                 yield word
                 continue
             stranger = choose.choice(words).text
-            yield from choose.choice((_dropped, _replaced, _doubled))(word, stranger)
+            middle = (word.start + word.end) / 2
+            doubled = [replace(word, end=middle), HeardWord(stranger, middle, word.end, confidence=0.3)]
+            yield from choose.choice(([], [replace(word, text=stranger, confidence=0.3)], doubled))
 
 
 @dataclass(frozen=True, slots=True)
 class FakeDiarizer:
-    """Knows the voices and when they speak; moves each edge by up to `edge_error`, chosen by `seed`."""
+    """Knows who speaks when; moves each boundary by up to `edge_error`, chosen by `seed`."""
 
     script: Script
     edge_error: float = 0.0
@@ -160,7 +162,7 @@ class FakeDiarizer:
 
 @dataclass(frozen=True, slots=True)
 class FakeAligner:
-    """Spreads the words of each request evenly over its stretch, whatever was said in it."""
+    """Spreads the words of each request evenly over its span, whatever was said in it."""
 
     @property
     def info(self) -> EngineInfo:
@@ -180,17 +182,3 @@ def _info(model: str) -> EngineInfo:
 def _inside(word: HeardWord, speech: Sequence[Span]) -> bool:
     middle = (word.start + word.end) / 2
     return any(span.start <= middle <= span.end for span in speech)
-
-
-def _dropped(word: HeardWord, stranger: str) -> list[HeardWord]:
-    return []
-
-
-def _replaced(word: HeardWord, stranger: str) -> list[HeardWord]:
-    return [replace(word, text=stranger, confidence=0.3)]
-
-
-def _doubled(word: HeardWord, stranger: str) -> list[HeardWord]:
-    """`word` in the first half of its time, `stranger` in the second."""
-    middle = (word.start + word.end) / 2
-    return [replace(word, end=middle), HeardWord(stranger, middle, word.end, confidence=0.3)]

@@ -1,4 +1,4 @@
-"""Engines that give back what the user brought along, or nothing: a stage supplied, or skipped."""
+"""Engines that return what the user supplied, or nothing: a stage is replaced or skipped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.protocols import Engines, Progress, no_progress
 from pipelines.types import Audio, Diarization, EngineInfo, Heard, Span, SpeakerCount, SpeakerSegment
 
 TOLERANCE = 2.0
-"""Seconds by which what was brought along may go on after the recording has ended: encoders add silence."""
+"""Seconds by which a supplied result may run past the end of the recording: encoders add silence."""
 
 ONE_VOICE = "speaker_1"
 
@@ -30,7 +30,7 @@ class GivenTranscriber:
         return self.heard.engine
 
     def check_fit(self, audio: Audio) -> None:
-        _check_end("The words heard", max((word.end for word in self.heard.words), default=0.0), audio)
+        _check_end("The recognised words", max((word.end for word in self.heard.words), default=0.0), audio)
 
     def transcribe(
         self,
@@ -47,7 +47,7 @@ class GivenTranscriber:
 
 @dataclass(frozen=True, slots=True)
 class GivenDiarizer:
-    """Segments from a file; where they overlap, whoever began last is in front."""
+    """Segments from a file; where they overlap, the speaker who began last is in front."""
 
     segments: tuple[SpeakerSegment, ...]
     name: str
@@ -69,7 +69,7 @@ class GivenDiarizer:
 
 @dataclass(frozen=True, slots=True)
 class OneVoice:
-    """Tells no voices apart: all speech is one speaker's."""
+    """Does not separate speakers: all speech goes to one."""
 
     @property
     def info(self) -> EngineInfo:
@@ -84,20 +84,20 @@ class OneVoice:
 
 @runtime_checkable
 class _Fitted(Protocol):
-    """An engine that gives back what belongs to one recording."""
+    """An engine whose result belongs to one recording."""
 
     def check_fit(self, audio: Audio) -> None: ...
 
 
 def check_fit(engines: Engines, audio: Audio) -> None:
-    """Raises TextError where what was brought along goes on after the recording has ended."""
+    """Raises TextError if a supplied result runs past the end of the recording."""
     for engine in (engines.transcriber, engines.diarizer):
         if isinstance(engine, _Fitted):
             engine.check_fit(audio)
 
 
 def one_voice(speech: Sequence[Span], info: EngineInfo) -> Diarization:
-    """All speech, said by one speaker."""
+    """Gives all speech to one speaker."""
     return _diarization(tuple(SpeakerSegment(span.start, span.end, ONE_VOICE) for span in speech), info)
 
 
@@ -110,6 +110,6 @@ def _diarization(segments: tuple[SpeakerSegment, ...], info: EngineInfo) -> Diar
 def _check_end(what: str, end: float, audio: Audio) -> None:
     if end > audio.duration + TOLERANCE:
         raise TextError(
-            f"{what} go on until {end:.1f} s, but {audio.media.name} ends at {audio.duration:.1f} s: "
+            f"{what} continue until {end:.1f} s, but {audio.media.name} ends at {audio.duration:.1f} s: "
             "give the file that belongs to this recording."
         )

@@ -1,11 +1,11 @@
-"""Jobs spread over processes of our own, which die with us.
+"""Spreads jobs over processes of our own, which end with us.
 
 A worker is a Python script that takes pickled jobs on its standard input and answers each with
 (True, result) or (False, message) on its standard output. Unlike multiprocessing this never imports the
 caller's main module again, so it works from a script, a notebook, a server and a test alike; and since
 the caller alone holds the other end of the pipes, a worker whose caller is gone reads the end of its
-input and leaves, however the caller died. A worker with long jobs calls `die_with_parent` first, so as not to
-finish one that nobody waits for.
+input and exits, however the caller died. A worker with long jobs calls `die_with_parent` first, so that it
+does not finish a job that nobody waits for.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def run(
     processes: int,
     progress: Progress = no_progress,
 ) -> list[Any]:
-    """The workers' answers to job(item) for every item, in the order of the items.
+    """Returns the workers' answers to job(item) for every item, in the order of the items.
 
-    `command` is a script and its arguments. A job is made only when a worker is free for it. Whatever ends
-    this call, the workers are gone when it returns; and the thread that starts them outlives them, as
-    `die_with_parent` needs. Raises EngineError if a worker dies or cannot do a job.
+    `command` is a script and its arguments. A job is made only when a worker is free for it. However
+    this call ends, the workers are gone when it returns; and the thread that starts them outlives them, as
+    `die_with_parent` requires. Raises EngineError if a worker dies or cannot do a job.
     """
     workers: list[_Worker] = []
     threads = ThreadPoolExecutor(max(1, processes))
@@ -69,7 +69,7 @@ def _submit(
     items: Sequence[Item],
     job: Callable[[Item], object],
 ) -> list[Future[Any]]:
-    """One future answer for each item, from whichever worker is idle first."""
+    """Returns one future answer per item, from whichever worker is idle first."""
     idle: SimpleQueue[_Worker] = SimpleQueue()
     for worker in workers:
         idle.put(worker)
@@ -120,7 +120,7 @@ class _Worker:
         try:
             return f"exit status {self._process.wait(timeout=1)}"
         except subprocess.TimeoutExpired:
-            return "it answers nonsense"
+            return "its answer cannot be read"
 
     def stop(self) -> None:
         self._process.kill()

@@ -175,7 +175,7 @@ def test_an_unknown_name_is_told_the_known_ones_and_their_limits(
 
 @pytest.mark.usefixtures("weights")
 def test_an_engine_with_one_model_takes_no_name_for_it() -> None:
-    with pytest.raises(OptionError, match="pocketsphinx has one model only: leave ':en' out"):
+    with pytest.raises(OptionError, match="pocketsphinx has only one model: leave out ':en'"):
         choose("pocketsphinx:en")
 
 
