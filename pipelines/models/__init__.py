@@ -1,15 +1,15 @@
-"""Weights: which there are, where they lie, what they hash to, how they are fetched.
+"""Weights: which models there are, where they lie, their checksums, and how they are fetched.
 
-locating           the whole of it: find, check, pull
+locating           finds, checks and pulls models
 kinds              what a path is, by its first bytes, and which engine loads it
 manifest           every model: licence, size, SHA-256, sources
-lockfile           what each model of the hub was when it was pulled
+lockfile           the state of each hub model when it was pulled
 fetching           one model into the models folder, whole or not at all
-download           one file over HTTPS, resumed where it broke off
-hub                what a repository of the model hub holds
-wheels             one file out of a wheel of the package registry
+download           one file over HTTPS, resumed after an interruption
+hub                the contents of a repository of the model hub
+wheels             one file from a wheel of the package registry
 hashing            the SHA-256 of files and folders
-legacy_checkpoint  tensors out of an old PyTorch checkpoint, without torch
+legacy_checkpoint  tensors from an old PyTorch checkpoint, without torch
 """
 
 from pipelines.models.fetching import FOLDER_VARIABLE

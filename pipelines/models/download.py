@@ -1,9 +1,9 @@
-"""One file over HTTPS, whole and right or not at all; a beginning is kept, and the next try goes on there.
+"""Downloads one file over HTTPS, verified or not at all; a partial download is kept and resumed.
 
-    <name>.part ── more bytes (Range, RFC 9110 section 14) ──► complete? ──► sum right? ──► <name>
+    <name>.part ── more bytes (Range, RFC 9110 section 14) ──► complete? ──► sum correct? ──► <name>
 
-Standard library only: `huggingface_hub` 2.4 throws the beginning of a file away when it is interrupted, and
-the models are gigabytes.
+Standard library only: `huggingface_hub` 2.4 discards a partial file when it is interrupted, and the
+models are gigabytes.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ from pipelines.errors import ModelFetchError
 
 BLOCK_BYTES = 1 << 18
 ATTEMPTS = 4
-"""Tries in a row that brought nothing, before giving up."""
+"""Attempts in a row without progress before giving up."""
 PAUSE = 1.0
-"""Seconds before the second try; doubled before each further one."""
+"""Seconds before the second attempt; doubled before each further one."""
 TIMEOUT = 30.0
 """Seconds without a byte after which a connection counts as dead."""
 
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Statuses that may be others a moment later."""
+"""Statuses of failures that may pass."""
 PARTIAL_CONTENT = 206
 UNSATISFIABLE = 416
 
-GO_ON = "run the same command again to go on from there"
+GO_ON = "run the same command again to continue from there"
 COPY = "or copy the models folder from a machine that has it"
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """What to fetch, and how to know that it is that."""
+    """What to fetch, and how to verify it."""
 
     url: str
-    is_right: Callable[[Path], bool]  # whether this complete file is the one wanted
-    token: str = ""  # sent to the host of `url`, and to no other that it leads to
+    is_right: Callable[[Path], bool]  # whether this complete file is the wanted one
+    token: str = ""  # sent to the host of `url` only, not to those it redirects to
 
 
 def download(wanted: Download, path: Path, progress: Callable[[int], None]) -> None:
-    """Fetches into `path`, whose folder exists; `progress` takes the bytes that are there.
+    """Fetches into `path`, whose folder exists; `progress` receives the bytes so far.
 
-    Raises ModelFetchError where the server cannot be reached, refuses, or gives another file; OSError where
-    the file cannot be written. What came so far stays in `path` + ".part".
+    Raises ModelFetchError if the server cannot be reached, refuses, or sends another file; OSError if the
+    file cannot be written. A partial download stays in `path` + ".part".
     """
     part = path.with_name(f"{path.name}.part")
     resumed = _size_bytes(part) > 0
     _complete(wanted, part, progress)
-    if resumed and not wanted.is_right(part):  # begun with another file's bytes
+    if resumed and not wanted.is_right(part):  # it began with another file's bytes
         part.unlink()
         _complete(wanted, part, progress)
     if not wanted.is_right(part):
         part.unlink()
         raise ModelFetchError(
-            f"What came from {_host(wanted.url)} as {path.name} is not that file (its checksum differs), and "
-            "was thrown away: run the same command again, and if that does not help, check what the network "
-            f"does to downloads, {COPY}."
+            f"The download of {path.name} from {_host(wanted.url)} is wrong (its checksum differs) and was "
+            "discarded: run the same command again; if that does not help, check whether the network alters "
+            f"downloads, {COPY}."
         )
     part.replace(path)
 
@@ -96,7 +96,7 @@ def _receive(wanted: Download, part: Path, progress: Callable[[int], None]) -> N
     with response, part.open("r+b" if have_bytes else "wb", buffering=0) as file:
         file.seek(_start(response, have_bytes))
         file.truncate()
-        total_bytes = _total_bytes(response, file.tell())
+        total_bytes = file.tell() + int(response.headers.get("Content-Length") or 0)
         _copy(response, file, progress)
         os.fsync(file.fileno())
         if file.tell() < total_bytes:
@@ -104,7 +104,7 @@ def _receive(wanted: Download, part: Path, progress: Callable[[int], None]) -> N
 
 
 def _connect(wanted: Download, have_bytes: int) -> HTTPResponse | None:
-    """The answer to a request for what is missing; None where nothing is."""
+    """Requests what is missing; returns None if nothing is."""
     request = Request(wanted.url, headers={"User-Agent": "turnwise"})
     if wanted.token:
         request.add_header("Authorization", f"Bearer {wanted.token}")
@@ -122,9 +122,9 @@ def _connect(wanted: Download, have_bytes: int) -> HTTPResponse | None:
 
 
 def _check_refusal(wanted: Download, error: HTTPError, have_bytes: int) -> None:
-    """Returns where the part is complete. Raises _InterruptedError and ModelFetchError."""
+    """Returns if the part is complete, else raises _InterruptedError or ModelFetchError."""
     if error.code == UNSATISFIABLE and have_bytes:
-        return  # the part is as long as the file, or longer: its sum will tell
+        return  # the part is as long as the file, or longer: its sum decides
     if error.code in PASSING:
         raise _InterruptedError(f"status {error.code}") from error
     raise ModelFetchError(
@@ -146,19 +146,14 @@ def _copy(response: HTTPResponse, file: IO[bytes], progress: Callable[[int], Non
 
 
 def _start(response: HTTPResponse, have_bytes: int) -> int:
-    """Where what comes belongs: behind what is there only where the server says just that."""
+    """Where to write the response: after what is there only if the server says so."""
     expected = f"bytes {have_bytes}-"
     goes_on = (response.headers.get("Content-Range") or "").startswith(expected)
     return have_bytes if response.status == PARTIAL_CONTENT and goes_on else 0
 
 
-def _total_bytes(response: HTTPResponse, start_bytes: int) -> int:
-    """How long the file will be; `start_bytes` where the server does not say."""
-    return start_bytes + int(response.headers.get("Content-Length") or 0)
-
-
 class _Redirection(HTTPRedirectHandler):
-    """Follows to other hosts without the token."""
+    """Follows redirects to other hosts without the token."""
 
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str

@@ -1,4 +1,4 @@
-"""Fetching one model into the models folder: it is there whole, or not at all.
+"""Fetches one model into the models folder, whole or not at all.
 
 whisper/.part-small.pt    the download, kept when it is interrupted
 whisper/small.pt          the model, renamed from it after its sum was checked
@@ -28,26 +28,26 @@ from pipelines.models.wheels import fetch_member
 
 try:
     import fcntl
-except ImportError:  # not Windows': two pulls at the same time cost a download there
+except ImportError:  # not on Windows, where two simultaneous pulls cost a download
     fcntl = None  # type: ignore[assignment]
 
 FOLDER_VARIABLE = "TURNWISE_MODELS"
 BUSY = ".pulling"
-"""The file in the models folder that the process which fetches holds locked."""
+"""The lock file in the models folder, held by the process that fetches."""
 
 Progress = Callable[[int, int], None]
-"""Takes the bytes that are here and the bytes of the whole model."""
+"""Receives the bytes that are here and the bytes of the whole model."""
 
 
 def fetch(model: Model, folder: Path, progress: Progress) -> None:
-    """Fetches a model that is not here, or is damaged, or is of unknown origin; checks it; puts it in place.
+    """Fetches a model, checks it and puts it in place.
 
     Raises ModelFetchError; what was there before is then still there.
     """
     with _writable(folder):
         match model.source:
             case Member():
-                progress(0, model.size_bytes)  # pip does not say how far it is
+                progress(0, model.size_bytes)  # pip does not report progress
                 (folder / model.path).parent.mkdir(parents=True, exist_ok=True)
                 write_whole(folder / model.path, _member(model, model.source))
                 progress(model.size_bytes, model.size_bytes)
@@ -60,7 +60,7 @@ def fetch(model: Model, folder: Path, progress: Progress) -> None:
 
 
 def leftovers(model: Model, folder: Path) -> list[Path]:
-    """What is there of earlier pulls that were interrupted; useless once the model is in place."""
+    """Returns the remains of interrupted pulls; useless once the model is in place."""
     path = folder / model.path
     part = _part(path)
     return [each for each in (part, _beginning(part), _old(path)) if each.exists()]
@@ -87,7 +87,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _writable(folder: Path) -> Iterator[None]:
-    """What the file system refuses, said to the user."""
+    """Turns errors of the file system into one sentence."""
     try:
         yield
     except OSError as error:
@@ -103,7 +103,7 @@ def _member(model: Model, source: Member) -> bytes:
     converted = source.convert(data) if source.convert else data
     if hashlib.sha256(converted).hexdigest() != model.sha256:
         raise ModelFetchError(
-            f"{model.identity} came out different from what this version expects: report it as a fault."
+            f"{model.identity} is not what this version of turnwise expects: please report it."
         )
     return converted
 
@@ -127,7 +127,7 @@ def _fetch_file(model: Model, source: Address, folder: Path, progress: Progress)
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """One file of a folder that is put together."""
+    """One file of a folder that is being assembled."""
 
     path: str  # below the model's folder
     file: hub.HubFile
@@ -146,7 +146,7 @@ def _fetch_folder(model: Model, source: Hub, folder: Path, progress: Progress) -
     pulled = lockfile.Pulled(revisions, _describe(_part(path)))
     if locked and pulled != locked:
         raise ModelFetchError(
-            f"{model.identity} is not what lock.json in {folder} records of the same revision: check which "
+            f"{model.identity} is not what lock.json in {folder} records for the same revision: check which "
             "hub the variable HF_ENDPOINT names."
         )
     lockfile.dump(folder, locks | {model.name: pulled})
@@ -162,7 +162,7 @@ def _list(listing: hub.Listing) -> Iterator[_Wanted]:
 
 
 def _assemble(model: Model, wanted: list[_Wanted], path: Path, progress: Progress) -> None:
-    """All files in the part folder, and no others: kept from the last try, taken over, or downloaded."""
+    """Fills the part folder with exactly these files: kept from before, taken over, or downloaded."""
     part = _part(path)
     total_bytes = sum(each.file.size_bytes for each in wanted)
     done_bytes = 0
@@ -185,7 +185,7 @@ def _report(progress: Progress, before_bytes: int, total_bytes: int, file_bytes:
 
 
 def _take_over(wanted: _Wanted, present: Path, target: Path) -> bool:
-    """A file that is right in the model's folder, damaged or copied in by hand, is not fetched again."""
+    """Takes a file that is correct in the present model folder, instead of fetching it again."""
     if not wanted.file.is_right(present):
         return False
     target.unlink(missing_ok=True)
@@ -221,7 +221,7 @@ def _describe(folder: Path) -> dict[str, lockfile.File]:
 
 
 def _part(path: Path) -> Path:
-    """Where a model is put together: beside its place, so that renaming is all that is left to do."""
+    """Where a model is assembled: beside its place, so that a rename completes it."""
     return path.with_name(f".part-{path.name}")
 
 
@@ -231,12 +231,12 @@ def _old(path: Path) -> Path:
 
 
 def _beginning(path: Path) -> Path:
-    """Where `download` keeps what came of a file."""
+    """Where `download` keeps a partial file."""
     return path.with_name(f"{path.name}.part")
 
 
 def _put(part: Path, path: Path) -> None:
-    """Renames into place; what was there goes last."""
+    """Renames into place; what was there is removed last."""
     old = _old(path)
     _remove(old)
     if path.exists():

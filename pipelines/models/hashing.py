@@ -1,7 +1,7 @@
 """The SHA-256 of files and folders.
 
 A folder's sum is that of the lines "<path> <sha256>\\n" of its files, sorted by path. Names that begin with a
-dot are left out, and what lies below them: a desktop's or a version control's own notes are no weights.
+dot are left out, with all below them: the notes of a desktop or of version control are not weights.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from pathlib import Path
 
 
 def hash_file(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal, streamed. Raises OSError.
+    """Returns the file's SHA-256 in hexadecimal, streamed. Raises OSError.
 
-    A file that has not changed since (same inode, size and time) is not read again by the same process.
+    A process does not read an unchanged file (same inode, size and times) again.
     """
     status = path.stat()
     return _hash_file(path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -28,12 +28,12 @@ def _hash_file(path: Path, *_status: int) -> str:
 
 
 def hash_folder(folder: Path) -> dict[str, str]:
-    """The SHA-256 of every file by its path below the folder, "/" between the parts. Raises OSError."""
+    """Returns the SHA-256 of every file by its path in the folder, "/" between the parts. Raises OSError."""
     return {path: hash_file(folder / path) for path in list_files(folder)}
 
 
 def list_files(folder: Path) -> list[str]:
-    """The paths of all files below a folder, sorted; none hidden. Raises OSError."""
+    """Returns the sorted paths of all files below a folder, without hidden ones. Raises OSError."""
     found = []
     for parent, folders, files in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -43,13 +43,13 @@ def list_files(folder: Path) -> list[str]:
 
 
 def combine(sums: dict[str, str]) -> str:
-    """One sum for a folder's."""
+    """Combines the sums of a folder's files into one."""
     lines = "".join(f"{path} {sha256}\n" for path, sha256 in sorted(sums.items()))
     return hashlib.sha256(lines.encode("utf-8", errors="surrogateescape")).hexdigest()
 
 
 def hash_git_blob(path: Path) -> str:
-    """The name that git gives a file: the SHA-1 of "blob <size>\\0" and its contents. Raises OSError."""
+    """Returns git's name for a file: the SHA-1 of "blob <size>\\0" and its contents. Raises OSError."""
     data = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 

@@ -1,4 +1,4 @@
-"""What a repository of the Hugging Face hub holds: its commit, and each file's size, sum and address.
+"""The contents of a repository of the Hugging Face hub: its commit, and each file's size, sum and address.
 
 The only place that imports huggingface_hub, which comes with the extras that need the hub. Files kept in Git
 LFS (the weights) have a SHA-256 there, small ones the SHA-1 that git gives a blob.
@@ -28,7 +28,7 @@ FORBIDDEN = 403
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file as the hub describes it; either of the sums is "" where it gives the other."""
+    """One file as the hub describes it; one of the two sums is ""."""
 
     path: str
     size_bytes: int
@@ -37,7 +37,7 @@ class HubFile:
     url: str
 
     def is_right(self, path: Path) -> bool:
-        """Whether that is this file. Raises OSError."""
+        """Whether `path` is this file. Raises OSError."""
         if not path.is_file() or path.stat().st_size != self.size_bytes:
             return False
         return hash_file(path) == self.sha256 if self.sha256 else hash_git_blob(path) == self.git_sha1
@@ -53,10 +53,10 @@ class Listing:
 
 
 def survey(repository: Repository, commit: str = "") -> Listing:
-    """What is wanted from a repository: at that commit, or else the newest. Downloads nothing.
+    """Lists the wanted files of a repository at that commit, or else the newest. Downloads nothing.
 
-    Raises ModelGatedError where its terms are not accepted or the token is missing or wrong, ModelFetchError
-    without huggingface_hub, without network, or where the repository is not what the manifest says.
+    Raises ModelGatedError if its terms are not accepted or the token is missing or wrong, ModelFetchError
+    without huggingface_hub, without network, or if the repository is not what the manifest says.
     """
     library = _library()
     with _explained(repository):
@@ -70,7 +70,7 @@ def survey(repository: Repository, commit: str = "") -> Listing:
 
 
 def token(repository: Repository) -> str:
-    """The token to send for it: the environment's where the repository is gated, else none."""
+    """Returns the token to send: the environment's if the repository is gated, else ""."""
     found = (os.environ.get(name, "").strip() for name in TOKEN_VARIABLES)
     return next(filter(None, found), "") if repository.gated else ""
 
@@ -85,23 +85,27 @@ def _library() -> Any:
             '`pip install "turnwise[faster-whisper]"` or `pip install "turnwise[pyannote]"`, or copy the '
             "models folder from a machine that has it."
         ) from error
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its advice is not for our users
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its advice is not meant for our users
     return huggingface_hub
 
 
 def _endpoint() -> str | None:
-    """A mirror of the hub, under the name that huggingface_hub's users know."""
+    """A mirror of the hub, in the variable that users of huggingface_hub know."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
 
 
 def _wanted(library: Any, repository: Repository, info: Any) -> Iterator[HubFile]:
     """The files that match the patterns. Raises ModelFetchError unless all required ones are there."""
-    matching = [each for each in info.siblings or () if _matches(each.rfilename, repository.patterns)]
+
+    def matches(path: str) -> bool:
+        return any(fnmatchcase(path, pattern) for pattern in repository.patterns)
+
+    matching = [each for each in info.siblings or () if matches(each.rfilename)]
     missing = set(repository.required) - {each.rfilename for each in matching}
     if missing:
         raise ModelFetchError(
-            f"The repository {repository.name} holds no {sorted(missing)[0]}: it has changed since this "
-            "version of turnwise; look for a newer one."
+            f"The repository {repository.name} no longer holds {sorted(missing)[0]}: look for a newer "
+            "version of turnwise."
         )
     for each in sorted(matching, key=lambda sibling: str(sibling.rfilename)):
         url = library.hf_hub_url(repository.name, each.rfilename, revision=info.sha, endpoint=_endpoint())
@@ -109,7 +113,7 @@ def _wanted(library: Any, repository: Repository, info: Any) -> Iterator[HubFile
 
 
 def _describe(repository: Repository, sibling: Any, url: str) -> HubFile:
-    """Raises ModelFetchError for a path out of the folder, and for a file without a sum or with another."""
+    """Raises ModelFetchError for a path outside the folder, and for a file with no sum or a wrong one."""
     path = PurePosixPath(sibling.rfilename)
     sha256 = sibling.lfs.sha256 if sibling.lfs else ""
     outside = path.is_absolute() or ".." in path.parts or "\\" in sibling.rfilename
@@ -126,16 +130,12 @@ def _describe(repository: Repository, sibling: Any, url: str) -> HubFile:
     return HubFile(path.as_posix(), sibling.size, sha256, sibling.blob_id or "", url)
 
 
-def _matches(path: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(path, pattern) for pattern in patterns)
-
-
 # --------------------------------------------------------------------------- what goes wrong
 
 
 @contextmanager
 def _explained(repository: Repository) -> Iterator[None]:
-    """Whatever the library raises, said to the user."""
+    """Turns whatever the library raises into one sentence."""
     try:
         yield
     except ModelFetchError:
@@ -158,10 +158,10 @@ def _explain(repository: Repository, error: Exception) -> ModelFetchError:
         return _gated(repository, FORBIDDEN if status == FORBIDDEN else UNAUTHORIZED)
     if name == "RepositoryNotFoundError":
         return ModelFetchError(
-            f"The hub has no repository {repository.name} any more: look for a newer version of turnwise."
+            f"The hub no longer has the repository {repository.name}: look for a newer version of turnwise."
         )
     if status is not None:
-        return ModelFetchError(f"The hub answers {repository.name} with status {status}: try again later.")
+        return ModelFetchError(f"The hub refuses {repository.name} with status {status}: try again later.")
     return ModelFetchError(
         f"The hub cannot be reached for {repository.name} ({first_line(error)}): check the network and the "
         "variables HTTPS_PROXY, HF_ENDPOINT and HF_HUB_OFFLINE, or copy the models folder from a machine "

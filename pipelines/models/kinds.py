@@ -71,7 +71,7 @@ def check(family: Family, path: Path) -> None:
 
 
 def kind_of(path: Path) -> Kind:
-    """Raises ModelUnusableError for a file that cannot be read."""
+    """Returns the kind of a file or folder. Raises ModelUnusableError if it cannot be read."""
     try:
         return _kind_of_folder(path) if path.is_dir() else _kind_of_file(path)
     except OSError as error:
@@ -98,7 +98,7 @@ def _kind_of_file(path: Path) -> Kind:
     if zipfile.is_zipfile(path):
         return _kind_of_archive(path)
     if head.startswith(b"PK\x03\x04"):
-        return Kind.CUT_OFF  # a zip archive keeps its table of contents at the end
+        return Kind.CUT_OFF  # a zip archive has its table of contents at the end
     if head[8:10] == b'{"':
         return Kind.SAFETENSORS
     return Kind.OTHER if b"\0" in head or not _is_text(head) else Kind.TEXT
@@ -113,7 +113,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _kind_of_archive(path: Path) -> Kind:
-    """What `torch.save` wrote, by the names in its pickle, which is only searched."""
+    """Identifies what `torch.save` wrote by the names in its pickle, which is searched, not loaded."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
@@ -126,7 +126,7 @@ def _kind_of_archive(path: Path) -> Kind:
 
 
 def converted_name(path: Path) -> str:
-    """What kind of model a CTranslate2 file says that it is: "WhisperSpec"; "" where it is no such file.
+    """Returns the kind of model that a CTranslate2 file names, such as "WhisperSpec"; "" for other files.
 
     The file begins with its format's version (uint32) and that name (uint16 length, bytes, a zero).
     """
@@ -138,6 +138,6 @@ def converted_name(path: Path) -> str:
 
 
 def size_bytes(path: Path) -> int:
-    """Of a file, or of all files of a folder."""
+    """Returns the size of a file, or of all files in a folder."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())

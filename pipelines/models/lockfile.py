@@ -1,11 +1,11 @@
-"""`lock.json` in the models folder: what each model of the hub was when it was pulled.
+"""`lock.json` in the models folder: each model of the hub as it was pulled.
 
     {"version": 1, "models": {"faster-whisper:tiny": {
         "revisions": {"<repository>": "<commit>"},
         "files": {"config.json": {"sha256": "<hexadecimal>", "size_bytes": 2}}}}}
 
 The keys are sorted, so that the same models give the same bytes: the file can be kept under version control
-and laid into an empty models folder, where a pull then fetches those very revisions, and nothing else.
+and put into an empty models folder, where a pull then fetches exactly those revisions.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Pulled:
 
 
 def load(folder: Path) -> dict[str, Pulled]:
-    """What is locked in this models folder, by name of the model; nothing where there is no lock.
+    """Returns what is locked in this models folder, by name of the model; empty without a lock.
 
-    Raises ModelCorruptError for a lock that cannot be read: without it nobody can tell what is damaged.
+    Raises ModelCorruptError for a lock that cannot be read: without it, damage cannot be detected.
     """
     path = folder / NAME
     try:
@@ -60,7 +60,7 @@ def load(folder: Path) -> dict[str, Pulled]:
 
 
 def parse(text: str) -> dict[str, Pulled]:
-    """Raises ValueError, KeyError, TypeError or AttributeError for what is no lock."""
+    """Raises ValueError, KeyError, TypeError or AttributeError for a text that is not a lock."""
     table = json.loads(text)
     if table["version"] != VERSION:
         raise ValueError("a lock of another version")
@@ -89,5 +89,5 @@ def serialize(models: Mapping[str, Pulled]) -> str:
 
 
 def dump(folder: Path, models: Mapping[str, Pulled]) -> None:
-    """Writes the lock whole or not at all into a folder that is there. Raises OSError."""
+    """Writes the lock, whole or not at all, into an existing folder. Raises OSError."""
     write_whole(folder / NAME, serialize(models))

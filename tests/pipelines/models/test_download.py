@@ -118,7 +118,7 @@ def test_a_part_longer_than_the_file_is_thrown_away(server: HubServer, tmp_path:
 
 def test_another_file_is_refused_and_leaves_nothing(server: HubServer, tmp_path: Path) -> None:
     server.fail(WHERE, Fault(flip=True))
-    with pytest.raises(ModelFetchError, match="is not that file"):
+    with pytest.raises(ModelFetchError, match="is wrong"):
         fetch(server, tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
 

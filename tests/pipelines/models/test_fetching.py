@@ -311,7 +311,7 @@ def test_a_repository_that_was_renamed(member: HubServer) -> None:
 
 def test_a_repository_that_has_gone(server: HubServer) -> None:
     del server.repositories[TINY_REPOSITORY]
-    with pytest.raises(ModelFetchError, match=f"no repository {TINY_REPOSITORY} any more"):
+    with pytest.raises(ModelFetchError, match=f"no longer has the repository {TINY_REPOSITORY}:"):
         models.pull([TINY])
 
 
@@ -324,7 +324,7 @@ def test_weights_that_this_version_does_not_know(server: HubServer, monkeypatch:
 
 def test_a_repository_without_the_weights(server: HubServer) -> None:
     del server.repositories[TINY_REPOSITORY].files["model.bin"]
-    with pytest.raises(ModelFetchError, match=r"holds no model\.bin"):
+    with pytest.raises(ModelFetchError, match=r"no longer holds model\.bin"):
         models.pull([TINY])
 
 
@@ -347,7 +347,7 @@ def test_another_file_than_the_hub_describes(server: HubServer, name: str) -> No
     """Large ones have a SHA-256 there, small ones git's SHA-1."""
     holding = server.repositories[TINY_REPOSITORY]
     holding.claims[name] = bytes([holding.files[name][0] ^ 1]) + holding.files[name][1:]
-    with pytest.raises(ModelFetchError, match=rf"{name} is not that file"):
+    with pytest.raises(ModelFetchError, match=rf"{name} from .* is wrong"):
         models.pull([TINY])
     assert models.state(TINY) is State.MISSING
     holding.claims.clear()
@@ -418,7 +418,7 @@ def test_a_lock_in_an_empty_folder_decides_what_is_pulled(server: HubServer) -> 
     models.pull([TINY])
     shutil.rmtree(models.find(TINY))
     server.repositories[TINY_REPOSITORY].files["config.json"] = b"[]"
-    with pytest.raises(ModelFetchError, match=r"is not what lock\.json .* records of the same revision"):
+    with pytest.raises(ModelFetchError, match=r"is not what lock\.json .* records for the same revision"):
         models.pull([TINY])
     assert models.state(TINY) is State.MISSING
     server.repositories[TINY_REPOSITORY].commit = "d" * 40

@@ -172,7 +172,7 @@ def test_one_flipped_byte_is_refused_named_and_mended(registry: Registry) -> Non
 
 def test_a_conversion_that_comes_out_different_is_not_kept(registry: Registry) -> None:
     registry.contents["voices"] = b"others"
-    with pytest.raises(ModelFetchError, match="came out different"):
+    with pytest.raises(ModelFetchError, match="not what this version of turnwise expects"):
         models.pull()
     assert models.state("voices") is State.MISSING
     assert models.state("ears") is State.PRESENT  # what was fetched before the failure is kept
@@ -389,7 +389,7 @@ def test_a_name_of_nothing(home: Path, name: str) -> None:
 def test_an_unknown_name_is_told_what_is_here_and_what_could_be(home: Path) -> None:
     write(home / "whisper", clip_pt=b"x")
     with pytest.raises(
-        OptionError, match=r"no whisper model 'smal': here are clip; .*pull whisper:NAME.*small"
+        OptionError, match=r"no whisper model 'smal': installed are clip; .*pull whisper:NAME.*small"
     ):
         models.locate("whisper", "smal")
 
