@@ -1,12 +1,12 @@
 """The command `turnwise`.
 
-Exit status: 0 done · 1 a fault of ours · 2 the input or an option cannot be used · 3 an engine or a model
-failed · 4 the results cannot be written · 130 stopped with Ctrl-C.
+Exit status: 0 done · 1 a fault in turnwise · 2 the input or an option cannot be used · 3 an engine or a
+model failed · 4 the results cannot be written · 130 stopped with Ctrl-C.
 
-arguments  what can be asked for
+arguments  the commands and their options
 run        `turnwise run`: a recording and its text in, result files out
-finished   stages that are done, kept until all are
-show       what the user sees
+finished   results of finished stages, kept until all are done
+show       the output in the terminal
 demo       `turnwise demo`
 models     `turnwise models`
 score      `turnwise score`
@@ -39,13 +39,14 @@ STATUS: tuple[tuple[type[TurnwiseError], int], ...] = (
 def main(arguments: Sequence[str] | None = None, added: Mapping[str, Command] = NONE_ADDED) -> int:
     """Runs one command and returns its exit status; every failure is one sentence on stderr.
 
-    `added` are commands of whoever builds on this library, by their names.
+    `added` are commands of programs that build on this library, by name.
     """
-    _print_anything()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # escapes what the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = _run(parse(arguments, added), added)
-        print(end="", flush=True)  # what cannot be printed shows here, not when Python ends
-    except BrokenPipeError:  # whoever read our output has gone, as in `turnwise … | head`
+        print(end="", flush=True)  # a failure to print shows here, not when Python ends
+    except BrokenPipeError:  # the reader of our output has gone, as in `turnwise … | head`
         _drop_output()
         return 0
     except (Exception, KeyboardInterrupt) as error:
@@ -59,12 +60,12 @@ def main(arguments: Sequence[str] | None = None, added: Mapping[str, Command] = 
 
 
 def _run(request: Namespace, added: Mapping[str, Command]) -> int:
-    """Calls the command, of whose modules no more is loaded than it needs.
+    """Runs the command, and loads only the modules that it needs.
 
-    Before numpy is loaded, its matrix products are kept to one thread each: split over all processors, the
-    encoder's many small ones wait for each other, for minutes where recognition keeps the processors busy.
-    And torch's threads (OpenMP, by libgomp) are told to spin for microseconds only when they wait for each
-    other: where other work shares the processors, Whisper's small steps would be spent spinning.
+    Before numpy is loaded, its matrix products are limited to one thread each: split over all processors, the
+    encoder's many small ones wait for each other, for minutes if recognition keeps the processors busy. And
+    torch's threads (OpenMP, by libgomp) spin only for microseconds while they wait for each other: if other
+    work shares the processors, Whisper's small steps would be spent spinning.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -82,21 +83,15 @@ def _run(request: Namespace, added: Mapping[str, Command]) -> int:
 
 
 def _drop_output() -> None:
-    """What could not be printed is not tried again when Python ends, which would change the exit status."""
+    """Keeps Python from printing again when it ends, which would change the exit status."""
     try:
         print(end="", flush=True)
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print_anything() -> None:
-    """A sign that the terminal's encoding lacks is printed as an escape, not raised as an error."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-
-
 def _explain(error: BaseException) -> tuple[str, int]:
-    """What the user is told, and the exit status."""
+    """Returns the message for the user, and the exit status."""
     for kind, status in STATUS:
         if isinstance(error, kind):
             return str(error), status

@@ -1,4 +1,4 @@
-"""The command line: what can be asked for, and what a wrong request is told."""
+"""The command line: commands, options, and messages about wrong ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEFAULT_FORMATS = "json,txt,vtt,srt,rttm,html"
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong as one sentence, by raising it."""
+    """Raises its errors, as one sentence."""
 
     def error(self, message: str) -> NoReturn:
         raise OptionError(f"{message}: see {self.prog} --help")
@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command that somebody adds: a line of help, what declares its options, and what runs it."""
+    """An added command: a line of help, the function that declares its options, and the one that runs it."""
 
     help: str
     declare: Callable[[argparse.ArgumentParser], None]
@@ -37,13 +37,13 @@ NONE_ADDED: Mapping[str, Command] = MappingProxyType({})
 def parse(
     arguments: Sequence[str] | None = None, added: Mapping[str, Command] = NONE_ADDED
 ) -> argparse.Namespace:
-    """The options of one command, whose name is `command`. Raises OptionError."""
+    """Returns the options of one command, whose name is in `command`. Raises OptionError."""
     parser = Parser(
         prog="turnwise", description="A recording and its messy text in; who said what, and when, out."
     )
     parser.add_argument("--version", action="version", version=f"turnwise {version('turnwise')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_run(commands.add_parser("run", help="give a text of a recording its speaker turns"))
+    _add_run(commands.add_parser("run", help="find who says what and when in a recording"))
     _add_demo(commands.add_parser("demo", help="run the segment that ships with the project"))
     _add_score(commands.add_parser("score", help="measure a result against a reference"))
     _add_models(commands.add_parser("models", help="list, fetch and check the models"))
@@ -55,30 +55,33 @@ def parse(
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("audio", metavar="AUDIO", type=Path, help="the recording: any audio or video file")
     parser.add_argument(
-        "--text", type=Path, help="its text: txt, srt, vtt or json; without it, what is heard"
+        "--text", type=Path, help="its text: txt, srt, vtt or json (default: the recognised words)"
     )
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the results"
     )
     parser.add_argument(
-        "--asr", default="auto", metavar="NAME", help="engine that hears words: auto, or NAME or NAME:MODEL"
+        "--asr", default="auto", metavar="NAME", help="engine that recognises words: auto, NAME or NAME:MODEL"
     )
-    parser.add_argument("--diarizer", default="auto", metavar="NAME", help="engine that tells voices apart")
+    parser.add_argument("--diarizer", default="auto", metavar="NAME", help="engine that separates speakers")
     parser.add_argument("--device", default="auto", help="where they compute: auto, cpu or cuda")
     parser.add_argument(
-        "--heard", type=Path, metavar="FILE", help="words heard already: heard.json, result.json or Whisper's"
+        "--heard",
+        type=Path,
+        metavar="FILE",
+        help="recognised words: heard.json, result.json or Whisper's",
     )
-    parser.add_argument("--diarization", type=Path, metavar="FILE", help="speakers known already: an RTTM")
-    parser.add_argument("--speakers", type=_positive, metavar="N", help="how many speakers there are")
-    parser.add_argument("--min-speakers", type=_positive, metavar="N", help="at least so many")
-    parser.add_argument("--max-speakers", type=_positive, metavar="N", help="at most so many")
-    parser.add_argument("--language", default="", metavar="TAG", help="language spoken (default: as heard)")
-    parser.add_argument("--glossary", type=Path, metavar="FILE", help="names and terms, one on a line")
+    parser.add_argument("--diarization", type=Path, metavar="FILE", help="who speaks when: an RTTM")
+    parser.add_argument("--speakers", type=_positive, metavar="N", help="the number of speakers")
+    parser.add_argument("--min-speakers", type=_positive, metavar="N", help="the least number")
+    parser.add_argument("--max-speakers", type=_positive, metavar="N", help="the greatest number")
+    parser.add_argument("--language", default="", metavar="TAG", help="its language (default: detected)")
+    parser.add_argument("--glossary", type=Path, metavar="FILE", help="names and terms, one per line")
     parser.add_argument(
         "--formats",
         default=DEFAULT_FORMATS,
         metavar="LIST",
-        help=f"what to write beside result.json (default: {DEFAULT_FORMATS})",
+        help=f"formats besides result.json (default: {DEFAULT_FORMATS})",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress, plain lines")
 
@@ -109,7 +112,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "names",
         metavar="NAME",
         nargs="*",
-        help="which models, as whisper:small (default: list all, pull embedded, verify what is here)",
+        help="models, such as whisper:small (default: list all, pull embedded, verify what is here)",
     )
 
 
@@ -119,5 +122,5 @@ def _positive(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of speakers, 1 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of speakers, 1 or more")
     return number

@@ -1,4 +1,4 @@
-"""`turnwise demo`: the command of `turnwise run`, on the segment that ships with the project."""
+"""`turnwise demo`: runs `turnwise run` on the segment that ships with the project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`turnwise models`: which weights there are, fetch them, check them, say where they are."""
+"""`turnwise models`: lists, fetches, checks and locates the models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines import models as registry
 from pipelines.models import Model, State
 
 LINE_INTERVAL = 10.0
-"""Seconds between two lines about one download, where there is no terminal to draw a bar on."""
+"""Seconds between two lines about one download, if there is no terminal for a bar."""
 
 
 def models(request: Namespace) -> int:
@@ -38,7 +38,7 @@ def _list(names: Sequence[str]) -> None:
 
 
 def _brought(kind: str) -> list[str]:
-    """What users copied in under names of their own."""
+    """Returns the models that users copied in under their own names."""
     if kind not in registry.FAMILIES:
         return []
     names = (f"{kind}:{name}" for name in registry.available(kind))
@@ -50,11 +50,11 @@ def _pull(names: Sequence[str]) -> None:
         fetched = registry.pull(names, progress)
     for model in fetched:
         print(f"fetched {model.name}: {model.identity}, {model.licence}")
-    print(f"all that was asked for is in {registry.folder()}")
+    print(f"the models are in {registry.folder()}")
 
 
 def _verify(names: Sequence[str]) -> None:
-    """All of them are shown before the first that fails is raised."""
+    """Shows all of them before it raises the first failure."""
     for model in registry.select(names):
         state = registry.state(model.name)
         if names or state is not State.MISSING:
@@ -63,11 +63,9 @@ def _verify(names: Sequence[str]) -> None:
 
 
 def _path(names: Sequence[str]) -> None:
-    """For scripts: one path on a line, and nothing else."""
-    for path in (
-        [registry.find(model.name) for model in registry.select(names)] if names else [registry.folder()]
-    ):
-        print(path)
+    """Prints one path per line and nothing else, for scripts."""
+    found = [registry.find(model.name) for model in registry.select(names)] if names else [registry.folder()]
+    print(*found, sep="\n")
 
 
 ACTIONS: dict[str, Callable[[Sequence[str]], None]] = {
@@ -83,7 +81,7 @@ ACTIONS: dict[str, Callable[[Sequence[str]], None]] = {
 
 @contextmanager
 def _progress() -> Iterator[registry.Progress]:
-    """A bar for each model on a terminal, now and then a line elsewhere."""
+    """Shows a bar for each model on a terminal, elsewhere a line now and then."""
     console = Console(stderr=True)
     if console.is_terminal:
         with _bars(console) as watch:

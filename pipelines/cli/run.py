@@ -46,7 +46,7 @@ def run(request: Namespace) -> int:
 
 
 def work(request: Namespace, text: Supplied | None, options: Options, keep: Keep) -> tuple[Audio, Transcript]:
-    """The long work, watched."""
+    """Does the long work, with progress."""
     engines, notices = choose(*brought(request, options), request.device, options.language)
     show.show_notices(notices)
     with show.progress(request.quiet) as watch:
@@ -57,9 +57,9 @@ def work(request: Namespace, text: Supplied | None, options: Options, keep: Keep
 
 
 def brought(request: Namespace, options: Options) -> tuple[str | Transcriber, str | Diarizer]:
-    """For each engine its name, or what takes its place because the user brought its result along.
+    """Returns each engine's name, or what replaces it because the user supplied its result.
 
-    Raises OptionError where an engine is named as well, and TextError where a file cannot be used.
+    Raises OptionError if an engine is named as well, and TextError if a file cannot be used.
     """
     asr: str | Transcriber = options.asr
     diarizer: str | Diarizer = options.diarizer
@@ -75,11 +75,11 @@ def brought(request: Namespace, options: Options) -> tuple[str | Transcriber, st
 
 def _check_alone(option: str, other: str, named: str) -> None:
     if named != AUTO:
-        raise OptionError(f"{option} brings along what {other} {named} would find: leave one of them out.")
+        raise OptionError(f"{option} supplies what {other} {named} would find: leave one of them out.")
 
 
 def relative_uri(path: Path, folder: Path) -> str:
-    """`path` as a page in `folder` refers to it."""
+    """Returns `path` as a page in `folder` refers to it."""
     try:
         return quote(os.fsencode(os.path.relpath(path.resolve(), folder.resolve())))
     except ValueError:  # on another drive
@@ -87,7 +87,7 @@ def relative_uri(path: Path, folder: Path) -> str:
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
-    """Names of formats, each once, json first. Raises OptionError for a name that is none."""
+    """Returns names of formats, each once, json first. Raises OptionError for an unknown name."""
     names = dict.fromkeys(["json", *(name.strip().lower() for name in text.split(",") if name.strip())])
     for name in names:
         formats.find(name)
@@ -95,7 +95,7 @@ def parse_formats(text: str) -> tuple[str, ...]:
 
 
 def glossary_terms(path: Path | None) -> tuple[str, ...]:
-    """One term on a line, each once. Raises TextError where the file cannot be read."""
+    """Reads one term per line, each once. Raises TextError if the file cannot be read."""
     if path is None:
         return ()
     text = files.read_text(path, "glossary", LARGEST_GLOSSARY_BYTES, "leave the common words out")

@@ -1,4 +1,4 @@
-"""`turnwise score`: how far a result is from a reference."""
+"""`turnwise score`: how much a result differs from a reference."""
 
 from __future__ import annotations
 

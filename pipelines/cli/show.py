@@ -1,7 +1,7 @@
-"""What the user sees of a run: progress while it works, then the speakers, the findings and the files.
+"""The output of a run: progress while it works, then the speakers, the findings and the files.
 
-On a terminal bars and tables, elsewhere and with --quiet plain lines. Names and quotes come out of files
-that anybody may have written: `printable` takes the control characters out of everything shown.
+Bars and tables on a terminal; plain lines elsewhere and with --quiet. Names and quotes come from files that
+anybody may have written: `printable` removes the control characters from everything shown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXAMPLES = 2
 
 
 def printable(text: str) -> str:
-    """`text` on one line, without anything that a terminal would obey."""
+    """Returns `text` on one line, without anything that a terminal would obey."""
     return "".join(char if char.isprintable() else " " for char in text)
 
 
@@ -36,7 +36,7 @@ def printable(text: str) -> str:
 
 @contextmanager
 def progress(quiet: bool) -> Iterator[Watch]:
-    """A bar for every stage; plain lines off a terminal; nothing where the user wants quiet."""
+    """Shows a bar for every stage; plain lines without a terminal; nothing if `quiet`."""
     console = Console(stderr=True)
     if quiet:
         yield lambda stage, fraction: None
@@ -61,7 +61,7 @@ def _bars(console: Console) -> Iterator[Watch]:
 
 
 def _lines(console: Console) -> Watch:
-    """One line when a stage is done."""
+    """Prints one line when a stage is done."""
     begin = monotonic()
     done: set[Stage] = set()
 
@@ -83,7 +83,7 @@ def show_notices(notices: Sequence[Notice]) -> None:
 
 
 def show_transcript(transcript: Transcript, quiet: bool) -> None:
-    """The speakers, then the findings."""
+    """Shows the speakers, then the findings."""
     speakers = [_speaker_row(speaker) for speaker in transcript.speakers]
     _show_table("speakers", ("id", "role", "name", "talk time", "turns"), speakers, quiet)
     findings = [_finding_row(kind, transcript.findings) for kind in FindingKind]
@@ -98,7 +98,7 @@ def show_files(paths: Sequence[Path]) -> None:
 
 
 def show_scores(scores: Scores) -> None:
-    """The table of measures."""
+    """Prints the table of measures."""
     rows = [(row.label, f"{row.value:.1f} %" if row.unit else f"{row.value:.0f}") for row in scores.table]
     width = max((len(label) for label, _ in rows), default=0)
     for label, value in rows:
@@ -122,8 +122,7 @@ def _example(finding: Finding) -> str:
 
 
 def _quote(text: str) -> str:
-    shown = text if len(text) <= QUOTE_CHARACTERS else text[:QUOTE_CHARACTERS].rstrip() + "…"
-    return f"“{shown}”"
+    return f"“{text if len(text) <= QUOTE_CHARACTERS else text[:QUOTE_CHARACTERS].rstrip() + '…'}”"
 
 
 def _show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], quiet: bool) -> None:
@@ -140,5 +139,5 @@ def _show_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def _print(console: Console, line: str) -> None:
-    """One line as it is: no markup, no colours, no wrapping."""
+    """Prints one line as it is: no markup, no colours, no wrapping."""
     print(printable(line), file=console.file)

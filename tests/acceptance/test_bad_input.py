@@ -261,7 +261,7 @@ def test_models_are_listed_and_verified(own_models: Path, capsys: Capture) -> No
     assert cli.main(["models", "verify"]) == 0
     assert capsys.readouterr().out == "silero-vad: present\nd-vector: present\n"
     assert cli.main(["models", "pull", "embedded"]) == 0
-    assert capsys.readouterr().out == f"all that was asked for is in {own_models}\n"
+    assert capsys.readouterr().out == f"the models are in {own_models}\n"
     (own_models / models.MODELS["d-vector"].path).unlink()
     assert cli.main(["models", "list", "embedded"]) == 0
     assert re.search("d-vector +missing", capsys.readouterr().out)
