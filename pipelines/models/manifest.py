@@ -176,8 +176,12 @@ _CTRANSLATE2_FILES = (
 )
 
 
-def _faster_whisper(name: str, repository: str, size_bytes: int, weights: str = "") -> Model:
-    """A folder of CTranslate2; `weights` is the SHA-256 of its model.bin if that is known."""
+def _faster_whisper(name: str, size_mb: int, weights: str = "", repository: str = "") -> Model:
+    """A folder of CTranslate2; `weights` is the SHA-256 of its model.bin if that is known.
+
+    `repository` is "" for "Systran/faster-whisper-NAME" and "Systran/faster-distil-whisper-NAME".
+    """
+    repository = repository or f"Systran/faster-whisper-{name}".replace("whisper-distil", "distil-whisper")
     part = Repository(
         repository,
         _CTRANSLATE2_FILES,
@@ -190,7 +194,7 @@ def _faster_whisper(name: str, repository: str, size_bytes: int, weights: str = 
         identity=f"Whisper {name} for CTranslate2 ({repository})",
         licence="MIT",
         path=f"{FASTER_WHISPER}/{name}",
-        size_bytes=size_bytes,
+        size_bytes=size_mb * 1_000_000,
         sha256="",
         source=Hub((part,)),
     )
@@ -198,93 +202,34 @@ def _faster_whisper(name: str, repository: str, size_bytes: int, weights: str = 
 
 # Names and repositories as in faster-whisper 1.2.1; better ones first.
 _FASTER_WHISPER = (
-    _faster_whisper(
-        "large-v3",
-        "Systran/faster-whisper-large-v3",
-        3_091_000_000,
-        "69f74147e3334731bc3a76048724833325d2ec74642fb52620eda87352e3d4f1",
-    ),
-    _faster_whisper(
-        "large-v2",
-        "Systran/faster-whisper-large-v2",
-        3_090_000_000,
-        "bf2a9746382e1aa7ffff6b3a0d137ed9edbd9670c3b87e5d35f5e85e70d0333a",
-    ),
+    _faster_whisper("large-v3", 3_091, "69f74147e3334731bc3a76048724833325d2ec74642fb52620eda87352e3d4f1"),
+    _faster_whisper("large-v2", 3_090, "bf2a9746382e1aa7ffff6b3a0d137ed9edbd9670c3b87e5d35f5e85e70d0333a"),
     _faster_whisper(
         "turbo",
-        "mobiuslabsgmbh/faster-whisper-large-v3-turbo",
-        1_622_000_000,
+        1_622,
         "e76620f83d5f5b69efd3d87e3dc180c1bd21df9fbebacfd4335e5e1efcc018da",
+        repository="mobiuslabsgmbh/faster-whisper-large-v3-turbo",
     ),
-    _faster_whisper("distil-large-v3.5", "distil-whisper/distil-large-v3.5-ct2", 1_516_000_000),
+    _faster_whisper("distil-large-v3.5", 1_516, repository="distil-whisper/distil-large-v3.5-ct2"),
     _faster_whisper(
-        "distil-large-v3",
-        "Systran/faster-distil-whisper-large-v3",
-        1_516_000_000,
-        "b79368e19b6623813609431a6e5ee309a71506701ebc49fd7820e692dec7c5f5",
+        "distil-large-v3", 1_516, "b79368e19b6623813609431a6e5ee309a71506701ebc49fd7820e692dec7c5f5"
     ),
-    _faster_whisper("large-v1", "Systran/faster-whisper-large-v1", 3_090_000_000),
+    _faster_whisper("large-v1", 3_090),
+    _faster_whisper("medium", 1_531, "9b45e1009dcc4ab601eff815b61d80e60ce3fd8c74c1a14f4a282258286b51ae"),
+    _faster_whisper("medium.en", 1_530, "11b220779aea4c6f3ce9d2549c8a95ea869ed84066864b999531ef53e594fe5b"),
+    _faster_whisper("distil-large-v2", 1_516),
+    _faster_whisper("small", 486, "3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671"),
+    _faster_whisper("small.en", 486, "62b2a45b05ee59acb4a5341b33ee35e041395d378d418a18acfe4c9e768ee37a"),
     _faster_whisper(
-        "medium",
-        "Systran/faster-whisper-medium",
-        1_531_000_000,
-        "9b45e1009dcc4ab601eff815b61d80e60ce3fd8c74c1a14f4a282258286b51ae",
-    ),
-    _faster_whisper(
-        "medium.en",
-        "Systran/faster-whisper-medium.en",
-        1_530_000_000,
-        "11b220779aea4c6f3ce9d2549c8a95ea869ed84066864b999531ef53e594fe5b",
-    ),
-    _faster_whisper("distil-large-v2", "Systran/faster-distil-whisper-large-v2", 1_516_000_000),
-    _faster_whisper(
-        "small",
-        "Systran/faster-whisper-small",
-        486_000_000,
-        "3e305921506d8872816023e4c273e75d2419fb89b24da97b4fe7bce14170d671",
+        "distil-medium.en", 792, "d4cb75d823dcd2647191064da76f026774c06c036908f38456165368d0e2d66a"
     ),
     _faster_whisper(
-        "small.en",
-        "Systran/faster-whisper-small.en",
-        486_000_000,
-        "62b2a45b05ee59acb4a5341b33ee35e041395d378d418a18acfe4c9e768ee37a",
+        "distil-small.en", 336, "1187de3982cdcf962a2fb8f797e429fb4651b875b18fe9ce50b58b52fc9072b7"
     ),
-    _faster_whisper(
-        "distil-medium.en",
-        "Systran/faster-distil-whisper-medium.en",
-        792_000_000,
-        "d4cb75d823dcd2647191064da76f026774c06c036908f38456165368d0e2d66a",
-    ),
-    _faster_whisper(
-        "distil-small.en",
-        "Systran/faster-distil-whisper-small.en",
-        336_000_000,
-        "1187de3982cdcf962a2fb8f797e429fb4651b875b18fe9ce50b58b52fc9072b7",
-    ),
-    _faster_whisper(
-        "base",
-        "Systran/faster-whisper-base",
-        148_000_000,
-        "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
-    ),
-    _faster_whisper(
-        "base.en",
-        "Systran/faster-whisper-base.en",
-        148_000_000,
-        "2a166925539a16005f14ff328359f9b9adb9dc4fb631bb3b227526862e93e2ef",
-    ),
-    _faster_whisper(
-        "tiny",
-        "Systran/faster-whisper-tiny",
-        78_000_000,
-        "dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1",
-    ),
-    _faster_whisper(
-        "tiny.en",
-        "Systran/faster-whisper-tiny.en",
-        78_000_000,
-        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-    ),
+    _faster_whisper("base", 148, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
+    _faster_whisper("base.en", 148, "2a166925539a16005f14ff328359f9b9adb9dc4fb631bb3b227526862e93e2ef"),
+    _faster_whisper("tiny", 78, "dcb76c6586fc06cbdac6dd21f14cfd129cc4cdd9dce19bf4ffa62e59cbe6e6d1"),
+    _faster_whisper("tiny.en", 78, "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
 )
 
 # --------------------------------------------------------------------------- pyannote.audio
@@ -327,27 +272,24 @@ _PIPELINE_3_1 = Repository(
     replacements=((_SEGMENTATION.name, "$model/segmentation"), (_EMBEDDING.name, "$model/embedding")),
 )
 
+
+def _pyannote(name: str, licence: str, *repositories: Repository) -> Model:
+    return Model(
+        name=f"{PYANNOTE}:{name}",
+        kind=PYANNOTE,
+        identity=f"pyannote speaker-diarization-{name}",
+        licence=licence,
+        path=f"{PYANNOTE}/{name}",
+        size_bytes=33_000_000,
+        sha256="",
+        source=Hub(repositories),
+    )
+
+
 _PYANNOTE = (
-    Model(
-        name=f"{PYANNOTE}:community-1",
-        kind=PYANNOTE,
-        identity="pyannote speaker-diarization-community-1",
-        licence="CC-BY-4.0",
-        path=f"{PYANNOTE}/community-1",
-        size_bytes=33_000_000,
-        sha256="",
-        source=Hub((_COMMUNITY_1,)),
-    ),
-    Model(
-        name=f"{PYANNOTE}:3.1",
-        kind=PYANNOTE,
-        identity="pyannote speaker-diarization-3.1",
-        licence="MIT AND CC-BY-4.0",  # the latter is that of the voice embedding
-        path=f"{PYANNOTE}/3.1",
-        size_bytes=33_000_000,
-        sha256="",
-        source=Hub((_PIPELINE_3_1, _SEGMENTATION, _EMBEDDING)),
-    ),
+    _pyannote("community-1", "CC-BY-4.0", _COMMUNITY_1),
+    # the second licence is that of the voice embedding
+    _pyannote("3.1", "MIT AND CC-BY-4.0", _PIPELINE_3_1, _SEGMENTATION, _EMBEDDING),
 )
 
 # --------------------------------------------------------------------------- all of them
