@@ -7,6 +7,8 @@ tested to hold them all.
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -17,13 +19,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PositiveInt = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MEBIBYTE = 2**20
+PREFIX = "TURNWISE_"
+OTHERS = ("DEBUG", "HF_TOKEN", "MODELS")
+"""Variables with our prefix that the library reads; ENGINE_… is for engines of builders' own."""
 
 
 class Settings(BaseSettings):
     """The settings of the API and of the workers."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TURNWISE_",
+        env_prefix=PREFIX,
         use_attribute_docstrings=True,
         extra="ignore",
         frozen=True,
@@ -218,6 +223,17 @@ class Settings(BaseSettings):
     @property
     def max_text_bytes(self) -> int:
         return self.max_text_mb * MEBIBYTE
+
+
+def unknown(variables: Iterable[str]) -> dict[str, str]:
+    """Those with our prefix that nothing reads → the known one that is most like it, "" if none is."""
+    known = [*(name.upper() for name in Settings.model_fields), *OTHERS]
+    found = {name: name.upper().removeprefix(PREFIX) for name in variables if name.upper().startswith(PREFIX)}
+    return {
+        name: "".join(PREFIX + like for like in get_close_matches(rest, known, n=1))
+        for name, rest in found.items()
+        if rest not in known and not rest.startswith("ENGINE_")
+    }
 
 
 def _scheme_and_host(url: str) -> tuple[str, str]:

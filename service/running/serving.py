@@ -19,9 +19,8 @@ from service import keys, parts
 from service.api import guard
 from service.api.app import create_app
 from service.api.context import Context
-from service.observability import logs, telemetry
 from service.running.door import BATCH, Door
-from service.running.working import end_in_any_case, started
+from service.running.working import end_in_any_case, set_up, started
 from service.settings import Settings
 
 GRACE = 3
@@ -39,8 +38,7 @@ def opened(settings: Settings) -> Iterator[Context]:
 
 def serve(settings: Settings, with_worker: bool) -> None:
     """The API until it is told to stop."""
-    logs.set_up(settings.log_level)
-    telemetry.set_up(settings.otlp_endpoint)
+    set_up(settings)
     Door.widen()
     with opened(settings) as context:
         check_host(context)

@@ -16,7 +16,7 @@ from prometheus_client import start_http_server
 from pipelines.errors import TurnwiseError
 from service.observability import logs, telemetry
 from service.parts import Parts, opened
-from service.settings import Settings
+from service.settings import Settings, unknown
 from service.work import stage_process
 from service.work.worker import Worker
 
@@ -32,8 +32,7 @@ CUT_SHORT = os.EX_TEMPFAIL
 
 def work(settings: Settings) -> None:
     """A worker alone, until it is told to stop."""
-    logs.set_up(settings.log_level)
-    telemetry.set_up(settings.otlp_endpoint)
+    set_up(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -45,6 +44,15 @@ def work(settings: Settings) -> None:
         stop.wait()
         end_in_any_case()
         worker.stop()
+
+
+def set_up(settings: Settings) -> None:
+    """The log and the traces; and a warning of every variable that may be a misspelt setting. It is not an
+    error: Kubernetes sets some itself where a Service has our name."""
+    logs.set_up(settings.log_level)
+    telemetry.set_up(settings.otlp_endpoint)
+    for name, like in unknown(os.environ).items():
+        log.warning("unknown variable", variable=name, closest=like)
 
 
 def started(parts: Parts) -> Worker:

@@ -33,6 +33,8 @@ COMPUTING = (
 )
 """Variables that the engines may need besides: where the models are, threads, memory, graphics cards; and
 what a builder gives to engines of their own, as TURNWISE_ENGINE_…"""
+WALLS = {"network", "landlock", "privileges_dropped"}
+"""What service/work/decode_process.py says of its sandbox."""
 INTERNAL = "InternalError"
 """Code of a stage that failed by a fault of ours: its traceback is in its standard error."""
 
@@ -90,6 +92,7 @@ class _Child:
     program: Program
     expiry: asyncio.TimerHandle | None = None
     errors: bytearray = field(default_factory=bytearray)
+    walls: dict[str, int] = field(default_factory=dict)
 
     async def ask(self, request: dict[str, Any], watch: Callable[[float], None]) -> Outcome:
         assert self.process.stdin is not None
@@ -101,6 +104,8 @@ class _Child:
             match _parse(line):
                 case {"progress": float() | int() as fraction}:
                     watch(float(fraction))
+                case {"walls": dict(walls)} if walls.keys() == WALLS:
+                    self.walls = walls
                 case {"done": _}:
                     return Done()
                 case {"failed": {"code": str() as code, "message": str() as message}}:
@@ -157,6 +162,7 @@ class Processes:
         self._all: set[_Child] = set()
         self._watchers: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._walls: dict[str, int] = {}
 
     async def run(
         self,
@@ -177,6 +183,9 @@ class Processes:
                 self._keep(child)
             else:
                 await asyncio.shield(self._end(child))
+        if child.walls and not self._walls:
+            self._walls = child.walls
+            log.info("sandbox", **self._walls)
         if isinstance(outcome, Died) or (isinstance(outcome, Failed) and outcome.code == INTERNAL):
             await asyncio.sleep(0.1)  # for the last of what it says
             words = child.errors.decode("utf-8", "replace")

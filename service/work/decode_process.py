@@ -2,10 +2,11 @@
 
     python -P -m service.work.decode_process < request.json
 
-The request is one line of JSON, the fields of `Request`. The answers are lines of JSON: {"progress": 0.37} at
-most five times a second, and at last {"done": {}} or {"failed": {"code": …, "message": …}}, where the code is
-the name of a class in `pipelines.errors`, or DiskFullError. Without a last answer the process was ended:
-by SIGXCPU where its processor time was up.
+The request is one line of JSON, the fields of `Request`. The answers are lines of JSON: {"walls": {…}}, which
+walls of the sandbox stand; {"progress": 0.37} at most five times a second; and at last {"done": {}} or
+{"failed": {"code": …, "message": …}}, where the code is the name of a class in `pipelines.errors`, or
+DiskFullError. Without a last answer the process was ended: by SIGXCPU where its processor time was
+up.
 
 The decoders are large and written in C, so a recording might take them over. All that it could do then is use
 up the processor time and the memory, read itself, and write to the two files that are here for the samples.
@@ -111,11 +112,11 @@ def decode(request: Request, answer: Answer) -> None:
         (folder / MEDIA).open("xb") as media,
     ):
         flush(folder)
-        leave_network()
+        network = leave_network()
         from pipelines import audio  # noqa: PLC0415
 
         _import_rest_of_av()
-        confine(request)
+        answer({"walls": {"network": network, **confine(request)}})
         limits = audio.Limits(duration=request.duration, decode_time=request.decode_time)
         result, warnings = audio.read(recording, request.name, limits, paced(answer))
         _write(samples, result.samples.astype("<f4", copy=False).data)
@@ -173,14 +174,19 @@ def leave_network() -> bool:
     return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET))
 
 
-def confine(request: Request) -> None:
-    """From here on this process has the files that it has open, what the request grants, and nothing else."""
+def confine(request: Request) -> dict[str, int]:
+    """From here on this process has the files that it has open, what the request grants, and nothing else.
+
+    Returns what stands of it: the version of Landlock, 0 for none, and whether privileges are dropped.
+    """
+    landlock, dropped = 0, False
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
-        libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
-        _lock_files(libc)
+        none_new = libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0)))
+        landlock = _lock_files(libc)
         nothing = (ctypes.c_uint32 * 6)()
-        libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0), nothing)  # where we are root
+        none_left = libc.capset((ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0), nothing)  # where we are root
+        dropped = none_new == none_left == 0
     processor_time = math.ceil(request.processor_time)
     for kind, most in (
         (resource.RLIMIT_AS, request.memory_bytes),
@@ -191,23 +197,26 @@ def confine(request: Request) -> None:
     ):
         _limit(kind, most, most)
     _limit(resource.RLIMIT_CPU, processor_time, processor_time + 1)  # SIGXCPU, and SIGKILL if that is ignored
+    return {"landlock": landlock, "privileges_dropped": dropped}
 
 
-def _lock_files(libc: ctypes.CDLL) -> None:
+def _lock_files(libc: ctypes.CDLL) -> int:
     """Landlock, where the kernel has it: also what needs no open file, as unlink, rename and execve.
 
     https://docs.kernel.org/userspace-api/landlock.html: a process is denied every right that its ruleset
-    handles and no rule grants. From version 4 on it handles TCP, from 6 on signals to others.
+    handles and no rule grants. From version 4 on it handles TCP, from 6 on signals to others. Returns the
+    version in force.
     """
     create = (ctypes.c_long(LANDLOCK_CREATE_RULESET),)
     version = libc.syscall(*create, None, ctypes.c_size_t(0), ctypes.c_uint(1))
     if version < 1:
-        return
+        return 0
     files = 2 ** LANDLOCK_FILE_RIGHTS[min(version, len(LANDLOCK_FILE_RIGHTS)) - 1] - 1
     rights = (ctypes.c_uint64 * 3)(files, 3 * (version >= 4), 3 * (version >= 6))
     ruleset = libc.syscall(*create, rights, ctypes.c_size_t(ctypes.sizeof(rights)), ctypes.c_uint(0))
-    libc.syscall(ctypes.c_long(LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset), ctypes.c_uint(0))
+    failed = libc.syscall(ctypes.c_long(LANDLOCK_RESTRICT_SELF), ctypes.c_int(ruleset), ctypes.c_uint(0))
     os.close(ruleset)
+    return 0 if failed else int(version)
 
 
 def _limit(kind: int, soft: int, hard: int) -> None:

@@ -410,3 +410,20 @@ def test_a_process_is_started_with_its_own_environment(
         assert await processes.run(replace(child, kind="stranger", trusted=False), seen) == Died(3)
 
     running(body)
+
+
+def test_the_walls_around_a_recording_are_told_once(child: Program) -> None:
+    answer = {"network": False, "landlock": 7, "privileges_dropped": True}
+    first, again = (do(f"say({ {'walls': answer | {'landlock': version}} })") for version in (7, 0))
+    forged = do(f"say({ {'walls': answer | {'event': 'all is well'}} })")
+
+    async def body(processes: Processes) -> None:
+        for request in (first, again):
+            assert await processes.run(child, request) == Done()
+        assert isinstance(await processes.run(child, forged), Died)
+
+    with capture_logs() as lines:
+        running(body)
+    assert [line for line in lines if line["event"] != "process failed"] == [
+        {"event": "sandbox", "log_level": "info", **answer}
+    ]

@@ -75,7 +75,9 @@ def test_it_gives_what_loading_gives(tmp_path: Path, name: str) -> None:
 def test_progress_rises_and_the_last_word_is_done(tmp_path: Path) -> None:
     (tmp_path / "a.flac").write_bytes(silent_flac(1800.0, first=tone(1.0)))
     ending = decode(tmp_path / "a.flac", tmp_path / "out")
-    *progress, last = ending.answers
+    walls, *progress, last = ending.answers
+    assert walls["walls"]["landlock"] == landlock_version()
+    assert walls["walls"]["privileges_dropped"] == (sys.platform == "linux")
     fractions = [answer["progress"] for answer in progress]
     assert last == {"done": {}}
     assert fractions == sorted(fractions)

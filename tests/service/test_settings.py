@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
+from structlog.testing import capture_logs
 
 from service import cli
 from service.records import database
-from service.settings import MEBIBYTE, Settings
+from service.running import working
+from service.settings import MEBIBYTE, Settings, unknown
+from tests.support.decoding import ROOT
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -185,3 +189,48 @@ def test_the_database_lies_in_the_data_folder_or_where_it_is_said(tmp_path: Path
         assert there.drivername == "postgresql+psycopg"
         assert (there.username, there.password, there.host, there.port) == ("ana", "p@ss", "db", 5433)
         assert (there.database, dict(there.query)) == ("jobs", {"sslmode": "require"})
+
+
+# --------------------------------------------------------------------------- misspelt
+
+
+@pytest.mark.parametrize(
+    ("name", "closest"),
+    [
+        ("TURNWISE_MAX_UPLOAD_MIB", "TURNWISE_MAX_UPLOAD_MB"),
+        ("turnwise_databaseurl", "TURNWISE_DATABASE_URL"),
+        ("TURNWISE_HFTOKEN", "TURNWISE_HF_TOKEN"),
+        ("TURNWISE_ENGINE", "TURNWISE_ENGINES"),
+        ("TURNWISE_SERVICE_HOST", ""),
+        ("TURNWISE_PORT_8000_TCP_ADDR", ""),
+    ],
+)
+def test_a_variable_that_nothing_reads_is_named_with_its_closest(name: str, closest: str) -> None:
+    assert unknown([name, "PATH", "XTURNWISE_PORT", "turnwise_port"]) == {name: closest}
+
+
+def test_every_variable_that_the_sources_and_the_documentation_name_is_known() -> None:
+    files = [
+        path
+        for folder in ("pipelines", "service", "docs", "docker")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".md", ".yaml", ".yml", ".env"}
+    ]
+    named = {name for path in files for name in re.findall(r"\bTURNWISE_[A-Z_]*[A-Z]\b", path.read_text())}
+    assert {"TURNWISE_HF_TOKEN", "TURNWISE_DEBUG", "TURNWISE_MODELS", "TURNWISE_PORT"} <= named
+    assert unknown(named) == {}
+
+
+def test_a_start_warns_of_a_misspelt_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TURNWISE_QUEUE_LIMITS", "hush-hush")
+    monkeypatch.setattr("service.observability.logs.set_up", lambda level: None)
+    with capture_logs() as lines:
+        working.set_up(Settings())
+    assert lines == [
+        {
+            "event": "unknown variable",
+            "log_level": "warning",
+            "variable": "TURNWISE_QUEUE_LIMITS",
+            "closest": "TURNWISE_QUEUE_LIMIT",
+        }
+    ]
