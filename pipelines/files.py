@@ -1,8 +1,8 @@
-"""Files of users and of ours: read up to a limit, written whole or not at all.
+"""Files of the user and our own: read up to a limit, written whole or not at all.
 
-read_bytes, read_text           what a user gave, or one sentence about what is wrong with it
-whole, write_whole, flush       one file, through to the disk, in its place only when it is complete
-check_folder, write_files       results: checked before the long work, then all of them or none
+read_bytes, read_text           a user's file, or one sentence about what is wrong with it
+whole, write_whole, flush       one file, flushed to disk, in its place only when it is complete
+check_folder, write_files       results: checked before the long work, then written all or none
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pipelines.errors import OutputError, TextError
 
 LIMIT_BYTES = 2**28
 MINIMUM_FREE_BYTES = 64 * 2**20
-"""Free space asked for before the work begins: the results of a day of speech fit in it."""
+"""Free space required before the work begins: the results of a day of speech fit in it."""
 
 
 def read_bytes(path: Path, what: str, limit_bytes: int = LIMIT_BYTES, remedy: str = "") -> bytes:
-    """A user's file, called `what` in messages. Raises TextError where it cannot be read or is too large."""
+    """Reads a user's file, `what` in messages. Raises TextError if it cannot be read or is too large."""
     try:
         with path.open("rb") as file:
             data = file.read(limit_bytes + 1)
@@ -41,12 +41,12 @@ def read_bytes(path: Path, what: str, limit_bytes: int = LIMIT_BYTES, remedy: st
 
 
 def read_text(path: Path, what: str, limit_bytes: int = LIMIT_BYTES, remedy: str = "") -> str:
-    """The same of a file that has to be UTF-8; a byte order mark is dropped."""
+    """Does the same for a file that must be UTF-8; drops a byte order mark."""
     return decode(read_bytes(path, what, limit_bytes, remedy), f"The {what} {path}")
 
 
 def decode(data: bytes, name: str) -> str:
-    """Raises TextError, which begins with `name`, for what is not UTF-8."""
+    """Decodes UTF-8. Raises TextError, which begins with `name`, for anything else."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -56,8 +56,8 @@ def decode(data: bytes, name: str) -> str:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Where to write a file: beside its place, to which it moves when the block ends and all of it is on the
-    disk. If the block fails, what was in that place stays. Raises OSError."""
+    """Yields where to write a file: beside its place, to which it moves once the block has ended and it is on
+    disk. If the block fails, the old file stays. Raises OSError."""
     part = path.with_name(f".part-{secrets.token_hex(8)}")
     try:
         yield part
@@ -69,14 +69,14 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file, text as UTF-8 with the line ends that it has. Raises OSError; no folder is made."""
+    """Writes a file, text as UTF-8 with its own line ends. Raises OSError; makes no folder."""
     with whole(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def flush(path: Path) -> None:
-    """Through to the disk, file or folder. Raises OSError, though not where folders cannot be flushed, as on
-    some network drives."""
+    """Flushes a file or folder to disk. Raises OSError, except where folders cannot be flushed, as on some
+    network drives."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -88,9 +88,9 @@ def flush(path: Path) -> None:
 
 
 def check_folder(folder: Path, names: Collection[str]) -> None:
-    """Makes the folder and proves that files called `names` can be written into it.
+    """Makes the folder and checks that files called `names` can be written into it.
 
-    Raises OutputError where they cannot, or where less than MINIMUM_FREE_BYTES are free.
+    Raises OutputError if they cannot, or if less than MINIMUM_FREE_BYTES are free.
     """
     blocked = [name for name in names if (folder / name).is_dir()]
     if blocked:
@@ -102,7 +102,7 @@ def check_folder(folder: Path, names: Collection[str]) -> None:
         free_bytes = shutil.disk_usage(folder).free
     if free_bytes < MINIMUM_FREE_BYTES:
         raise OutputError(
-            f"{folder} has {free_bytes // 2**20} MiB of free space left, fewer than the"
+            f"{folder} has {free_bytes // 2**20} MiB of free space left, less than the"
             f" {MINIMUM_FREE_BYTES // 2**20} needed: free some, or choose another folder."
         )
 
@@ -123,9 +123,9 @@ def write_files(folder: Path, contents: Mapping[str, str]) -> list[Path]:
 
 
 def write_new(path: Path, content: str) -> Path:
-    """Writes a file and returns its path: the next free one, "heard-2.json", where one of that name is.
+    """Writes a new file and returns its path: a free one such as "heard-2.json" if the name is taken.
 
-    No file that is there is touched. Raises OutputError.
+    Never touches an existing file. Raises OutputError.
     """
     with _told(path.parent):
         place = _claim(path)
@@ -149,12 +149,14 @@ def _claim(path: Path) -> Path:
 
 @contextmanager
 def _told(folder: Path) -> Iterator[None]:
-    """An error of the file system becomes one sentence."""
+    """Turns errors of the file system into one sentence."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or error
         message = f"Nothing can be written to {folder} ({reason}): choose another folder."
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            message = f"The disk of {folder} is full, and what was there stays: free space and run again."
+            message = (
+                f"The disk of {folder} is full, and nothing there was changed: free space and run again."
+            )
         raise OutputError(message) from error

@@ -1,10 +1,10 @@
-"""Stages that are done: kept in the results' folder until all of them are, and brought along again.
+"""Results of finished stages: kept in the output folder until all are done, to be supplied to the next run.
 
-    out/heard.json          what was heard      --heard out/heard.json
+    out/heard.json          words recognised    --heard out/heard.json
     out/diarization.rttm    who speaks when     --diarization out/diarization.rttm
 
-They lie there only where a run ended before its result was written, whatever ended it. A file of that name
-that was there before is somebody's: it stays, and ours is out/heard-2.json.
+They remain only if a run ended before its result was written, for whatever reason. An older file of that name
+belongs to somebody: it stays, and ours is out/heard-2.json.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ HEARD, DIARIZATION = "heard.json", "diarization.rttm"
 
 @contextmanager
 def kept(request: Namespace) -> Iterator[Keep]:
-    """Writes what is handed over and was not brought along; where the block fails, says what there is and how
-    to go on with it."""
+    """Writes the results that were not supplied; if the block fails, says how to use those that are kept."""
     written: list[tuple[Path, str]] = []
 
     def keep(found: Heard | Diarization) -> None:
@@ -48,5 +47,5 @@ def kept(request: Namespace) -> Iterator[Keep]:
 
 
 def _advice(path: Path, option: str) -> Notice:
-    why = "" if path.name in (HEARD, DIARIZATION) else ", under a new name since there was such a file"
-    return Notice("kept", f"{path} is kept{why}: go on from there with {option} {path}.")
+    why = "" if path.name in (HEARD, DIARIZATION) else ", under a new name because the usual one was taken"
+    return Notice("kept", f"{path} is kept{why}: continue from there with {option} {path}.")

@@ -16,7 +16,7 @@ from pipelines.types import SAMPLE_RATE, Audio, Samples, Span
 LONGEST_JOINED_PAUSE = 0.4  # after a longer one another speaker may talk, with another mean spectrum
 MARGIN = 0.2  # silence kept around a chunk: soft first and last sounds lie outside the detected speech
 FRAME_SAMPLES = SAMPLE_RATE // 100
-PAUSE_FRAMES = 15  # how quiet a place is, is measured over 0.15 s
+PAUSE_FRAMES = 15  # power is averaged over the 0.15 s around a place
 
 
 def cut(audio: Audio, speech: Sequence[Span], longest: float) -> tuple[Span, ...]:

@@ -28,7 +28,7 @@ from pipelines.models.wheels import fetch_member
 
 try:
     import fcntl
-except ImportError:  # not on Windows, where two simultaneous pulls cost a download
+except ImportError:  # unavailable on Windows, where two simultaneous pulls cost a download
     fcntl = None  # type: ignore[assignment]
 
 FOLDER_VARIABLE = "TURNWISE_MODELS"

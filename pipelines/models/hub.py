@@ -161,7 +161,7 @@ def _explain(repository: Repository, error: Exception) -> ModelFetchError:
             f"The hub no longer has the repository {repository.name}: look for a newer version of turnwise."
         )
     if status is not None:
-        return ModelFetchError(f"The hub refuses {repository.name} with status {status}: try again later.")
+        return ModelFetchError(f"The hub answered for {repository.name} with status {status}: try later.")
     return ModelFetchError(
         f"The hub cannot be reached for {repository.name} ({first_line(error)}): check the network and the "
         "variables HTTPS_PROXY, HF_ENDPOINT and HF_HUB_OFFLINE, or copy the models folder from a machine "

@@ -29,7 +29,7 @@ class Kind(StrEnum):
     FOLDER = "a folder without a model"
     TEXT = "a text"
     EMPTY = "an empty file"
-    OTHER = "not a model that turnwise knows"
+    OTHER = "a file of an unknown kind"
 
 
 @dataclass(frozen=True, slots=True)

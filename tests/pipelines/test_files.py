@@ -69,7 +69,7 @@ def test_a_disk_that_fills_up_leaves_the_old_files(tmp_path: Path, monkeypatch: 
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fill_up)
-    with pytest.raises(OutputError, match="is full, and what was there stays"):
+    with pytest.raises(OutputError, match="is full, and nothing there was changed"):
         write_files(tmp_path, {"a.txt": "new a", "b.txt": "new b"})
     assert {name: (tmp_path / name).read_text(encoding="utf-8") for name in names(tmp_path)} == old
 

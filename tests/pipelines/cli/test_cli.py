@@ -329,7 +329,7 @@ def test_a_stage_that_is_done_is_kept_and_brought_along_again(
         patch.setitem(globals(), "ENGINES", replace(ENGINES, transcriber=broken))
         assert turnwise(*command) == 3
     assert [path.name for path in out.iterdir()] == ["diarization.rttm"]
-    advice = f"go on from there with --diarization {out / 'diarization.rttm'}"
+    advice = f"continue from there with --diarization {out / 'diarization.rttm'}"
     assert advice in capsys.readouterr().err
     assert turnwise(*command) == 0
     whole = (out / "result.rttm").read_text(encoding="utf-8")
@@ -355,8 +355,11 @@ def test_what_is_kept_outlives_results_that_cannot_be_written(
     mine.write_text("mine", encoding="utf-8")
     monkeypatch.setattr("pipelines.files.write_files", fail)
     assert turnwise("run", recording, "-o", tmp_path, "--quiet") == 4
-    advice = "heard-2.json is kept, under a new name since there was such a file: go on from there with"
-    assert f"{advice} --heard {tmp_path / 'heard-2.json'}" in capsys.readouterr().err
+    advice = (
+        "heard-2.json is kept, under a new name because the usual one was taken:"
+        f" continue from there with --heard {tmp_path / 'heard-2.json'}"
+    )
+    assert advice in capsys.readouterr().err
     assert mine.read_text(encoding="utf-8") == "mine"
     assert heard.parse((tmp_path / "heard-2.json").read_text(encoding="utf-8")).words
     assert (tmp_path / "diarization.rttm").exists()
