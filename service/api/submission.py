@@ -335,9 +335,10 @@ async def submit(
     await run_in_threadpool(context.storage.admit, id)
 
     def insert(connection: sa.Connection) -> Job:
-        jobs.insert(connection, id, owner, fingerprint, repeated, notify=bool(request.webhook))
+        _hold_queue(connection, owner)
+        turn = jobs.insert(connection, id, owner, fingerprint, repeated, notify=bool(request.webhook))
         _check_queue(connection, owner, context.settings.queue_limit, inserted=1)
-        context.queue.enqueue(connection, JOB, id)
+        context.queue.enqueue(connection, JOB, id, turn=turn)
         return _found(connection, id)
 
     try:
@@ -386,11 +387,15 @@ def _earlier(connection: sa.Connection, repeated: str, fingerprint: str) -> Job 
     return _found(connection, id)
 
 
-def _check_queue(connection: sa.Connection, owner: str, limit: int, inserted: int = 0) -> None:
-    """Raises ProblemError where there is no space for one more, or for those just inserted: one at a time, so
-    that many at once are not too many. SQLite has one writer at a time anyway."""
-    if inserted and connection.dialect.name == "postgresql":
+def _hold_queue(connection: sa.Connection, owner: str) -> None:
+    """One at a time, so that many at once are not too many, and each has a turn of its own. SQLite has one
+    writer at a time anyway."""
+    if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"queue of {owner}"))))
+
+
+def _check_queue(connection: sa.Connection, owner: str, limit: int, inserted: int = 0) -> None:
+    """Raises ProblemError where there is no space for one more, or for those just inserted."""
     if jobs.count_active(connection, owner) - inserted >= limit:
         detail = f"{limit} of your jobs wait or run, the limit: try again when some have ended."
         raise ProblemError(Code.QUEUE_FULL, detail, {"Retry-After": "30", "Connection": "close"})

@@ -105,9 +105,10 @@ def insert(
     fingerprint: str,
     idempotency: str | None = None,
     notify: bool = False,
-) -> None:
-    """A queued job. Raises IntegrityError where its idempotency hash is taken."""
-    values = {"id": id, "owner": owner, "fingerprint": fingerprint, "idempotency": idempotency}
+) -> int:
+    """A queued job; returns its turn. Raises IntegrityError where its idempotency hash is taken."""
+    turn = _next_turn(connection, owner)
+    values = {"id": id, "owner": owner, "fingerprint": fingerprint, "idempotency": idempotency, "turn": turn}
     connection.execute(
         sa.insert(db.jobs).values(
             **values, state=JobState.QUEUED, created=time.time(), revision=1, notify=notify
@@ -118,6 +119,29 @@ def insert(
         for stage in Stage
     ]
     connection.execute(sa.insert(db.stages), rows)
+    return turn
+
+
+def _next_turn(connection: sa.Connection, owner: str) -> int:
+    """Of a new job. A caller sees to it that no other transaction asks for the same owner meanwhile."""
+    turn, state = db.jobs.c.turn, db.jobs.c.state
+    found = sa.select(
+        sa.func.min(turn).filter(state == JobState.QUEUED),
+        sa.func.max(turn).filter(state == JobState.RUNNING),
+        sa.func.max(turn).filter(db.jobs.c.owner == owner),
+    ).where(state.in_(ACTIVE))
+    return fair_turn(*connection.execute(found).one())
+
+
+def fair_turn(waiting: int | None, running: int | None, own: int | None) -> int:
+    """Of a new job: start-time fair queuing (Demers, Keshav and Shenker 1989), where every job costs one.
+
+    `waiting` is the lowest turn that waits, `running` the highest that runs, `own` the highest of the same
+    owner; None where there is none. Jobs begin by turn, equal ones by time: before the only one
+    of an owner at most one of each other's.
+    """
+    now = running or 1 if waiting is None else waiting
+    return max(now, (own or 0) + 1)
 
 
 def find(connection: sa.Connection, id: str) -> Job | None:

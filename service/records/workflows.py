@@ -113,17 +113,25 @@ class Queue:
         self._client = _client(engine)
 
     def enqueue(
-        self, connection: sa.Connection, kind: str, job: str, number: int = 0, delay: float = 0.0
+        self,
+        connection: sa.Connection,
+        kind: str,
+        job: str,
+        number: int = 0,
+        delay: float = 0.0,
+        turn: int = 1,
     ) -> None:
         """In the caller's transaction: what it writes is there and this will run, or neither.
 
-        `number` tells workflows of one kind apart; `delay` is in seconds.
+        `number` tells workflows of one kind apart; `delay` is in seconds; the lowest `turn` begins first, of
+        equal ones the oldest.
         """
         options: EnqueueOptions = {
             "workflow_name": kind,
             "queue_name": QUEUES[kind],
             "workflow_id": _workflow(kind, job, number),
             "app_version": VERSION,
+            "priority": turn,
         }
         if delay:
             options["delay_seconds"] = delay

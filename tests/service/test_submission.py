@@ -340,7 +340,7 @@ def whole(
     if request.param == "object store":
         storage = SharedStorage.made(storage_settings.data_dir, Objects(f"file://{tmp_path}/store"))
     storage.prepare()
-    queue = SimpleNamespace(enqueue=lambda connection, kind, job: None)
+    queue = SimpleNamespace(enqueue=lambda connection, kind, job, turn: None)
     uploads = FolderUploads(FolderStorage(storage.root))
     yield Context(storage_settings, tables, storage, cast(Queue, queue), uploads)
     storage.close()
