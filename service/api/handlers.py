@@ -70,7 +70,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    return answer(ProblemError(Code.INVALID, f"{where}: {first['msg']}."))
+    return answer(ProblemError(Code.INVALID, f"{where}: {first['msg'].removeprefix('Value error, ')}."))
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -415,7 +415,7 @@ def check_succeeded(job: Job) -> None:
 )
 async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
     words = await _left(await own_job(id, context, owner), context, Stage.TRANSCRIBE, Heard)
-    return Response(heard.serialize(words), media_type="application/json")
+    return Response(heard.serialize(words), media_type="application/json", headers=named("heard.json"))
 
 
 @router.get(
@@ -431,7 +431,7 @@ async def show_diarization(id: JobId, context: Reach, owner: Owner) -> Response:
     def answer() -> Response:
         name = context.storage.request(job.id).recording_name
         text = rttm.serialize_segments(diarized.diarization.segments, name)
-        return Response(text, media_type="text/plain")
+        return Response(text, media_type="text/plain", headers=named("diarization.rttm"))
 
     return await _unless_deleted(answer)
 

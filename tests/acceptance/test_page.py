@@ -169,6 +169,16 @@ def test_the_first_screen_of_a_phone_has_words_of_the_transcript(
     assert 0 < browser.evaluate(f"{FIRST}.bottom") < player
 
 
+def test_a_phone_names_four_speakers_beside_the_timeline_button(browser: Chromium, folder: Path) -> None:
+    names = ("Anchor", "Narrator", "Ingrid Halloran", "Tobias Renner")
+    people = tuple(replace(speaker(f"S{index}"), name=name) for index, name in enumerate(names, 1))
+    browser.resize(390, 844)
+    show(browser, folder, replace(sample(), speakers=people))
+    bottom = "document.querySelector('.speakers').getBoundingClientRect().bottom"
+    last = "[...document.querySelectorAll('.speaker')].at(-1).getBoundingClientRect().bottom"
+    assert browser.evaluate(last) <= browser.evaluate(bottom)
+
+
 def test_a_phone_shows_the_timeline_when_asked(browser: Chromium, folder: Path) -> None:
     browser.resize(390, 844)
     show(browser, folder, crowded())

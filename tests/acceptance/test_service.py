@@ -41,7 +41,9 @@ def test_a_job_from_beginning_to_end(client: httpx.Client, tmp_path: Path) -> No
         answer = client.get(f"/v1/jobs/{job['id']}/export/{name}")
         assert answer.content
         assert f'filename="talk.{name}"' in answer.headers["Content-Disposition"]
-    assert 'filename="talk.wav"' in client.get(f"/v1/jobs/{job['id']}/audio").headers["Content-Disposition"]
+    for part, file in (("audio", "talk.wav"), ("heard", "heard.json"), ("diarization", "diarization.rttm")):
+        named = client.get(f"/v1/jobs/{job['id']}/{part}").headers["Content-Disposition"]
+        assert f'filename="{file}"' in named
 
 
 def test_events_tell_of_everything_and_end(client: httpx.Client, tmp_path: Path) -> None:

@@ -74,6 +74,11 @@ def test_names_of_files(name: str, header: str) -> None:
     header.encode("ascii")
 
 
+def test_an_unknown_format_is_answered_with_a_sentence(client: TestClient, context: Context) -> None:
+    detail = client.get(f"/v1/jobs/{made(context)}/export/docx").json()["detail"]
+    assert detail.startswith("format: there is no such format: choose from json, ")
+
+
 # --------------------------------------------------------------------------- many jobs, and waiting for one
 
 
