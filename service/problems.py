@@ -58,28 +58,28 @@ def snake(name: str) -> str:
 
 
 EXAMPLES = {
-    Code.BAD_REQUEST: "The form breaks off or is no multipart: send it again, whole.",
+    Code.BAD_REQUEST: "The form is cut off or not valid multipart: send it again, whole.",
     Code.UNAUTHORIZED: "A valid key is needed: send it as Authorization: Bearer tw_…",
-    Code.FORBIDDEN: "Without keys this server answers no page of another origin: set TURNWISE_CORS_ORIGINS to"
-    " yours.",
+    Code.FORBIDDEN: "Without keys this server answers only as localhost: use that name, or set"
+    " TURNWISE_PUBLIC_URL.",
     Code.NOT_FOUND: "There is no job with this id: check it, or list your jobs.",
     Code.METHOD_NOT_ALLOWED: "This address does not take this method: see /docs for those it takes.",
     Code.TIMEOUT: "Nothing arrived for 120 s: send it again, or use a resumable upload.",
-    Code.KEY_REUSED: "This Idempotency-Key was used for something else: use a new one.",
+    Code.KEY_REUSED: "This Idempotency-Key was used for a different request: use a new one.",
     Code.NOT_FINISHED: "The job has not ended: wait for it, or watch its events.",
     Code.JOB_FAILED: "The job has failed: there is no result.",
-    Code.UPLOAD_CONFLICT: "1000 bytes are here, and the piece begins at 0: send from there.",
-    Code.UPLOAD_GONE: "The upload has expired, was given up or is used: begin a new one.",
+    Code.UPLOAD_CONFLICT: "The upload does not continue at byte 0: send from byte 1000.",
+    Code.UPLOAD_GONE: "The upload has expired, or was deleted or used: begin a new one.",
     Code.VERSION: "This is tus 1.0.0: send the header Tus-Resumable: 1.0.0.",
-    Code.TOO_LARGE: "The part audio is larger than 4096 MiB, the limit: send less.",
-    Code.MEDIA_TYPE: "Send the recording and what belongs to it as multipart/form-data.",
-    Code.RANGE: "The recording has 192044 bytes: ask for a part of them.",
-    Code.INVALID: "There is no part audio: send the recording as a file, or name an upload.",
+    Code.TOO_LARGE: "The part audio is larger than the limit of 4096 MiB: send less.",
+    Code.MEDIA_TYPE: "Send the recording and its files as multipart/form-data.",
+    Code.RANGE: "The recording has 192044 bytes: ask for a range within them.",
+    Code.INVALID: "The part audio is missing: send the recording as a file, or name an upload.",
     Code.TOO_MANY_REQUESTS: "More than 600 requests in a minute: try again in 12 s.",
-    Code.QUEUE_FULL: "1000 of your jobs wait or run, the limit: try again when some have ended.",
-    Code.INTERNAL: "A fault of ours: please report it with the request_id.",
+    Code.QUEUE_FULL: "1000 of your jobs are waiting or running, the limit: try again when some have ended.",
+    Code.INTERNAL: "An internal error: please report it with the request_id.",
     Code.UNAVAILABLE: "The database cannot be reached: try again in a moment.",
-    Code.DISK_FULL: "The disk of the service is nearly full: try again later, or tell whoever runs it.",
+    Code.DISK_FULL: "The disk of the service is nearly full: try again later, or tell its operator.",
 }
 """One sentence under each code, for the documentation."""
 HEADERS = {

@@ -1,4 +1,4 @@
-"""Who may do what: keys, the rate of requests, and what a server without keys is careful about."""
+"""Access: keys, rate limits, jobs of the caller's own, and limits on waiting requests."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from service.records import jobs
 from service.records.jobs import Job
 
 ACCESS = (Code.UNAUTHORIZED, Code.FORBIDDEN, Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE)
-"""The problems of whatever needs a key."""
+"""Problems of every operation that needs a key."""
 MOST_WAITING = 256
-"""Requests of one key that may wait for jobs at the same time, in each process."""
+"""How many requests of one key may wait for jobs at the same time, per process."""
 ANYBODY = ""
-"""Owner of the jobs of a server without keys."""
+"""Owner of all jobs on a server without keys."""
 
 _scheme = HTTPBearer(
-    auto_error=False, description="A key: turnwise keys create. None where there are no keys."
+    auto_error=False, description="A key made with turnwise keys create. Not needed while there are no keys."
 )
 
 
 class RateLimit:
-    """How many requests a minute; counted in this process."""
+    """Limits requests per minute, counted in this process."""
 
     def __init__(self, requests_per_minute: int) -> None:
         self._limit = RateLimitItemPerMinute(requests_per_minute)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     def spend(self, who: str) -> None:
-        """Raises ProblemError where somebody has spent all."""
+        """Counts a request. Raises ProblemError when the limit is reached."""
         if not self._limiter.hit(self._limit, who):
             reset = self._limiter.get_window_stats(self._limit, who).reset_time
             wait = max(1, round(reset - time.time()))
@@ -55,7 +55,7 @@ async def _owner(
     context: Reach,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_scheme)],
 ) -> str:
-    """The id of the key, or nobody's where there are none. Raises ProblemError."""
+    """Returns the id of the caller's key, or ANYBODY on a server without keys. Raises ProblemError."""
     limit: RateLimit = request.app.state.rate_limit
     client = request.client.host if request.client else ""
     token = credentials.credentials if credentials else ""
@@ -73,7 +73,7 @@ async def _owner(
 
 
 def _identify(connection: sa.Connection, token: str) -> tuple[bool, str | None]:
-    """Whether there are keys at all, and whose this is."""
+    """Whether any keys exist, and who owns this one."""
     owner = keys.authenticate(connection, token) if token else None
     return owner is not None or keys.any_exist(connection), owner
 
@@ -83,11 +83,9 @@ Owner = Annotated[str, Depends(_owner)]
 
 @contextmanager
 def waiting(context: Context, owner: str) -> Iterator[None]:
-    """Around a request that waits for a job. Raises ProblemError where there are too many of them."""
+    """Counts a request that waits for a job. Raises ProblemError when too many are waiting."""
     if context.waiting[owner] >= MOST_WAITING:
-        detail = (
-            f"{MOST_WAITING} of your requests wait for jobs, the limit: ask for many with GET /v1/jobs?ids=…"
-        )
+        detail = f"{MOST_WAITING} of your requests are waiting, the limit: poll jobs with GET /v1/jobs?ids=…"
         raise ProblemError(Code.TOO_MANY_REQUESTS, detail, {"Retry-After": "5", "Connection": "close"})
     context.waiting[owner] += 1
     try:
@@ -97,7 +95,7 @@ def waiting(context: Context, owner: str) -> Iterator[None]:
 
 
 async def _waits(context: Reach, owner: Owner) -> AsyncIterator[None]:
-    """Until the last of the answer is sent."""
+    """Counts the request as waiting until its whole answer is sent."""
     with waiting(context, owner):
         yield
 
@@ -106,12 +104,12 @@ WAITS = Depends(_waits)
 
 
 async def own_job(id: str, context: Context, owner: str) -> Job:
-    """The job, if it is the caller's. Raises ProblemError, the same whether it is another's or nobody's."""
+    """Returns the caller's job. Raises ProblemError, the same for another's job as for a missing one."""
     return await context.transact(find_own, id, owner)
 
 
 def find_own(connection: sa.Connection, id: str, owner: str) -> Job:
-    """As `own_job`, inside a transaction."""
+    """Does the same as `own_job`, inside a transaction."""
     job = jobs.find(connection, id) if is_id(id) else None
     if job is None or job.owner != owner:
         detail = "There is no job with this id: check it, or list your jobs."

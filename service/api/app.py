@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -21,13 +21,13 @@ EXPOSED = ("Location", "X-Request-Id", "Retry-After", "Turnwise-Job", "Content-D
 
 
 def create_app(context: Context) -> FastAPI:
-    """The application around a running service's parts."""
+    """Returns the application around the parts of a running service."""
     app = FastAPIOffline(
         redoc_url=None,
         title="Turnwise",
         version=version("turnwise"),
         generate_unique_id_function=name_operation,
-        redirect_slashes=False,  # an address with a slash too many is another one, and nobody's
+        redirect_slashes=False,  # with a slash too many it is another address: not found
     )
     app.state.context = context
     app.state.rate_limit = RateLimit(context.settings.requests_per_minute)
@@ -35,7 +35,7 @@ def create_app(context: Context) -> FastAPI:
     app.include_router(upload_routes.router)
     app.include_router(transcription_routes.router)
     app.include_router(system_routes.router)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
+    app.add_api_route("/", lambda: RedirectResponse("/docs"), include_in_schema=False)
     handlers.install(app)
     if context.settings.cors_origins:
         app.add_middleware(
@@ -48,16 +48,5 @@ def create_app(context: Context) -> FastAPI:
     app.add_middleware(upload_routes.Tus)
     app.add_middleware(Guard)
     app.add_middleware(Tracing, metrics=context.metrics, fault=handlers.fault, stopping=handlers.stopping)
-    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
+    app.openapi = cache(lambda: describe(app, context.settings))  # type: ignore[method-assign]
     return app
-
-
-async def _to_docs() -> RedirectResponse:
-    return RedirectResponse("/docs")
-
-
-def _document(app: FastAPI) -> dict[str, Any]:
-    """Made once."""
-    if app.openapi_schema is None:
-        app.openapi_schema = describe(app, app.state.context.settings)
-    return app.openapi_schema

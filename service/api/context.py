@@ -1,4 +1,4 @@
-"""What every request can reach: one value, made when the application is."""
+"""What every request can reach: one value, made with the application."""
 
 from __future__ import annotations
 
@@ -20,11 +20,10 @@ Result = TypeVar("Result")
 
 @dataclass(eq=False)
 class Context(Parts):
-    """The parts of a running service, one look at the database for all who watch jobs, and what every key has
-    open in this process."""
+    """The parts of a running service, the watcher of all jobs, and what each key has open in this process."""
 
     watcher: Watcher = field(init=False)
-    waiting: Counter[str] = field(default_factory=Counter)  # requests that wait for jobs
+    waiting: Counter[str] = field(default_factory=Counter)  # by owner: requests that wait for jobs
     begun: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # uploads
 
     def __post_init__(self) -> None:
@@ -33,7 +32,7 @@ class Context(Parts):
     async def transact(
         self, work: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
     ) -> Result:
-        """One transaction, in a thread."""
+        """Runs `work` in one transaction, in a thread."""
 
         def run() -> Result:
             with self.engine.begin() as connection:

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what the framework makes of the routes, and what it cannot know."""
+"""The OpenAPI document: what the framework derives from the routes, and what it cannot know."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from service.problems import Code, OpenAIError, Problem, responses
 from service.settings import Settings
 
 DESCRIPTION = """\
-A recording and its messy text in; the same text with speaker turns, times, roles and names out.
+Send a recording and its messy text; get the same text back with speaker turns, times, roles and names.
 
-Send a recording with **POST /v1/jobs**, watch the job, fetch its result in any format. Programs written for
-OpenAI's transcription API can call **POST /v1/audio/transcriptions** as they are. Large recordings over bad
-connections are sent with **/v1/uploads**, which can be resumed.
+Send a recording with **POST /v1/jobs**, watch the job, and fetch its result in any format. Programs written
+for OpenAI's transcription API can call **POST /v1/audio/transcriptions** unchanged. Over bad connections,
+send large recordings with **/v1/uploads**: an interrupted upload can be resumed.
 
-Everything that goes wrong is answered as `application/problem+json` with a stable `code`, a sentence that
-says what to do, and a `request_id` that is in the log too. A method that an address does not take is answered
-405 (`method_not_allowed`) with the header Allow.
+Every error is an `application/problem+json` document with a stable `code`, a sentence that says what to do,
+and a `request_id` that is also in the log. A method that an address does not support gets a 405
+(`method_not_allowed`) with the header Allow.
 """
 TAGS = [
-    {"name": "jobs", "description": "Jobs: send, watch, fetch."},
+    {"name": "jobs", "description": "Send recordings, watch jobs, fetch results."},
     {"name": "transcriptions", "description": "OpenAI's transcription API."},
     {"name": "uploads", "description": "Resumable uploads of large files (tus 1.0)."},
     {"name": "engines", "description": "Engines and models."},
-    {"name": "health", "description": "For whoever runs it; needs no key."},
+    {"name": "health", "description": "For operators; needs no key."},
 ]
 COMPONENTS = "#/components/schemas/"
 ID = "$response.body#/id"
@@ -56,16 +56,16 @@ LINKS: dict[str, dict[str, dict[str, Any]]] = {
         "make a job": {"operationId": "jobs_create", "requestBody": {"upload": ID}},
     },
 }
-"""What can be done with what an operation has made."""
+"""For each operation that creates something, what can be done with it next."""
 
 
 def name_operation(route: APIRoute) -> str:
-    """Its operationId."""
+    """Returns the operationId of a route."""
     return "_".join([*map(str, route.tags[:1]), route.name])
 
 
 webhooks = APIRouter(tags=["jobs"], generate_unique_id_function=name_operation)
-"""What this service calls."""
+"""Operations that this service calls on the receiver's server."""
 
 
 @webhooks.post(
@@ -73,29 +73,31 @@ webhooks = APIRouter(tags=["jobs"], generate_unique_id_function=name_operation)
     status_code=204,
     summary="A job with options.webhook has ended",
     responses={
-        204: {"description": "Any 2xx: it was taken. Anything else but 410: it is sent again, later."},
-        410: {"description": "It is not wanted, and not sent again."},
+        204: {"description": "Any 2xx: accepted. Anything else but 410: it is sent again later."},
+        410: {"description": "Not wanted: it is not sent again."},
     },
 )
 async def ended(
     body: Ended,
-    webhook_id: Annotated[str, Header(description="The same in all tries.", examples=[f"msg_{EXAMPLE_ID}"])],
+    webhook_id: Annotated[
+        str, Header(description="The same in every attempt.", examples=[f"msg_{EXAMPLE_ID}"])
+    ],
     webhook_timestamp: Annotated[
-        int, Header(description="When this try was made, in seconds since 1970.", examples=[1_795_637_850])
+        int, Header(description="Time of this attempt, in seconds since 1970.", examples=[1_795_637_850])
     ],
     webhook_signature: Annotated[
         str,
         Header(
-            description="As Standard Webhooks says; the secret is TURNWISE_WEBHOOK_SECRET.",
+            description="As Standard Webhooks specifies; the secret is TURNWISE_WEBHOOK_SECRET.",
             examples=["v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="],
         ),
     ],
 ) -> None:
-    """To be verified with a library of https://www.standardwebhooks.com before it is believed."""
+    """Verify it with a library from https://www.standardwebhooks.com before you trust it."""
 
 
 def describe(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """The document of this application with these settings."""
+    """Returns the OpenAPI document of the application with these settings."""
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -107,11 +109,9 @@ def describe(app: FastAPI, settings: Settings) -> dict[str, Any]:
     )
     _add_shapes(document["components"]["schemas"])
     for operation in _operations(document["webhooks"]):
-        del operation["responses"]["422"]  # the framework's, who would receive it
+        del operation["responses"]["422"]  # the framework's answer, but the receiver is not ours
     for operation in _operations(document["paths"]):
-        _say_problems(operation)
-        _link(operation)
-        _limit(operation, settings)
+        _complete(operation, settings)
     return document
 
 
@@ -121,20 +121,20 @@ def _operations(items: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _add_shapes(schemas: dict[str, Any]) -> None:
-    """Those that no route's signature names, and none that no answer of ours has."""
+    """Adds the schemas that no route's signature names, and removes those of the framework's own errors."""
     for shape in (Problem, OpenAIError, JobOptions, Progress):
         schemas[shape.__name__] = shape.model_json_schema(ref_template=COMPONENTS + "{model}")
         schemas[shape.__name__].pop("$defs", None)
     for option in schemas["JobOptions"]["properties"].values():
-        del option["default"]  # with one, generators of clients ask for a value
+        del option["default"]  # with one, client generators require a value
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     schemas |= {"JobForm": JOB_FORM} | _result_shapes()
 
 
 def _result_shapes() -> dict[str, Any]:
-    """The schema of result.json and of its parts. They lie beside it as ResultToken and so on: generators of
-    clients do not follow references into `$defs`."""
+    """Returns the schema of result.json, with its parts beside it as ResultToken and so on: client generators
+    do not follow references into `$defs`."""
     text = files("pipelines.formats").joinpath("result.schema.json").read_text("utf-8")
     result = json.loads(re.sub(r"#/\$defs/(\w+)", lambda found: COMPONENTS + _part(found[1]), text))
     parts = {_part(name): shape for name, shape in result.pop("$defs").items()}
@@ -142,26 +142,19 @@ def _result_shapes() -> dict[str, Any]:
 
 
 def _part(name: str) -> str:
-    """Of a part of the result, its name among the components: heard_word → ResultHeardWord."""
+    """Returns the component's name of a part of the result: heard_word → ResultHeardWord."""
     return f"Result{name.title().replace('_', '')}"
 
 
-def _say_problems(operation: dict[str, Any]) -> None:
-    """A fault of ours is possible everywhere, and the framework's own error nowhere."""
+def _complete(operation: dict[str, Any], settings: Settings) -> None:
+    """Adds links, limits and the internal error, and removes the framework's own validation error."""
     answers = operation["responses"]
     if "HTTPValidationError" in str(answers.get("422")):
         del answers["422"]
     for status, answer in responses(Code.INTERNAL).items():
         answers.setdefault(str(status), answer)
-
-
-def _link(operation: dict[str, Any]) -> None:
     if links := LINKS.get(operation["operationId"]):
-        success = next(status for status in operation["responses"] if status.startswith("2"))
-        operation["responses"][success]["links"] = links
-
-
-def _limit(operation: dict[str, Any], settings: Settings) -> None:
+        answers[next(status for status in answers if status.startswith("2"))]["links"] = links
     for parameter in operation.get("parameters", ()):
         if parameter["name"].lower() == "upload-length":
             parameter["schema"]["maximum"] = settings.max_upload_bytes

@@ -1,9 +1,9 @@
-"""Who may talk to a server without keys: programs of this machine, and no web page that a browser shows.
+"""Who may talk to a server without keys: programs on this machine, but no web page in a browser.
 
 Listening on the loopback address alone does not keep pages out, since a browser connects to it for any of
-them: with a name of their own that suddenly means 127.0.0.1 (DNS rebinding; the header Host gives it away),
-or with a form, a script or an image that asks there (the headers Sec-Fetch-Site and Origin do). The rules for
-the latter are those of Go's net/http.CrossOriginProtection, for what is read as for what is changed.
+them: under a name of their own that suddenly resolves to 127.0.0.1 (DNS rebinding, which the header Host
+reveals), or through a form, a script or an image (which Sec-Fetch-Site and Origin reveal). The rules for the
+latter are those of Go's net/http.CrossOriginProtection, applied to reads as well as writes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from service.problems import Code, ProblemError
@@ -22,9 +22,9 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^][:@/?#\\\s]+)(:[0-9]{1,5})?")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on, or the host of a URL, is this machine to itself.
+    """Whether an address to listen on, or the host of a URL, is this machine's loopback.
 
-    Of all names only localhost is: what the others mean is up to whoever runs the name server.
+    Of all names only localhost counts: what other names resolve to is up to a name server.
     """
     if host.lower().removesuffix(".") == "localhost":
         return True
@@ -36,29 +36,25 @@ def is_loopback(host: str) -> bool:
 
 
 def check_request(method: str, headers: Iterable[tuple[bytes, bytes]], settings: Settings) -> None:
-    """For every request to a server without keys; headers as ASGI has them, names in lower case.
+    """Checks a request to a server without keys; headers as in ASGI, names in lower case.
 
-    Raises ProblemError (forbidden) for what a web page of somebody else may have caused, but for links to us.
+    Raises ProblemError (forbidden) for a request that a foreign web page may have caused; links are allowed.
     """
     values: defaultdict[str, list[str]] = defaultdict(list)
     for name, value in headers:
         values[name.decode("latin-1")].append(value.decode("latin-1"))
     check_host(values["host"], settings.public_url)
-    if method not in SAFE_METHODS or not _is_harmless(values):
+    # A followed link is harmless, and so is a recording played, as by a result's page in its sandbox: a page
+    # that could read the answer sends its origin.
+    wanted = {"navigate", "audio", "video"} & {*values["sec-fetch-mode"], *values["sec-fetch-dest"]}
+    if method not in SAFE_METHODS or values["origin"] or not wanted:
         check_site(values["host"][0], values["sec-fetch-site"], values["origin"], settings.cors_origins)
 
 
-def _is_harmless(values: Mapping[str, Sequence[str]]) -> bool:
-    """A link that somebody follows, or a recording that is played: the page of a result does that from its
-    sandbox. A page that could read the answer sends its origin."""
-    asked = {*values["sec-fetch-mode"], *values["sec-fetch-dest"]}
-    return not values["origin"] and bool(asked & {"navigate", "audio", "video"})
-
-
 def check_host(hosts: Sequence[str], public_url: str) -> None:
-    """Raises ProblemError (forbidden) unless Host is there once and names this machine or our public URL's.
+    """Raises ProblemError (forbidden) unless there is one Host, which names this machine or our public URL.
 
-    Its port may be any: ssh and containers hand ports on.
+    Any port will do: ssh and containers forward ports.
     """
     named = [_HOST.fullmatch(host) for host in hosts]
     if len(named) == 1 and named[0]:
@@ -67,28 +63,22 @@ def check_host(hosts: Sequence[str], public_url: str) -> None:
             return
     raise ProblemError(
         Code.FORBIDDEN,
-        "Without keys this server answers under localhost only: ask it there, or set TURNWISE_PUBLIC_URL.",
+        "Without keys this server answers only as localhost: use that name, or set TURNWISE_PUBLIC_URL.",
     )
 
 
 def check_site(host: str, sites: Sequence[str], origins: Sequence[str], trusted: Iterable[str]) -> None:
-    """Raises ProblemError (forbidden) where a request comes from another origin.
+    """Raises ProblemError (forbidden) for a request from another origin.
 
-    Without either header it comes from no browser. Pages of other ports of this machine are other origins.
+    Without either header it does not come from a browser. Other ports of this machine are other origins.
     """
-    own = (
-        set(sites) <= {"same-origin", "none"}
-        if sites
-        else all(_authority(origin) == host.lower() for origin in origins)
-    )
+    if sites:
+        own = set(sites) <= {"same-origin", "none"}
+    else:  # an opaque origin, "null", has no authority and is never ours
+        own = all(origin.lower().partition("://")[2] == host.lower() for origin in origins)
     if own or (origins and set(origins) <= set(trusted)):
         return
     raise ProblemError(
         Code.FORBIDDEN,
-        "Without keys this server answers no page of another origin: set TURNWISE_CORS_ORIGINS to yours.",
+        "Without keys this server refuses pages of other origins: add yours to TURNWISE_CORS_ORIGINS.",
     )
-
-
-def _authority(origin: str) -> str:
-    """host:port of an Origin, "" of one that is opaque ("null")."""
-    return origin.lower().partition("://")[2]

@@ -1,4 +1,4 @@
-"""Whatever goes wrong in a request becomes a problem document."""
+"""Turns every error of a request into a problem document."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.problems import MEDIA_TYPE, Code, Problem, ProblemError
 log = structlog.get_logger("turnwise.api")
 
 BY_STATUS = {
-    HTTPStatus.NOT_FOUND: (Code.NOT_FOUND, "There is nothing at this address: see /docs for what there is."),
+    HTTPStatus.NOT_FOUND: (Code.NOT_FOUND, "There is nothing at this address: see /docs for all addresses."),
     HTTPStatus.METHOD_NOT_ALLOWED: (
         Code.METHOD_NOT_ALLOWED,
         "This address does not take this method: see /docs for those it takes.",
@@ -41,7 +41,7 @@ def install(app: FastAPI) -> None:
 
 
 def answer(error: ProblemError) -> JSONResponse:
-    """The document of an error."""
+    """Returns the error as a problem document."""
     problem = Problem.of(error.code, error.detail, request_id())
     return JSONResponse(
         problem.model_dump(), int(error.code.status), dict(error.headers), media_type=MEDIA_TYPE
@@ -49,13 +49,12 @@ def answer(error: ProblemError) -> JSONResponse:
 
 
 def fault() -> JSONResponse:
-    """What a fault of ours looks like from outside."""
-    detail = "A fault of ours: please report it with the request_id."
-    return answer(ProblemError(Code.INTERNAL, detail))
+    """Returns the answer to a request that failed by a fault of ours."""
+    return answer(ProblemError(Code.INTERNAL, "An internal error: please report it with the request_id."))
 
 
 def stopping() -> JSONResponse:
-    """For a request that the server does not wait for when it is stopped."""
+    """Returns the answer to a request that is unfinished when the server shuts down."""
     detail = "The service is being stopped: send the request again in a moment."
     return answer(ProblemError(Code.UNAVAILABLE, detail, {"Retry-After": "5", "Connection": "close"}))
 
@@ -66,7 +65,7 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    """The first thing that does not fit, as a sentence."""
+    """Reports the first error only, as one sentence."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
@@ -76,19 +75,14 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     known = BY_STATUS.get(HTTPStatus(error.status_code))
-    code, detail = known or (Code.BAD_REQUEST, "The request cannot be read: check how it was made.")
+    code, detail = known or (Code.BAD_REQUEST, "The request cannot be read: check how it was built.")
     headers = dict(error.headers or {})
-    if code is Code.METHOD_NOT_ALLOWED:
-        headers |= _allowed(request)
+    if code is Code.METHOD_NOT_ALLOWED:  # the framework names the methods of one route, but there may be more
+        routes = request.app.routes
+        scopes = [{**request.scope, "method": method} for method in sorted(METHODS)]
+        found = [scope for scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)]
+        headers["Allow"] = ", ".join(scope["method"] for scope in found)
     return answer(ProblemError(code, detail, headers))
-
-
-def _allowed(request: Request) -> dict[str, str]:
-    """All methods of an address that has several routes, of which the framework names those of one."""
-    asked = ((method, {**request.scope, "method": method}) for method in sorted(METHODS))
-    routes = request.app.routes
-    found = [name for name, scope in asked if any(route.matches(scope)[0] is Match.FULL for route in routes)]
-    return {"Allow": ", ".join(found)}
 
 
 async def _database(request: Request, error: Exception) -> Response:
@@ -114,6 +108,6 @@ async def _disk(request: Request, error: Exception) -> Response:
 
 
 def full() -> ProblemError:
-    """No space for what is to be taken in."""
-    detail = "The disk of the service is nearly full: try again later, or tell whoever runs it."
+    """Returns the problem of too little disk space for new data."""
+    detail = "The disk of the service is nearly full: try again later, or tell its operator."
     return ProblemError(Code.DISK_FULL, detail, {"Retry-After": "60"})

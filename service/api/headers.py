@@ -1,5 +1,5 @@
-"""Around every request: one that two servers could read differently is refused, and no page of others, nor a
-cache, keeps or guesses at what is answered."""
+"""Middleware that refuses requests which two servers could read differently, and sends headers with every
+answer that keep it out of caches, foreign pages and guesses at its type."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from service.api import handlers as errors
 from service.problems import Code, ProblemError
 
 JSON = ("application/json", "application/problem+json")
+AMBIGUOUS = ProblemError(
+    Code.BAD_REQUEST,
+    "The request has both Content-Length and Transfer-Encoding: send one of them.",
+    {"Connection": "close"},
+)
 
 
 class Guard:
@@ -30,9 +35,4 @@ class Guard:
 
         names = {name for name, _ in scope.get("headers", ())}
         ambiguous = {b"content-length", b"transfer-encoding"} <= names  # RFC 9112, 6.1: request smuggling
-        await (_ambiguous() if ambiguous else self._app)(scope, receive, send_guarded)
-
-
-def _ambiguous() -> ASGIApp:
-    detail = "The request has both Content-Length and Transfer-Encoding: send one of them."
-    return errors.answer(ProblemError(Code.BAD_REQUEST, detail, {"Connection": "close"}))
+        await (errors.answer(AMBIGUOUS) if ambiguous else self._app)(scope, receive, send_guarded)

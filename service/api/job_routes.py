@@ -1,11 +1,11 @@
-"""/v1/jobs: sending, watching, and fetching what came of it."""
+"""/v1/jobs: send recordings, watch jobs, fetch results."""
 
 from __future__ import annotations
 
 import asyncio
 import mimetypes
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
+from contextlib import aclosing, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -33,10 +33,10 @@ from service.api.shapes import (
     check_engines,
     parse_options,
 )
-from service.api.submission import Form, ReceivedFile, incoming, receive, submit
+from service.api.submission import SUBMISSION, Form, incoming, receive, submit
 from service.api.upload_routes import handed_over
 from service.files import artifacts
-from service.files.storage import JobFolder, Storage, failure_of
+from service.files.storage import Storage, failure_of
 from service.problems import Code, ProblemError, responses
 from service.records import jobs
 from service.records.jobs import Job, JobState
@@ -49,10 +49,11 @@ Value = TypeVar("Value")
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-
 STREAM = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-PAGE = {"Content-Security-Policy": "sandbox allow-scripts"}  # the page may play, and reach nothing of ours
-LARGEST_BROUGHT_BYTES = 2**28
+PAGE = {
+    "Content-Security-Policy": "sandbox allow-scripts"
+}  # the page may run its player, but reach nothing of ours
+LARGEST_SUPPLIED_BYTES = 2**28  # of heard words, and of speakers
 DEFAULT_OPTIONS = JobOptions()
 
 JobId = Annotated[
@@ -62,9 +63,9 @@ JobId = Annotated[
 
 
 def _known(name: str) -> str:
-    """Raises ValueError for a format that there is not."""
+    """Raises ValueError for an unknown format."""
     if name not in FORMATS:
-        raise ValueError(f"there is no such format: choose from {', '.join(FORMATS)}")
+        raise ValueError(f"unknown format: choose from {', '.join(FORMATS)}")
     return name
 
 
@@ -80,23 +81,10 @@ OWN = (*ACCESS, Code.NOT_FOUND)
     openapi_extra={"requestBody": FORM},
     responses={
         202: {
-            "description": "The job is safe and waits. Under one Idempotency-Key it is one job.",
-            "headers": {"Location": {"description": "The job.", "schema": {"type": "string"}}},
+            "description": "The job is stored and queued. One Idempotency-Key always gives the same job.",
+            "headers": {"Location": {"description": "Address of the job.", "schema": {"type": "string"}}},
         },
-        **responses(
-            *ACCESS,
-            Code.BAD_REQUEST,
-            Code.NOT_FOUND,
-            Code.TIMEOUT,
-            Code.KEY_REUSED,
-            Code.UPLOAD_CONFLICT,
-            Code.UPLOAD_GONE,
-            Code.TOO_LARGE,
-            Code.MEDIA_TYPE,
-            Code.INVALID,
-            Code.QUEUE_FULL,
-            Code.DISK_FULL,
-        ),
+        **responses(*ACCESS, *SUBMISSION, Code.NOT_FOUND, Code.UPLOAD_CONFLICT, Code.UPLOAD_GONE),
     },
 )
 async def create(
@@ -106,39 +94,34 @@ async def create(
     owner: Owner,
     idempotency_key: Annotated[
         str,
-        Header(description="Makes it safe to send again: one job for one key.", max_length=255),
+        Header(description="Makes repeating the request safe: one key makes one job.", max_length=255),
     ] = "",
 ) -> JobView:
+    settings = context.settings
     async with incoming(context, owner, idempotency_key) as (id, folder):
-        form = await receive(request, context, _places(folder, context.settings))
-        options, upload = _options(form, context.settings)
-        async with _recording(upload, form, folder, context, owner, idempotency_key):
-            sent = await run_in_threadpool(_sent, form, folder)
-            recording = form.files["audio"].name or "recording"
-            job = await submit(
-                context,
-                id,
-                folder,
-                options.request(recording, sent.pop("text name")),
-                sent,
-                owner,
-                idempotency_key,
-            )
+        places = {
+            "audio": (folder.recording, settings.max_upload_bytes),
+            "text": (folder.text, settings.max_text_bytes),
+            "heard": (folder.heard, LARGEST_SUPPLIED_BYTES),
+            "diarization": (folder.diarization, LARGEST_SUPPLIED_BYTES),
+        }
+        form = await receive(request, context, places)
+        options, upload = _options(form, settings)
+        async with (
+            nullcontext()
+            if upload is None
+            else handed_over(upload, form, folder, context, owner, idempotency_key)
+        ):
+            missing = "The part audio is missing: send the recording as a file, or name an upload."
+            hashes = await run_in_threadpool(form.hashes, folder, "audio", missing)
+            asked = options.request(form.files["audio"].name or "recording", form.text_name)
+            job = await submit(context, id, folder, asked, hashes, owner, idempotency_key)
     response.headers["Location"] = f"/v1/jobs/{job.id}"
-    return await view(job, context)
-
-
-def _places(folder: JobFolder, settings: Settings) -> dict[str, tuple[Path, int]]:
-    return {
-        "audio": (folder.recording, settings.max_upload_bytes),
-        "text": (folder.text, settings.max_text_bytes),
-        "heard": (folder.heard, LARGEST_BROUGHT_BYTES),
-        "diarization": (folder.diarization, LARGEST_BROUGHT_BYTES),
-    }
+    return await run_in_threadpool(_view, job, context.storage)
 
 
 def _options(form: Form, settings: Settings) -> tuple[JobOptions, str | None]:
-    """What the fields say: the options, and the id of an upload that is the recording."""
+    """Returns the options, and the id of the upload in place of the recording."""
     options, upload = DEFAULT_OPTIONS, None
     for name, value in form.fields:
         if name == "upload":
@@ -147,41 +130,11 @@ def _options(form: Form, settings: Settings) -> tuple[JobOptions, str | None]:
             options = parse_options(value)
         else:
             known = "audio, upload, text, options, heard, diarization"
-            raise ProblemError(Code.INVALID, f"There is no part {name[:40]!r}: the parts are {known}.")
+            raise ProblemError(Code.INVALID, f"Unknown part {name[:40]!r}: the parts are {known}.")
     check_engines(options, ours=settings.engines == Settings.model_fields["engines"].default)
     if options.webhook:
         webhooks.check_url(options.webhook, settings)
     return options, upload
-
-
-def _recording(
-    upload: str | None,
-    form: Form,
-    folder: JobFolder,
-    context: Context,
-    owner: str,
-    idempotency_key: str,
-) -> AbstractAsyncContextManager[None]:
-    """An upload as the form's part `audio`, where one is named."""
-    if upload is None:
-        return nullcontext()
-    return handed_over(upload, form, folder, context, owner, idempotency_key)
-
-
-def _sent(form: Form, folder: JobFolder) -> dict[str, str]:
-    """The hashes of the files, and the name of the text; an empty text is none."""
-    if "audio" not in form.files:
-        raise ProblemError(
-            Code.INVALID, "There is no part audio: send the recording as a file, or name an upload."
-        )
-    files: dict[str, ReceivedFile] = dict(form.files)
-    for name in ("text", "heard", "diarization"):
-        if name in files and not files[name].size_bytes:
-            (folder.path / name).unlink()
-            del files[name]
-    text = files.get("text")
-    hashes = {name: file.sha256 for name, file in files.items()}
-    return hashes | {"text name": (text.name or "text") if text else ""}
 
 
 @router.get("", response_model=Page, summary="List jobs", responses=responses(*ACCESS, Code.INVALID))
@@ -191,13 +144,13 @@ async def list_jobs(
     state: JobState | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[
-        str, Query(pattern="^([0-9a-f]{32})?$", description="As the page before gave it.")
+        str, Query(pattern="^([0-9a-f]{32})?$", description="Cursor of the previous page.")
     ] = "",
     ids: Annotated[
         str,
         Query(
             pattern=r"^([0-9a-f]{32}(,[0-9a-f]{32}){0,99})?$",
-            description="Only these jobs, at most 100, separated by commas; what is not there is left out.",
+            description="Only these jobs, at most 100, separated by commas; missing ones are left out.",
         ),
     ] = "",
 ) -> Page:
@@ -214,7 +167,7 @@ async def list_jobs(
 @router.get(
     "/{id}",
     response_model=JobView,
-    summary="A job and how far it is",
+    summary="Show a job and its progress",
     responses=responses(*OWN, Code.INVALID),
 )
 async def show(
@@ -223,14 +176,10 @@ async def show(
     owner: Owner,
     wait: Annotated[
         float,
-        Query(
-            ge=0, le=60, description="Seconds that the answer may wait for the job's end; at once without."
-        ),
+        Query(ge=0, le=60, description="Seconds to wait for the job to end before answering."),
     ] = 0,
 ) -> JobView:
-    """What others wait for most: all of it in one thread."""
-
-    def look() -> JobView:
+    def look() -> JobView:  # one thread for all of it: no operation is called more often
         with context.engine.begin() as connection:
             job = find_own(connection, id, owner)
         return _view(job, context.storage)
@@ -245,13 +194,8 @@ async def show(
     return await run_in_threadpool(look)
 
 
-async def view(job: Job, context: Context) -> JobView:
-    """The job with what its folder says."""
-    return await run_in_threadpool(_view, job, context.storage)
-
-
 def _views(found: Sequence[Job], storage: Storage) -> tuple[JobView, ...]:
-    """Those that are still there."""
+    """Leaves out jobs that were deleted a moment ago."""
     views = []
     for job in found:
         with suppress(ProblemError):
@@ -264,7 +208,7 @@ def _view(job: Job, storage: Storage) -> JobView:
         request = storage.request(job.id)
         failure = failure_of(job.id, storage) if job.state is JobState.FAILED else None
     except FileNotFoundError:  # deleted a moment ago
-        raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.") from None
+        raise ProblemError(Code.NOT_FOUND, "This job was deleted.") from None
     return JobView.of(job, request, failure)
 
 
@@ -273,7 +217,7 @@ def _view(job: Job, storage: Storage) -> JobView:
     status_code=204,
     response_class=Response,
     summary="Delete a job with all its files, ended or not",
-    responses={204: {"description": "Nothing of it is left."}, **responses(*OWN)},
+    responses={204: {"description": "The job and its files are deleted."}, **responses(*OWN)},
 )
 async def remove(id: JobId, context: Reach, owner: Owner) -> Response:
     job = await own_job(id, context, owner)
@@ -284,13 +228,13 @@ async def remove(id: JobId, context: Reach, owner: Owner) -> Response:
 @router.post(
     "/{id}/cancel",
     response_model=JobView,
-    summary="Cancel a job; one that has ended stays as it is",
+    summary="Cancel a job, unless it has ended",
     responses=responses(*OWN),
 )
 async def cancel(id: JobId, context: Reach, owner: Owner) -> JobView:
     job = await own_job(id, context, owner)
     await stop(job, context)
-    return await view(await own_job(id, context, owner), context)
+    return await run_in_threadpool(_view, await own_job(id, context, owner), context.storage)
 
 
 async def stop(job: Job, context: Context) -> None:
@@ -312,7 +256,7 @@ async def stop(job: Job, context: Context) -> None:
 @router.get(
     "/{id}/events",
     response_class=Response,
-    summary="Progress as it happens",
+    summary="Stream the progress of a job",
     dependencies=[WAITS],
     responses={**EVENTS, **responses(*OWN, Code.INVALID)},
 )
@@ -321,19 +265,19 @@ async def events(
     context: Reach,
     owner: Owner,
     last_event_id: Annotated[
-        int, Header(description="Revision seen last: what has changed since comes.", ge=0, le=2**53)
+        int, Header(description="Last revision seen; only later changes are sent.", ge=0, le=2**53)
     ] = 0,
 ) -> Response:
     job = await own_job(id, context, owner)
     if job.state.ended and job.revision <= last_event_id:
         return Response(status_code=204)
-    return EventSourceResponse(_events(job.id, last_event_id, context), headers=STREAM)
 
+    async def changes() -> AsyncIterator[bytes]:
+        yield format_sse_event(retry=2000)
+        async for change in context.watcher.changes(job.id, last_event_id):
+            yield KEEPALIVE_COMMENT if change is None else _event(change)
 
-async def _events(id: str, seen: int, context: Context) -> AsyncIterator[bytes]:
-    yield format_sse_event(retry=2000)
-    async for job in context.watcher.changes(id, seen):
-        yield KEEPALIVE_COMMENT if job is None else _event(job)
+    return EventSourceResponse(changes(), headers=STREAM)
 
 
 def _event(job: Job) -> bytes:
@@ -355,11 +299,8 @@ ENDED = (*OWN, Code.NOT_FINISHED, Code.JOB_FAILED)
 @router.get(
     "/{id}/result",
     response_class=Response,
-    summary="The result, as result.json of the command",
-    responses={
-        **RESULT,
-        **responses(*ENDED),
-    },
+    summary="Fetch the result, as in the command's result.json",
+    responses={**RESULT, **responses(*ENDED)},
 )
 async def result(id: JobId, request: Request, context: Reach, owner: Owner) -> Response:
     return await export(id, "json", request, context, owner)
@@ -368,12 +309,9 @@ async def result(id: JobId, request: Request, context: Reach, owner: Owner) -> R
 @router.get(
     "/{id}/export/{format}",
     response_class=Response,
-    summary="The result in a format",
+    summary="Export the result in another format",
     responses={
-        200: {
-            "description": "The file, as the command writes it, under its format's media type.",
-            "content": EXPORTS,
-        },
+        200: {"description": "The file, exactly as the command writes it.", "content": EXPORTS},
         **responses(*ENDED, Code.INVALID),
     },
 )
@@ -391,15 +329,15 @@ async def export(id: JobId, format: FormatName, request: Request, context: Reach
 
 
 async def _unless_deleted(answer: Callable[[], Response]) -> Response:
-    """Made in a thread. Raises ProblemError where the job was deleted a moment ago."""
+    """Makes the answer in a thread. Raises ProblemError if the job was deleted a moment ago."""
     try:
         return await run_in_threadpool(answer)
     except FileNotFoundError:
-        raise ProblemError(Code.NOT_FOUND, "There is no job with this id any more.") from None
+        raise ProblemError(Code.NOT_FOUND, "This job was deleted.") from None
 
 
 def check_succeeded(job: Job) -> None:
-    """Raises ProblemError where there is no result."""
+    """Raises ProblemError if the job has no result."""
     if not job.state.ended:
         detail = "The job has not ended: wait for it, or watch its events."
         raise ProblemError(Code.NOT_FINISHED, detail, {"Retry-After": "2"})
@@ -410,7 +348,7 @@ def check_succeeded(job: Job) -> None:
 @router.get(
     "/{id}/heard",
     response_class=Response,
-    summary="The words heard, as soon as they are there; can be sent with another job",
+    summary="Fetch the recognised words, once they exist; another job can reuse them",
     responses={**HEARD, **responses(*OWN, Code.NOT_FINISHED)},
 )
 async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
@@ -421,7 +359,7 @@ async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
 @router.get(
     "/{id}/diarization",
     response_class=Response,
-    summary="Who speaks when, as soon as it is known; can be sent with another job",
+    summary="Fetch who speaks when, once it is known; another job can reuse it",
     responses={**DIARIZATION, **responses(*OWN, Code.NOT_FINISHED)},
 )
 async def show_diarization(id: JobId, context: Reach, owner: Owner) -> Response:
@@ -443,18 +381,15 @@ async def _left(job: Job, context: Context, stage: Stage, type: type[Value]) -> 
     try:
         return await run_in_threadpool(load)
     except FileNotFoundError:
-        detail = f"The stage {stage} is not done: look at the job."
+        detail = f"The stage {stage} has not finished: wait for it, or look at the job."
         raise ProblemError(Code.NOT_FINISHED, detail) from None
 
 
 @router.get(
     "/{id}/audio",
     response_class=Response,
-    summary="The recording as it was sent, or a range of it",
-    responses={
-        **AUDIO,
-        **responses(*OWN, Code.RANGE),
-    },
+    summary="Fetch the recording as it was sent, or a range of it",
+    responses={**AUDIO, **responses(*OWN, Code.RANGE)},
 )
 async def audio(
     id: JobId,

@@ -1,7 +1,6 @@
-"""A job's file as an answer, or the range of it that was asked for, wherever it lies.
+"""Sends a job's file, or the requested range of it, from the disk or the object store, block by block.
 
-It comes through this process a block at a time, from a file as from an object. Where several ranges are asked
-for, all of it is sent, as HTTP allows.
+A request for several ranges gets the whole file, as HTTP allows.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from urllib.parse import quote
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from service.files.objects import Object
 from service.files.storage import File
 from service.problems import Code, ProblemError
 
@@ -25,12 +23,12 @@ RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)", re.IGNORECASE)
 
 BLOCK_BYTES = 2**20
 Content = tuple[str, float, int, Callable[[int, int], Iterable[bytes]]]
-"""A tag that changes with it, time of its last change, size in bytes, and what gives bytes from a to b."""
+"""A tag that changes with the content, time of its last change, size in bytes, reader of a byte range."""
 
 
 def send(file: File, request: Request, media_type: str, headers: Mapping[str, str]) -> Response:
-    """All of it, a range, or 304 where the caller has it. Raises ProblemError for a range beyond the end."""
-    tag, changed, size_bytes, blocks = _of_path(file) if isinstance(file, Path) else _of_object(file)
+    """Returns the file, a range of it, or 304 if the caller has it. Raises ProblemError (range)."""
+    tag, changed, size_bytes, blocks = _content(file)
     sent = {
         "Accept-Ranges": "bytes",
         "ETag": f'"{hashlib.sha256(tag.encode()).hexdigest()[:32]}"',
@@ -48,23 +46,20 @@ def send(file: File, request: Request, media_type: str, headers: Mapping[str, st
 
 
 def named(name: str) -> dict[str, str]:
-    """What a file is called where it is saved (RFC 6266), in ASCII for old programs and as it is."""
+    """Returns the header that names a saved file (RFC 6266), in ASCII for old programs and in full."""
     plain = re.sub(r"[^\w .()-]", "_", name, flags=re.ASCII)
     return {"Content-Disposition": f"inline; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"}
 
 
-def _of_object(file: Object) -> Content:
-    """It never changes, so its name is its tag."""
-    return file.name, file.changed, file.size_bytes, file.blocks
-
-
-def _of_path(path: Path) -> Content:
-    found = path.stat()
-    return f"{found.st_mtime_ns} {found.st_size}", found.st_mtime, found.st_size, partial(_blocks, path)
+def _content(file: File) -> Content:
+    if not isinstance(file, Path):  # an object never changes, so its name is its tag
+        return file.name, file.changed, file.size_bytes, file.blocks
+    found = file.stat()
+    return f"{found.st_mtime_ns} {found.st_size}", found.st_mtime, found.st_size, partial(_blocks, file)
 
 
 def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
-    """Fewer than asked for where the file was cut short meanwhile: the server then breaks the answer off."""
+    """Yields less than requested if the file was truncated meanwhile: the server then aborts the answer."""
     with path.open("rb") as file:
         file.seek(start)
         while block := file.read(min(BLOCK_BYTES, end - file.tell())):
@@ -72,14 +67,14 @@ def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
 
 
 def _is_known(request: Request, etag: str) -> bool:
-    """RFC 9110, 13.1.2: any of the caller's tags, or * for whatever there is."""
+    """Whether If-None-Match holds this tag or * (RFC 9110, 13.1.2)."""
     tags = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
     return bool(tags & {"*", etag})
 
 
 def _range(request: Request, size_bytes: int, known: Mapping[str, str]) -> tuple[int, int] | None:
-    """First byte and the one after the last; None where it makes no sense, names several, is of something
-    else than what is known here, or is not there. Raises ProblemError for one beyond the end."""
+    """Returns the first byte and the one after the last; None without a range, for several, an invalid one
+    or an older version. Raises ProblemError (range) beyond the end."""
     if request.headers.get("if-range", known["ETag"]) not in {known["ETag"], known["Last-Modified"]}:
         return None
     parts = RANGE.fullmatch(request.headers.get("range", "").replace(" ", ""))
@@ -89,12 +84,12 @@ def _range(request: Request, size_bytes: int, known: Mapping[str, str]) -> tuple
     if first is None:
         first, last = max(0, size_bytes - (last or 0)), None
     if first >= size_bytes:
-        detail = f"The recording has {size_bytes} bytes: ask for a part of them."
+        detail = f"The recording has {size_bytes} bytes: ask for a range within them."
         raise ProblemError(Code.RANGE, detail, {"Content-Range": f"bytes */{size_bytes}"})
     return first, size_bytes if last is None else min(size_bytes, last + 1)
 
 
 def _number(digits: str) -> int | None:
-    """However many digits there are: no file is that large."""
+    """Caps numbers of any length: no file is that large."""
     significant = digits.lstrip("0")
     return (int(significant or 0) if len(significant) < 19 else 10**18) if digits else None

@@ -1,4 +1,4 @@
-"""What the API takes and gives, as the OpenAPI document shows it."""
+"""Requests and answers of the API, as the OpenAPI document describes them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Metadata = Annotated[
 
 
 def _number(value: object) -> object:
-    """JSON's numbers only: neither true nor "3"."""
+    """Raises ValueError for true and "3", which pydantic would convert."""
     if isinstance(value, bool | str):
         raise ValueError("it must be a number")
     return value
@@ -51,26 +51,26 @@ class Shape(BaseModel):
 
 
 class JobOptions(Shape):
-    """What may be said about a recording, all of it optional."""
+    """Options of a job, all of them optional."""
 
     asr: EngineName = Field(default="", examples=["faster-whisper:small"])
-    """Engine that hears words, as NAME or NAME:MODEL; GET /v1/engines lists them."""
+    """Engine that recognises words, as NAME or NAME:MODEL; GET /v1/engines lists them."""
     diarizer: EngineName = Field(default="", examples=["embedded"])
-    """Engine that tells voices apart."""
+    """Engine that separates speakers, as NAME or NAME:MODEL."""
     language: Language = Field(default="", examples=["en"])
-    """Language spoken, as a BCP 47 tag; without it, as heard."""
+    """Language spoken, as a BCP 47 tag; detected if left out."""
     speakers: Count | None = Field(default=None, examples=[3])
-    """How many speakers there are."""
+    """Exact number of speakers."""
     min_speakers: Count | None = Field(default=None, examples=[2])
-    """At least so many; not together with `speakers`."""
+    """Least number of speakers; not together with `speakers`."""
     max_speakers: Count | None = Field(default=None, examples=[4])
-    """At most so many; not together with `speakers`."""
+    """Greatest number of speakers; not together with `speakers`."""
     glossary: tuple[Term, ...] = Field(default=(), max_length=10_000, examples=[["Tobias Renner"]])
     """Names and terms as they should be spelt."""
     webhook: str = Field(default="", max_length=2000, examples=["https://news.example.org/turnwise"])
-    """Address that is called when the job has ended, signed as Standard Webhooks."""
+    """URL that is called when the job has ended, signed as Standard Webhooks specifies."""
     metadata: Metadata = Field(default={})
-    """Notes of your own, given back with the job and its webhook."""
+    """Notes of your own, returned with the job and its webhook."""
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -79,7 +79,7 @@ class JobOptions(Shape):
 
     @property
     def options(self) -> Options:
-        """As the library takes them."""
+        """Returns the options in the library's form."""
         return Options(
             language=self.language,
             speakers=speaker_count(self.speakers, self.min_speakers, self.max_speakers),
@@ -89,24 +89,22 @@ class JobOptions(Shape):
         )
 
     def request(self, recording_name: str, text_name: str) -> Request:
-        """As the job's folder keeps it."""
+        """Returns the request that the job's folder keeps."""
         return Request(recording_name, text_name, self.options, self.webhook, self.metadata)
 
 
 def parse_options(text: str) -> JobOptions:
-    """The options sent as JSON. Raises ProblemError with the first thing that does not fit."""
+    """Reads options from JSON. Raises ProblemError for the first invalid value."""
     try:
-        options = JobOptions.model_validate_json(text or "{}")
+        return JobOptions.model_validate_json(text or "{}")
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["options", *(str(part)[:64] for part in first["loc"])])
         raise ProblemError(Code.INVALID, f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
-    return options
 
 
 def check_engines(options: JobOptions, ours: bool) -> None:
-    """Raises ProblemError for an engine that does not exist; `ours`: whether they are those of this
-    project."""
+    """Raises ProblemError for an unknown engine, if the engines are `ours` and not an operator's own."""
     if ours:
         _check_engine("asr", TRANSCRIBERS, options.asr)
         _check_engine("diarizer", DIARIZERS, options.diarizer)
@@ -125,7 +123,7 @@ class StageView(Shape):
     stage: str = Field(examples=["transcribe"])
     state: StageState
     fraction: float = Field(ge=0, le=1, examples=[0.42])
-    """How far it is; never falls."""
+    """Progress of the stage; never decreases."""
     started: datetime | None = Field(examples=["2026-11-25T20:15:03Z"])
     finished: datetime | None = Field(examples=[None])
 
@@ -146,21 +144,21 @@ class JobView(Shape):
     id: str = Field(examples=[EXAMPLE_ID])
     state: JobState
     recording: str = Field(examples=["interview.mp3"])
-    """The recording's name, as it was sent."""
+    """File name of the recording, as it was sent."""
     text: str = Field(examples=["interview.txt"])
-    """The text's name, "" where none was sent."""
+    """File name of the text, "" if none was sent."""
     metadata: Metadata
     """As it was sent."""
     stage: str = Field(examples=["transcribe"])
-    """The stage at work, "" where none is."""
+    """The stage that is running, "" if none is."""
     fraction: float = Field(ge=0, le=1, examples=[0.42])
-    """How far all of it is; never falls."""
+    """Progress of the whole job; never decreases."""
     stages: tuple[StageView, ...]
     created: datetime = Field(examples=["2026-11-25T20:15:00Z"])
     started: datetime | None = Field(examples=["2026-11-25T20:15:01Z"])
     finished: datetime | None = Field(examples=[None])
     failure: FailureView | None = Field(examples=[None])
-    """Where the job failed; what its finished stages found is under /heard and /diarization."""
+    """Where and why the job failed; results of its finished stages are under /heard and /diarization."""
 
     @classmethod
     def of(cls, job: Job, request: Request, failure: Failure | None) -> JobView:
@@ -190,27 +188,27 @@ class JobView(Shape):
 
 
 class Page(Shape):
-    """Some of the jobs, newest first."""
+    """One page of jobs, newest first."""
 
     jobs: tuple[JobView, ...]
     cursor: str = Field(examples=[EXAMPLE_ID])
-    """To be sent as `cursor` for the jobs after these; "" where there are none."""
+    """Send it as `cursor` for the next page; "" on the last one."""
 
 
 class Progress(Shape):
-    """What an event says: how far a job is."""
+    """Progress of a job, as events report it."""
 
     state: JobState
     stage: str = Field(examples=["transcribe"])
-    """The stage at work, "" where none is."""
+    """The stage that is running, "" if none is."""
     fraction: float = Field(ge=0, le=1, examples=[0.42])
-    """How far all of it is; never falls."""
+    """Progress of the whole job; never decreases."""
     stages: dict[str, float] = Field(examples=[{"decode": 1.0, "detect": 1.0, "transcribe": 0.5}])
-    """How far each stage is."""
+    """Progress of each stage."""
 
 
 class EndedJob(Shape):
-    """What a webhook says of a job."""
+    """The job in the body of a webhook."""
 
     id: str = Field(examples=[EXAMPLE_ID])
     state: Literal["succeeded", "failed", "cancelled"]
@@ -219,11 +217,11 @@ class EndedJob(Shape):
 
 
 class Ended(Shape):
-    """The body of a webhook: a job has ended. GET /v1/jobs/{id} tells more."""
+    """The body of a webhook: a job has ended. GET /v1/jobs/{id} gives the details."""
 
     type: Literal["job.succeeded", "job.failed", "job.cancelled"]
     timestamp: datetime = Field(examples=["2026-11-25T20:17:30.250Z"])
-    """When it ended."""
+    """When the job ended."""
     data: EndedJob
 
 
@@ -231,13 +229,13 @@ class UploadView(Shape):
     """A resumable upload."""
 
     id: str = Field(examples=[EXAMPLE_ID])
-    """To be sent as `upload` with POST /v1/jobs when all of it is there."""
+    """Send it as `upload` with POST /v1/jobs when the whole recording has arrived."""
 
 
 class ModelView(Shape):
     name: str = Field(examples=["faster-whisper:small"])
     ready: bool
-    """Whether it is here."""
+    """Whether the model is installed."""
 
 
 class EngineView(Shape):
@@ -245,14 +243,14 @@ class EngineView(Shape):
 
     name: str = Field(examples=["faster-whisper"])
     summary: str = Field(examples=["Whisper in CTranslate2: as good as whisper, several times faster"])
-    """How good it honestly is."""
+    """What it is, and how good."""
     ready: bool
-    """Whether it and a model of it are here."""
+    """Whether the engine and one of its models are installed."""
     models: tuple[ModelView, ...]
 
 
 class Engines(Shape):
-    """What can be named in the options."""
+    """The engines that options can name."""
 
     asr: tuple[EngineView, ...]
     diarizer: tuple[EngineView, ...]
@@ -268,7 +266,7 @@ def _failure(job: Job, failure: Failure | None) -> FailureView | None:
     if job.state is not JobState.FAILED:
         return None
     if failure is None:
-        message = "A fault of ours: please report it with the id of this job."
+        message = "An internal error: please report it with the id of this job."
         return FailureView(stage=job.failed_stage, code=job.failure, message=message)
     return FailureView(stage=failure.stage, code=failure.code, message=failure.message)
 

@@ -1,8 +1,8 @@
-"""What is sent with a job: multipart to the disk as it arrives, within its limits, and then the job.
+"""Receives a job: streams the multipart form to the disk, within its limits, and then queues the job.
 
     request ─► incoming/<id>/recording, text, … ─► jobs/<id>/ ─► row and workflow, in one transaction ─► 202
 
-Until that transaction nothing refers to the files; after it the job is there whatever happens.
+Until that transaction nothing refers to the files; after it the job exists whatever happens.
 """
 
 from __future__ import annotations
@@ -37,12 +37,16 @@ from service.records.workflows import JOB
 from service.settings import MEBIBYTE
 
 BLOCK_BYTES = MEBIBYTE
-"""What is gathered before it is parsed and written, in a thread."""
+"""How much is collected before it is parsed and written, in a thread."""
 FIELDS_BYTES = MEBIBYTE
-"""Limit for all fields that are no files together."""
+"""Limit for all fields together that are not files."""
 LARGEST_CHECKED_BYTES = 32 * MEBIBYTE
-"""Of words heard and speakers together: what no recording of six hours reaches. More is left to the stages,
-which look at it before any engine works, since parsing it would hold up everybody else here."""
+"""Largest heard words and speakers together that are checked here; six hours of recording stay below. Parsing
+more would delay all other requests, so the stages check it, before any engine works."""
+BODY = (Code.BAD_REQUEST, Code.TIMEOUT, Code.TOO_LARGE, Code.MEDIA_TYPE, Code.DISK_FULL)
+"""Problems of every operation that receives a large body."""
+SUBMISSION = (*BODY, Code.KEY_REUSED, Code.INVALID, Code.QUEUE_FULL)
+"""Problems of every operation that makes a job."""
 MOST_PARTS = 200
 LONGEST_HEADER = 4096
 LONGEST_NAME = 200
@@ -52,7 +56,7 @@ LONGEST_NAME = 200
 class ReceivedFile:
     """A file that has arrived."""
 
-    name: str  # as its owner calls it, made harmless; "" where it came as a field
+    name: str  # the sender's name for it, made safe; "" if it came as a field
     sha256: str
     size_bytes: int
 
@@ -64,12 +68,30 @@ class Form:
     fields: list[tuple[str, str]] = field(default_factory=list)
     files: dict[str, ReceivedFile] = field(default_factory=dict)
 
+    @property
+    def text_name(self) -> str:
+        """Name of the text, "" without one."""
+        return (self.files["text"].name or "text") if "text" in self.files else ""
+
+    def hashes(self, folder: JobFolder, recording: str, missing: str) -> dict[str, str]:
+        """Returns the SHA-256 of every file, dropping empty ones other than the recording.
+
+        Raises ProblemError, with the sentence `missing`, if there is no file named `recording`.
+        """
+        if recording not in self.files:
+            raise ProblemError(Code.INVALID, missing)
+        for name in ("text", "heard", "diarization"):
+            if name in self.files and not self.files[name].size_bytes:
+                (folder.path / name).unlink()
+                del self.files[name]
+        return {name: file.sha256 for name, file in self.files.items()}
+
 
 # --------------------------------------------------------------------------- receiving
 
 
 async def receive(request: HttpRequest, context: Context, places: Mapping[str, tuple[Path, int]]) -> Form:
-    """The form of a request; the parts named in `places` go to that file, up to so many bytes.
+    """Reads the form of a request; `places` gives file and size limit in bytes of each part that is a file.
 
     Raises ProblemError: not multipart, broken, too large, too slow, or no space left.
     """
@@ -93,8 +115,7 @@ async def receive(request: HttpRequest, context: Context, places: Mapping[str, t
 def _multipart(request: HttpRequest, parser: _Parser) -> MultipartParser:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data":
-        detail = "Send the recording and what belongs to it as multipart/form-data."
-        raise ProblemError(Code.MEDIA_TYPE, detail)
+        raise ProblemError(Code.MEDIA_TYPE, "Send the recording and its files as multipart/form-data.")
     boundary = options.get(b"boundary")
     if not boundary:
         raise _broken()
@@ -105,7 +126,7 @@ def _multipart(request: HttpRequest, parser: _Parser) -> MultipartParser:
 
 
 def _check_length(request: HttpRequest, context: Context) -> None:
-    """Refused before it has arrived, where it says itself that it is too large."""
+    """Raises ProblemError for a request whose Content-Length is too large, before it arrives."""
     settings = context.settings
     length = request.headers.get("content-length", "")
     most = settings.max_upload_bytes + settings.max_text_bytes + 4 * MEBIBYTE
@@ -115,15 +136,15 @@ def _check_length(request: HttpRequest, context: Context) -> None:
 
 
 def check_space(context: Context) -> None:
-    """Raises ProblemError where too little would be left for the work."""
+    """Raises ProblemError when too little disk space is left for the work."""
     if context.storage.free_bytes() < context.settings.min_free_bytes:
         raise full()
 
 
 async def blocks(request: HttpRequest, timeout: float) -> AsyncIterator[bytes]:
-    """The body in large pieces, all that has arrived even where it breaks off.
+    """Yields the body in large blocks, including the last bytes before the connection breaks.
 
-    Raises ProblemError where it does, or nothing comes for `timeout` seconds.
+    Raises ProblemError when it breaks, or when nothing arrives for `timeout` seconds.
     """
     gathered = bytearray()
     stream = request.stream()
@@ -151,7 +172,7 @@ async def blocks(request: HttpRequest, timeout: float) -> AsyncIterator[bytes]:
 
 
 class _Parser:
-    """Takes what python-multipart finds, part by part."""
+    """Receives the events of python-multipart and writes each part to its place."""
 
     def __init__(self, places: Mapping[str, tuple[Path, int]]) -> None:
         self.form = Form()
@@ -172,7 +193,6 @@ class _Parser:
     def callbacks(self) -> dict[str, Callable[..., None]]:
         return {
             "on_part_begin": self._begin,
-            "on_header_begin": self._begin_header,
             "on_header_field": lambda data, start, end: self._gather(0, data[start:end]),
             "on_header_value": lambda data, start, end: self._gather(1, data[start:end]),
             "on_header_end": self._end_header,
@@ -192,27 +212,26 @@ class _Parser:
             raise ProblemError(Code.TOO_LARGE, f"The form has more than {MOST_PARTS} parts: send fewer.")
         self._headers.clear()
 
-    def _begin_header(self) -> None:
-        self._header = [bytearray(), bytearray()]
-
     def _gather(self, which: int, data: bytes) -> None:
         self._spend(len(data))
         self._header[which] += data
         if len(self._header[which]) > LONGEST_HEADER:
-            detail = (
-                f"The head of a part is longer than {LONGEST_HEADER} bytes: shorten the name of the file."
-            )
+            detail = f"The header of a part exceeds {LONGEST_HEADER} bytes: shorten the name of its file."
             raise ProblemError(Code.INVALID, detail)
 
     def _end_header(self) -> None:
         name, value = self._header
         self._headers[bytes(name).decode("latin-1").lower()] = bytes(value)
+        self._header = [bytearray(), bytearray()]
 
     def _open(self) -> None:
         _, options = parse_options_header(self._headers.get("content-disposition", b""))
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
-        quoted = re.sub(b"%(22|0[AaDd])", _unquoted, options.get(b"filename", b""))
-        self._file_name = clean_name(quoted.decode("utf-8", "replace"))
+        # Browsers percent-encode quotes and line breaks in file names (HTML, multipart/form-data encoding).
+        name = re.sub(
+            b"%22|%0[AaDd]", lambda found: bytes([int(found[0][1:], 16)]), options.get(b"filename", b"")
+        )
+        self._file_name = clean_name(name.decode("utf-8", "replace"))
         if not self._name:
             raise _broken()
         self._value.clear()
@@ -220,7 +239,7 @@ class _Parser:
         if place is None:
             return
         if self._name in self.form.files:
-            raise ProblemError(Code.INVALID, f"The part {self._name} comes twice: send it once.")
+            raise ProblemError(Code.INVALID, f"The part {self._name} was sent twice: send it once.")
         path, self._most_bytes = place
         self._file = path.open("wb")
         self._hash, self._size_bytes = hashlib.sha256(), 0
@@ -246,7 +265,7 @@ class _Parser:
         try:
             self.form.fields.append((self._name, self._value.decode("utf-8")))
         except UnicodeDecodeError:
-            detail = "A field of the form is not UTF-8: send it as such, or as a file."
+            detail = "A field of the form is not UTF-8: encode it as UTF-8, or send it as a file."
             raise ProblemError(Code.INVALID, detail) from None
 
     def _finish(self) -> None:
@@ -255,16 +274,11 @@ class _Parser:
     def _spend(self, size_bytes: int) -> None:
         self._left_bytes -= size_bytes
         if self._left_bytes < 0:
-            raise _too_large("What is sent as fields", FIELDS_BYTES)
-
-
-def _unquoted(found: re.Match[bytes]) -> bytes:
-    """What browsers write otherwise in the name of a file (HTML, multipart/form-data encoding)."""
-    return bytes.fromhex(found[1].decode())
+            raise _too_large("The text of all fields together", FIELDS_BYTES)
 
 
 def clean_name(sent: str) -> str:
-    """A file's name for people to read: no folder, nothing that cannot be printed, not endless."""
+    """Returns a file name that is safe to show: without folders or unprintable characters, not too long."""
     name = unicodedata.normalize("NFC", sent.replace("\\", "/").rpartition("/")[2])
     name = "".join(char if char.isprintable() else " " for char in name).strip()
     if len(name) > LONGEST_NAME:
@@ -274,11 +288,11 @@ def clean_name(sent: str) -> str:
 
 
 def _broken() -> ProblemError:
-    return ProblemError(Code.BAD_REQUEST, "The form breaks off or is no multipart: send it again, whole.")
+    return ProblemError(Code.BAD_REQUEST, "The form is cut off or not valid multipart: send it again, whole.")
 
 
 def _too_large(what: str, most_bytes: int) -> ProblemError:
-    detail = f"{what} is larger than {most_bytes / MEBIBYTE:.0f} MiB, the limit: send less."
+    detail = f"{what} is larger than the limit of {most_bytes / MEBIBYTE:.0f} MiB: send less."
     return ProblemError(Code.TOO_LARGE, detail, {"Connection": "close"})
 
 
@@ -289,10 +303,10 @@ def _too_large(what: str, most_bytes: int) -> ProblemError:
 async def incoming(
     context: Context, owner: str, idempotency_key: str
 ) -> AsyncIterator[tuple[str, JobFolder]]:
-    """A folder for what is being sent; whatever of it did not become a job is gone afterwards.
+    """Yields an id and a folder for a job that is being sent; the folder is discarded on any error.
 
-    Where that is unknown, since the database did not answer the last question, a worker sees to it later.
-    Raises ProblemError, before anything is received, where the queue has no place for another job.
+    If the database did not say whether the job was created, a worker cleans up later.
+    Raises ProblemError, before anything is received, if the queue is full.
     """
     repeated = idempotency(owner, idempotency_key)
     if not idempotency_key or await context.transact(jobs.find_repeated, repeated) is None:
@@ -317,9 +331,9 @@ async def submit(
     owner: str,
     idempotency_key: str = "",
 ) -> Job:
-    """The job, queued; an earlier one where the key and all that was sent are the same.
+    """Queues the job and returns it; returns the earlier job if the key and all that was sent are the same.
 
-    `sent` gives the hash of every file. Raises ProblemError: too many jobs, or the key with something else.
+    `sent` gives the SHA-256 of every file. Raises ProblemError: queue full, or key used for something else.
     """
     fingerprint = _digest({"files": dict(sent), "request": json.loads(request.to_json())})
     repeated = idempotency(owner, idempotency_key) if idempotency_key else None
@@ -328,8 +342,8 @@ async def submit(
         return job
     if not await run_in_threadpool(
         folder.recording.exists
-    ):  # an upload that was used already, for a job that is gone by now
-        raise ProblemError(Code.NOT_FOUND, "There is no upload with this id any more: send it again.")
+    ):  # an upload used for a job that is deleted by now
+        raise ProblemError(Code.NOT_FOUND, "There is no longer an upload with this id: send it again.")
     await run_in_threadpool(_check_files, folder, request)
     await run_in_threadpool(folder.write_request, request)
     await run_in_threadpool(context.storage.admit, id)
@@ -346,7 +360,7 @@ async def submit(
     except ProblemError:
         await run_in_threadpool(context.storage.discard, id)
         raise
-    except sa.exc.IntegrityError:  # the same key came twice at the same time
+    except sa.exc.IntegrityError:  # two requests with the same key at the same time
         await run_in_threadpool(context.storage.discard, id)
         assert repeated is not None
         job = await context.transact(_earlier, repeated, fingerprint)
@@ -356,48 +370,44 @@ async def submit(
 
 
 def _check_files(folder: JobFolder, request: Request) -> None:
-    """Raises ProblemError for a text, or stages brought along, that the work would refuse hours later."""
+    """Raises ProblemError for supplied files that a stage would refuse hours later."""
     try:
         folder.supplied(request.text_name)
-        if _size_bytes(folder.heard) + _size_bytes(folder.diarization) <= LARGEST_CHECKED_BYTES:
+        sizes = [path.stat().st_size for path in (folder.heard, folder.diarization) if path.exists()]
+        if sum(sizes) <= LARGEST_CHECKED_BYTES:
             folder.given_transcriber()
             folder.given_diarizer()
     except TextError as error:
         raise ProblemError(Code.INVALID, str(error)) from None
 
 
-def _size_bytes(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
 def idempotency(owner: str, key: str) -> str:
-    """The hash under which a job is found again by its Idempotency-Key."""
+    """Returns the hash under which the job of an Idempotency-Key is stored."""
     return _digest({"owner": owner, "key": key})
 
 
 def _earlier(connection: sa.Connection, repeated: str, fingerprint: str) -> Job | None:
-    """The job under this key. Raises ProblemError where it was made from something else."""
+    """Returns the job of this key. Raises ProblemError if it was made from something else."""
     found = jobs.find_repeated(connection, repeated)
     if found is None:
         return None
     id, before = found
     if before != fingerprint:
-        detail = "This Idempotency-Key was used for something else: use a new one."
+        detail = "This Idempotency-Key was used for a different request: use a new one."
         raise ProblemError(Code.KEY_REUSED, detail)
     return _found(connection, id)
 
 
 def _hold_queue(connection: sa.Connection, owner: str) -> None:
-    """One at a time, so that many at once are not too many, and each has a turn of its own. SQLite has one
-    writer at a time anyway."""
+    """Admits one insertion at a time, so that limit and turns hold; SQLite has a single writer anyway."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"queue of {owner}"))))
 
 
 def _check_queue(connection: sa.Connection, owner: str, limit: int, inserted: int = 0) -> None:
-    """Raises ProblemError where there is no space for one more, or for those just inserted."""
+    """Raises ProblemError if the owner's queue has no place for one more job, or for those just inserted."""
     if jobs.count_active(connection, owner) - inserted >= limit:
-        detail = f"{limit} of your jobs wait or run, the limit: try again when some have ended."
+        detail = f"{limit} of your jobs are waiting or running, the limit: try again when some have ended."
         raise ProblemError(Code.QUEUE_FULL, detail, {"Retry-After": "30", "Connection": "close"})
 
 

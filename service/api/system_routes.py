@@ -24,14 +24,13 @@ router = APIRouter()
     "/v1/engines",
     response_model=Engines,
     tags=["engines"],
-    summary="What can be named in the options, and how good it is",
+    summary="List the engines that options can name, with their models",
     responses=responses(Code.UNAUTHORIZED, Code.FORBIDDEN, Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE),
 )
 async def list_engines(owner: Owner) -> Engines:
-    def look() -> Engines:
-        return Engines(asr=tuple(map(_describe, TRANSCRIBERS)), diarizer=tuple(map(_describe, DIARIZERS)))
-
-    return await run_in_threadpool(look)
+    return await run_in_threadpool(
+        lambda: Engines(asr=tuple(map(_describe, TRANSCRIBERS)), diarizer=tuple(map(_describe, DIARIZERS)))
+    )
 
 
 def _describe(entry: Entry[Engine]) -> EngineView:
@@ -55,7 +54,7 @@ def _is_ready(entry: Entry[Engine]) -> bool:
     return True
 
 
-@router.get("/health/live", response_model=Health, tags=["health"], summary="Whether this process answers")
+@router.get("/health/live", response_model=Health, tags=["health"], summary="Check that this process answers")
 async def live() -> Health:
     return Health(status="ok")
 
@@ -64,18 +63,14 @@ async def live() -> Health:
     "/health/ready",
     response_model=Health,
     tags=["health"],
-    summary="Whether jobs can be taken in: database and object store answer, and the disk has space",
+    summary="Check that jobs can be accepted: database and object store answer, and the disk has space",
     responses=responses(Code.UNAVAILABLE, Code.DISK_FULL),
 )
 async def ready(context: Reach) -> Health:
-    await context.transact(_ask)
+    await context.transact(lambda connection: connection.scalar(sa.select(sa.literal(1))))
     await run_in_threadpool(context.storage.check)
     check_space(context)
     return Health(status="ok")
-
-
-def _ask(connection: sa.Connection) -> None:
-    connection.execute(sa.select(sa.literal(1)))
 
 
 @router.get(
@@ -85,12 +80,9 @@ def _ask(connection: sa.Connection) -> None:
     summary="Metrics for Prometheus",
     responses={
         200: {
-            "description": "Text in Prometheus' format.",
+            "description": "Metrics in the text format of Prometheus.",
             "content": {
-                "text/plain": {
-                    "schema": {"type": "string"},
-                    "example": 'turnwise_jobs{state="queued"} 0.0\n',
-                }
+                "text/plain": {"schema": {"type": "string"}, "example": 'turnwise_jobs{state="queued"} 0.0\n'}
             },
         },
         **responses(Code.UNAVAILABLE),

@@ -1,4 +1,4 @@
-"""Around every request: an id, a line in the log, counts and times; the last resort for faults of ours."""
+"""Middleware: an id, a log line, a count and a time for every request; answers to internal errors."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def request_id() -> str:
-    """The id of the request under way, "" outside one."""
+    """Returns the id of the current request, "" outside of one."""
     return _request_id.get()
 
 
 class Tracing:
-    """ASGI middleware; the outermost one."""
+    """The outermost ASGI middleware."""
 
     def __init__(
         self, app: ASGIApp, metrics: Metrics, fault: Callable[[], ASGIApp], stopping: Callable[[], ASGIApp]
     ) -> None:
         self._app = app
         self._metrics = metrics
-        self._fault = fault  # makes the answer where nothing else does
-        self._stopping = stopping  # and where the server stops before there is one
+        self._fault = fault  # makes the answer when nothing else does
+        self._stopping = stopping  # makes the answer when the server shuts down before there is one
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -59,7 +59,7 @@ class Tracing:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except asyncio.CancelledError:  # by the server, which is told to stop and waits no longer
+        except asyncio.CancelledError:  # by the server, which shuts down and waits no longer
             if status == 0:
                 await self._stopping()(scope, receive, send_with_id)
         except Exception:
@@ -80,6 +80,6 @@ class Tracing:
 
 
 def _sent_id(scope: Scope) -> str:
-    """The id that a proxy in front has given the request, if it looks like one."""
+    """Returns the id that a proxy gave the request, "" if it does not look like one."""
     sent = next((value for name, value in scope["headers"] if name == HEADER), b"")
     return sent.decode() if ACCEPTABLE.fullmatch(sent) else ""

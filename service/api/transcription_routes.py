@@ -1,5 +1,4 @@
-"""/v1/audio/transcriptions: OpenAI's API around a job. The request waits for its end, and no thread with
-it."""
+"""/v1/audio/transcriptions: OpenAI's API on top of a job. A request that waits holds no thread."""
 
 from __future__ import annotations
 
@@ -19,10 +18,10 @@ from pipelines.types import Transcript
 from service.api.access import ACCESS, WAITS, Owner
 from service.api.context import Context, Reach
 from service.api.job_routes import STREAM, stop
-from service.api.submission import Form, incoming, receive, submit
+from service.api.submission import SUBMISSION, incoming, receive, submit
 from service.api.tracing import request_id
 from service.files import artifacts
-from service.files.storage import Failure, JobFolder, Storage, failure_of
+from service.files.storage import Failure, Storage, failure_of
 from service.files.storage import Request as JobRequest
 from service.openai.answers import (
     MEDIA_TYPES,
@@ -34,7 +33,7 @@ from service.openai.answers import (
     serialize,
     serialize_event,
 )
-from service.openai.form import TranscriptionForm, TranscriptionOptions, parse
+from service.openai.form import TranscriptionForm, parse
 from service.problems import Code, Problem, ProblemError, responses, snake
 from service.records import jobs
 from service.records.jobs import Job, JobState
@@ -42,7 +41,7 @@ from service.settings import Settings
 
 router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
 
-FINAL = {"X-Should-Retry": "false"}  # which OpenAI's libraries heed: the same again would fail again
+FINAL = {"X-Should-Retry": "false"}  # for OpenAI's libraries: a retry would fail again
 
 TEXT = {"type": "string"}
 EXAMPLES = {
@@ -61,7 +60,7 @@ STREAMED = {
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Transcription | VerboseTranscription | DiarizedTranscription,
-        "description": "The transcript in the format asked for. The job stays, as one of POST /v1/jobs.",
+        "description": "The transcript in the requested format. The job is kept, like one of POST /v1/jobs.",
         "headers": {"Turnwise-Job": {"description": "Id of the job.", "schema": {"type": "string"}}},
         "content": {
             "application/json": {
@@ -71,19 +70,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
             "text/event-stream": STREAMED,
         },
     },
-    **responses(
-        *ACCESS,
-        Code.BAD_REQUEST,
-        Code.TIMEOUT,
-        Code.KEY_REUSED,
-        Code.JOB_FAILED,
-        Code.TOO_LARGE,
-        Code.MEDIA_TYPE,
-        Code.INVALID,
-        Code.QUEUE_FULL,
-        Code.INTERNAL,
-        Code.DISK_FULL,
-    ),
+    **responses(*ACCESS, *SUBMISSION, Code.JOB_FAILED, Code.INTERNAL),
 }
 
 
@@ -91,7 +78,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     "/transcriptions",
     response_class=Response,
     response_model=None,
-    summary="Transcribe, or align a text, as OpenAI's API",
+    summary="Transcribe, or align a text, with OpenAI's API",
     dependencies=[WAITS],
     responses=ANSWERS,
     openapi_extra={
@@ -117,21 +104,27 @@ async def create(
     idempotency_key: Annotated[
         str,
         Header(
-            description="With it, the job goes on when the caller goes away, and the same request again waits"
-            " for it; without it, the job is cancelled then.",
+            description="With a key, the job continues if the caller disconnects, and repeating the request"
+            " waits for the same job. Without one, the job is then cancelled.",
             max_length=255,
         ),
     ] = "",
 ) -> Response:
-    """Takes what OpenAI's API takes and answers as it does, so that its libraries, and programs
-    made for it, work as they are. A long recording needs a long timeout of the caller's; POST /v1/jobs needs
-    none."""
+    """Accepts the requests of OpenAI's API and answers as it does, so that its libraries and programs written
+    for it work unchanged. For a long recording, set a long timeout in the client, or use POST /v1/jobs, which
+    needs none."""
     settings = context.settings
     async with incoming(context, owner, idempotency_key) as (id, folder):
-        form = await receive(request, context, _places(folder, settings))
+        places = {
+            "file": (folder.recording, settings.max_upload_bytes),
+            "text": (folder.text, settings.max_text_bytes),
+        }
+        form = await receive(request, context, places)
         options = parse(form.fields, ours=settings.engines == Settings.model_fields["engines"].default)
-        sent = await run_in_threadpool(_sent, form, folder)
-        job = await submit(context, id, folder, _asked(form, options), sent, owner, idempotency_key)
+        missing = "The field file is missing: send the recording as a file."
+        hashes = await run_in_threadpool(form.hashes, folder, "file", missing)
+        asked = JobRequest(form.files["file"].name or "recording", form.text_name, options.options)
+        job = await submit(context, id, folder, asked, hashes, owner, idempotency_key)
     headers = {"Turnwise-Job": job.id}
     if options.stream:
         stream = _stream(job, options.wish, context, kept=bool(idempotency_key))
@@ -143,77 +136,47 @@ async def create(
     return Response(body, media_type=MEDIA_TYPES[options.wish.format], headers=headers)
 
 
-# --------------------------------------------------------------------------- what is asked
-
-
-def _places(folder: JobFolder, settings: Settings) -> dict[str, tuple[Any, int]]:
-    return {
-        "file": (folder.recording, settings.max_upload_bytes),
-        "text": (folder.text, settings.max_text_bytes),
-    }
-
-
-def _sent(form: Form, folder: JobFolder) -> dict[str, str]:
-    """The hashes of recording and text; an empty text is none."""
-    if "file" not in form.files:
-        raise ProblemError(Code.INVALID, "There is no field file: send the recording as a file.")
-    if "text" in form.files and not form.files["text"].size_bytes:
-        folder.text.unlink()
-        del form.files["text"]
-    return {name: file.sha256 for name, file in form.files.items()}
-
-
-def _asked(form: Form, options: TranscriptionOptions) -> JobRequest:
-    text = form.files.get("text")
-    recording_name = form.files["file"].name or "recording"
-    return JobRequest(recording_name, (text.name or "text") if text else "", options.options)
-
-
 # --------------------------------------------------------------------------- waiting
 
 
 @asynccontextmanager
 async def _cancelled_if_left(job: Job, context: Context, kept: bool) -> AsyncIterator[None]:
-    """Cancels the job if it has not ended when the caller is answered or gone, unless it is kept."""
+    """Cancels the job if the caller is answered, or disconnects, before it has ended; not if it is kept."""
     try:
         yield
     finally:
         if not kept:
-            with anyio.CancelScope(shield=True):  # a caller that goes away cancels this very task
+            with anyio.CancelScope(shield=True):  # a disconnect cancels this very task
                 await stop(job, context)
 
 
 async def _wait(job: Job, request: Request, context: Context) -> None:
-    """Until the job has ended. Raises ProblemError if the caller goes away before."""
-    ended = asyncio.create_task(_until_ended(job, context))
-    gone = asyncio.create_task(_until_gone(request))
+    """Waits until the job has ended or is deleted. Raises ProblemError if the caller disconnects before."""
+
+    async def watch() -> None:
+        async for _ in context.watcher.changes(job.id):
+            pass
+
+    async def listen() -> None:  # the request's body has been read already
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    ended, gone = asyncio.create_task(watch()), asyncio.create_task(listen())
     try:
         await asyncio.wait((ended, gone), return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
-            raise ProblemError(Code.TIMEOUT, "The caller went away before the job had ended.")
+            raise ProblemError(Code.TIMEOUT, "The caller disconnected before the job ended.")
         ended.result()
     finally:
         ended.cancel()
         gone.cancel()
 
 
-async def _until_ended(job: Job, context: Context) -> None:
-    """Until the job has ended or was deleted, or the server is stopped."""
-    async for _ in context.watcher.changes(job.id):
-        pass
-
-
-async def _until_gone(request: Request) -> None:
-    """Until the caller has gone away; what it sent has been read."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 # --------------------------------------------------------------------------- answering
 
 
 async def _transcript(job: Job, context: Context) -> Transcript:
-    """What came of the job. Raises ProblemError where nothing did."""
+    """Returns the transcript of the job. Raises ProblemError if there is none."""
     ended = await context.transact(jobs.find, job.id)
     if ended is not None and ended.state is JobState.SUCCEEDED:
         try:
@@ -230,43 +193,37 @@ def _load(job: Job, storage: Storage) -> Transcript:
 
 
 def _problem(id: str, job: Job | None, failure: Failure | None) -> ProblemError:
-    """Why there is no transcript."""
+    """Returns the reason why there is no transcript."""
     headers = {"Turnwise-Job": id}
     if job is None:
-        detail = "The job was deleted while this request waited for it."
-        return ProblemError(Code.JOB_FAILED, detail, headers | FINAL)
+        return ProblemError(Code.JOB_FAILED, "The job was deleted while it ran.", headers | FINAL)
     if not job.state.ended:
         detail = "The service is being stopped: send the request again."
         return ProblemError(Code.UNAVAILABLE, detail, headers | {"Retry-After": "5"})
     if job.state is JobState.CANCELLED:
         return ProblemError(Code.JOB_FAILED, "The job was cancelled.", headers | FINAL)
-    message = failure.message if failure else "A fault of ours: please report it with the id of the job."
-    return ProblemError(_code(job.failure), message, headers | FINAL)
-
-
-def _code(failure: str) -> Code:
-    if failure in INPUT:
-        return Code.INVALID
-    return Code.UNAVAILABLE if failure in LACKING else Code.INTERNAL
+    message = failure.message if failure else "An internal error: please report it with the id of the job."
+    code = Code.UNAVAILABLE if job.failure in LACKING else Code.INTERNAL
+    return ProblemError(Code.INVALID if job.failure in INPUT else code, message, headers | FINAL)
 
 
 def _family(*kinds: type[Exception]) -> Iterator[str]:
-    """The codes of these errors and of all below them."""
+    """Yields the codes of these errors and of all their subclasses."""
     for kind in kinds:
         yield snake(kind.__name__)
         yield from _family(*kind.__subclasses__())
 
 
 INPUT = frozenset(_family(InputError))
-"""Failures that are the recording's, the text's or the options'."""
+"""Failures caused by the recording, the text or the options."""
 LACKING = frozenset(_family(EngineMissingError, EngineMemoryError, ModelError))
-"""Failures for whoever runs the service to set right."""
+"""Failures that the operator of the service has to fix."""
 
 
 async def _stream(job: Job, wish: Wish, context: Context, kept: bool) -> AsyncIterator[bytes]:
-    """Comments while the job is under way, then the events, or what OpenAI's libraries raise as an error."""
+    """Yields comments while the job runs, then the events, or an error as OpenAI's libraries expect it."""
     async with _cancelled_if_left(job, context, kept):
-        yield format_sse_event(comment="the job is under way")
+        yield format_sse_event(comment="the job is running")
         async for change in context.watcher.changes(job.id):
             if change is None:
                 yield KEEPALIVE_COMMENT
@@ -276,9 +233,5 @@ async def _stream(job: Job, wish: Wish, context: Context, kept: bool) -> AsyncIt
             problem = Problem.of(error.code, error.detail, request_id())
             yield format_sse_event(data_str=problem.model_dump_json(ensure_ascii=True))
             return
-    for data in await run_in_threadpool(_events, transcript, wish):
+    for data in await run_in_threadpool(lambda: list(map(serialize_event, events(transcript, wish)))):
         yield format_sse_event(data_str=data)
-
-
-def _events(transcript: Transcript, wish: Wish) -> list[str]:
-    return [serialize_event(event) for event in events(transcript, wish)]

@@ -1,8 +1,8 @@
 """/v1/uploads: resumable uploads of large recordings.
 
-Specification: tus resumable upload protocol 1.0.0 (https://tus.io/protocols/resumable-upload), core protocol,
-and of the extensions creation, expiration and termination. A sender that knows the SHA-256 of the whole file
-says so in Upload-Metadata, and it is checked when a job is made of the upload.
+Specification: tus resumable upload protocol 1.0.0 (https://tus.io/protocols/resumable-upload), the core
+protocol and the extensions creation, expiration and termination. A sender may give the SHA-256 of the whole
+file in Upload-Metadata; it is checked when a job uses the upload.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from service.api.context import Context, Reach
 from service.api.descriptions import FILE
 from service.api.handlers import full
 from service.api.shapes import EXAMPLE_ID, ID_PATTERN, UploadView
-from service.api.submission import Form, ReceivedFile, blocks, check_space, clean_name, idempotency
+from service.api.submission import BODY, Form, ReceivedFile, blocks, check_space, clean_name, idempotency
 from service.files import uploads
 from service.files.objects import AwayError
 from service.files.storage import JobFolder
@@ -41,20 +41,20 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,expiration,termination"
 BODY_TYPE = "application/offset+octet-stream"
 PLAIN_TYPE = "application/octet-stream"
-"""Taken too: few generators of clients know the protocol's own."""
+"""Accepted too: few client generators know the protocol's own type."""
 LONGEST_METADATA = 4096
 MOST_BEGUN = 200
-"""Uploads of one key that may be begun and not used, in each process."""
+"""How many uploads of one key may be begun but not used, per process."""
 BASE64 = r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
 PAIR = rf"[!-+\--~]+(?: {BASE64})?"
 METADATA = rf"^(?:{PAIR}(?:,{PAIR})*)?$"
 
 
-# --------------------------------------------------------------------------- what is asked, and described
+# --------------------------------------------------------------------------- descriptions
 
 
 async def _check_version(request: Request, owner: Owner) -> None:
-    """Raises ProblemError for another version of the protocol, or none."""
+    """Raises ProblemError for a request without the protocol's version, or with another one."""
     if request.method != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
         detail = f"This is tus {VERSION}: send the header Tus-Resumable: {VERSION}."
         raise ProblemError(Code.VERSION, detail, {"Tus-Version": VERSION})
@@ -64,9 +64,9 @@ router = APIRouter(prefix=PREFIX, tags=["uploads"], dependencies=[Depends(_check
 
 
 def _digits(value: object) -> object:
-    """A number as the protocol writes it: no sign, no blank, no underscore."""
+    """Raises ValueError for a number with a sign, a blank or an underscore, which the protocol forbids."""
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
-        raise ValueError("it must be written in digits")
+        raise ValueError("it must consist of digits only")
     return value
 
 
@@ -80,27 +80,27 @@ TUS_RESUMABLE = {
     "in": "header",
     "required": True,
     "description": "Version of the protocol.",
-    # Not `const`, with which a generator of clients leaves the operation out.
+    # Not `const`: a client generator leaves out operations that have it.
     "schema": {"type": "string", "enum": [VERSION], "default": VERSION},
     "example": VERSION,
 }
 SENT: dict[str, dict[str, Any]] = {
     "Tus-Resumable": {"description": "Version of the protocol.", "schema": {"type": "string"}},
     "Upload-Offset": {
-        "description": "How much is here for good, in bytes.",
+        "description": "How many bytes are safely stored.",
         "schema": {"type": "integer", "minimum": 0},
     },
-    "Upload-Length": {"description": "How much it will be.", "schema": {"type": "integer", "minimum": 0}},
+    "Upload-Length": {"description": "Size of the recording.", "schema": {"type": "integer", "minimum": 0}},
     "Upload-Metadata": {"description": "As it was sent.", "schema": {"type": "string"}},
     "Upload-Expires": {
-        "description": "When it is deleted if nothing more arrives and no job uses it.",
+        "description": "When the upload is deleted if no more data arrive and no job uses it.",
         "schema": {"type": "string"},
         "example": "Wed, 25 Jun 2026 16:00:00 GMT",
     },
-    "Location": {"description": "The upload.", "schema": {"type": "string"}},
+    "Location": {"description": "Address of the upload.", "schema": {"type": "string"}},
     "Cache-Control": {"description": "no-store", "schema": {"type": "string"}},
-    "Tus-Version": {"description": "Versions of the protocol.", "schema": {"type": "string"}},
-    "Tus-Extension": {"description": "Extensions of the protocol.", "schema": {"type": "string"}},
+    "Tus-Version": {"description": "Supported versions of the protocol.", "schema": {"type": "string"}},
+    "Tus-Extension": {"description": "Supported extensions.", "schema": {"type": "string"}},
     "Tus-Max-Size": {"description": "Largest upload, in bytes.", "schema": {"type": "integer"}},
 }
 COMMON = (*ACCESS, Code.VERSION, Code.INVALID)
@@ -120,7 +120,7 @@ def _answer(status: int, description: str, *headers: str) -> dict[int | str, dic
     "",
     status_code=204,
     response_class=Response,
-    summary="What this server can do of the protocol",
+    summary="Show which parts of the protocol this server supports",
     responses={
         **_answer(204, "Versions and extensions.", "Tus-Version", "Tus-Extension", "Tus-Max-Size"),
         **responses(*ACCESS),
@@ -142,7 +142,7 @@ async def show_options(context: Reach) -> Response:
     summary="Begin a resumable upload",
     openapi_extra=EXTRA,
     responses={
-        **_answer(201, "It is begun, and empty.", "Location", "Upload-Offset", "Upload-Expires"),
+        **_answer(201, "The upload has begun, empty.", "Location", "Upload-Offset", "Upload-Expires"),
         **responses(*COMMON, Code.TOO_LARGE, Code.DISK_FULL),
     },
 )
@@ -152,23 +152,21 @@ async def create(
     owner: Owner,
     upload_length: Annotated[
         Bytes,
-        Header(
-            alias="Upload-Length", description="How large the recording is, in bytes.", examples=[52_428_800]
-        ),
+        Header(alias="Upload-Length", description="Size of the recording in bytes.", examples=[52_428_800]),
     ],
     upload_metadata: Annotated[
         str,
         Header(
             alias="Upload-Metadata",
-            description="Pairs of a name and a value in Base64, separated by commas. `filename` is the"
-            " recording's name, `sha256` (64 hexadecimal digits) is checked when a job is made of it.",
+            description="Pairs of a name and a Base64 value, separated by commas: `filename`, the name of the"
+            " recording, and `sha256`, 64 hexadecimal digits that are checked when a job uses the upload.",
             pattern=METADATA,
             examples=["filename aW50ZXJ2aWV3LndhdgA="],
         ),
     ] = "",
 ) -> UploadView:
-    """Then send the recording with PATCH, piece by piece or all at once; ask with HEAD how much has arrived
-    whenever a connection broke; and name the upload as `upload` in POST /v1/jobs when all of it is there."""
+    """Then send the recording with PATCH, in pieces or all at once. If a connection breaks, ask with HEAD how
+    much has arrived. When all of it has, name the upload as `upload` in POST /v1/jobs."""
     _check_size(upload_length, context)
     name, sha256 = _described(upload_metadata)
     info = Info(owner, upload_length, upload_metadata, name, sha256, time.time())
@@ -183,12 +181,12 @@ async def create(
 @router.head(
     "/{id}",
     response_class=Response,
-    summary="How much of an upload has arrived",
+    summary="Ask how much of an upload has arrived",
     openapi_extra=EXTRA,
     responses={
         **_answer(
             200,
-            "So much of it is here.",
+            "The offset to continue from.",
             "Upload-Offset",
             "Upload-Length",
             "Upload-Metadata",
@@ -222,26 +220,13 @@ async def show(id: UploadId, context: Reach, owner: Owner) -> Response:
     | {
         "requestBody": {
             "required": True,
-            "content": {
-                PLAIN_TYPE: {
-                    "schema": FILE,
-                    "example": "(so many of the file's bytes, or all that are left)",
-                }
-            },
-            "description": f"The bytes. Programs made for the protocol call them {BODY_TYPE}.",
+            "content": {PLAIN_TYPE: {"schema": FILE, "example": "(some or all of the remaining bytes)"}},
+            "description": f"The bytes. Programs written for tus send them as {BODY_TYPE}.",
         }
     },
     responses={
-        **_answer(204, "It is on the disk.", "Upload-Offset", "Upload-Expires"),
-        **responses(
-            *OWN,
-            Code.BAD_REQUEST,
-            Code.TIMEOUT,
-            Code.UPLOAD_CONFLICT,
-            Code.TOO_LARGE,
-            Code.MEDIA_TYPE,
-            Code.DISK_FULL,
-        ),
+        **_answer(204, "The piece is safely stored.", "Upload-Offset", "Upload-Expires"),
+        **responses(*OWN, *BODY, Code.UPLOAD_CONFLICT),
     },
 )
 async def append(
@@ -253,17 +238,15 @@ async def append(
         Bytes,
         Header(
             alias="Upload-Offset",
-            description="Where this piece begins: how much is here before, as HEAD says.",
+            description="Where this piece begins: the offset that HEAD reports.",
             examples=[0],
         ),
     ],
 ) -> Response:
-    """Whatever arrives is kept, even where the connection breaks."""
+    """Everything that arrives is kept, even if the connection breaks."""
     upload = await _own(id, context, owner)
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in {
-        BODY_TYPE,
-        PLAIN_TYPE,
-    }:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in {BODY_TYPE, PLAIN_TYPE}:
         raise ProblemError(Code.MEDIA_TYPE, f"Send the piece as {BODY_TYPE}.", {"Connection": "close"})
     with _answered():
         async with _tail(upload) as tail:
@@ -273,10 +256,10 @@ async def append(
 
 
 async def _receive(request: Request, upload: Upload, tail: Tail, begin: int, context: Context) -> int:
-    """Takes a piece in, and returns how much there is after it. Raises ProblemError."""
+    """Writes a piece and returns the offset after it. Raises ProblemError."""
     offset_bytes = await run_in_threadpool(tail.offset_bytes)
     if begin != offset_bytes:
-        detail = f"{offset_bytes} bytes are here, and the piece begins at {begin}: send from there."
+        detail = f"The upload does not continue at byte {begin}: send from byte {offset_bytes}."
         headers = {"Upload-Offset": str(offset_bytes), "Connection": "close"}
         raise ProblemError(Code.UPLOAD_CONFLICT, detail, headers)
     length = request.headers.get("content-length", "")
@@ -294,9 +277,9 @@ async def _receive(request: Request, upload: Upload, tail: Tail, begin: int, con
     "/{id}",
     status_code=204,
     response_class=Response,
-    summary="Give an upload up",
+    summary="Delete an upload",
     openapi_extra=EXTRA,
-    responses={**_answer(204, "Nothing of it is left."), **responses(*OWN)},
+    responses={**_answer(204, "The upload is deleted."), **responses(*OWN)},
 )
 async def remove(id: UploadId, context: Reach, owner: Owner) -> Response:
     upload = await _own(id, context, owner)
@@ -304,16 +287,15 @@ async def remove(id: UploadId, context: Reach, owner: Owner) -> Response:
     return Response(status_code=204)
 
 
-# --------------------------------------------------------------------------- its parts
+# --------------------------------------------------------------------------- helpers of the operations
 
 
 async def _own(id: str, context: Context, owner: str) -> Upload:
-    """The upload, if it is the caller's. Raises ProblemError, the same for another's and nobody's."""
+    """Returns the caller's upload. Raises the same ProblemError for another caller's as for a missing one."""
     upload = await run_in_threadpool(context.uploads.find, id)
     if upload is None or upload.info.owner != owner:
-        raise ProblemError(
-            Code.NOT_FOUND, "There is no upload with this id, or it is used: check it, or begin a new one."
-        )
+        detail = "There is no upload with this id, or a job has used it: check the id, or begin a new upload."
+        raise ProblemError(Code.NOT_FOUND, detail)
     with _answered():
         if await run_in_threadpool(upload.changed) + context.settings.upload_hours * 3600 < time.time():
             raise GoneError
@@ -322,21 +304,21 @@ async def _own(id: str, context: Context, owner: str) -> Upload:
 
 @contextmanager
 def _answered() -> Iterator[None]:
-    """What happens to an upload's files, as what the API answers."""
+    """Turns errors of an upload's files into problems."""
     try:
         yield
     except GoneError:
-        detail = "The upload has expired, was given up or is used: begin a new one."
+        detail = "The upload has expired, or was deleted or used: begin a new one."
         raise ProblemError(Code.UPLOAD_GONE, detail) from None
     except BusyError:
-        detail = "Another request is at work on this upload: wait, and ask with HEAD how far it is."
+        detail = "Another request is writing to this upload: wait, then ask with HEAD how much has arrived."
         headers = {"Retry-After": "2", "Connection": "close"}
         raise ProblemError(Code.UPLOAD_CONFLICT, detail, headers) from None
 
 
 @asynccontextmanager
 async def _tail(upload: Upload) -> AsyncIterator[Tail]:
-    """The end of its data, locked; closed even where the request is given up."""
+    """Yields the end of the upload's data, locked; closes it even if the request is cancelled."""
     tail = await run_in_threadpool(upload.tail)
     try:
         yield tail
@@ -346,27 +328,29 @@ async def _tail(upload: Upload) -> AsyncIterator[Tail]:
 
 
 async def _check_begun(begun: set[str], context: Context) -> None:
-    """Raises ProblemError where too many of the caller's are there that no job has used."""
+    """Raises ProblemError if the caller has too many uploads that no job has used."""
     if len(begun) >= MOST_BEGUN:
         begun -= await run_in_threadpool(lambda: {id for id in begun if context.uploads.find(id) is None})
     if len(begun) >= MOST_BEGUN:
-        detail = f"{MOST_BEGUN} of your uploads are begun and not used, the limit: use them, or give them up."
+        detail = f"You have {MOST_BEGUN} unused uploads, the limit: use them for jobs, or delete some."
         raise ProblemError(Code.TOO_MANY_REQUESTS, detail, {"Retry-After": "30"})
 
 
 def _check_size(length_bytes: int, context: Context) -> None:
-    """Refused before anything of it is sent. Raises ProblemError."""
+    """Raises ProblemError for an upload that is too large, before any of it is sent."""
     settings = context.settings
     if length_bytes > settings.max_upload_bytes:
         most = settings.max_upload_bytes / MEBIBYTE
-        raise ProblemError(Code.TOO_LARGE, f"A recording may have {most:.0f} MiB: send less.")
+        raise ProblemError(Code.TOO_LARGE, f"A recording may have {most:.0f} MiB at most: send less.")
     if context.storage.free_bytes() - length_bytes < settings.min_free_bytes:
         raise full()
 
 
 def _check_piece(end_bytes: int, upload: Upload) -> None:
     if end_bytes > upload.info.length_bytes:
-        detail = f"The upload was to have {upload.info.length_bytes} bytes, not more: begin a new one."
+        detail = (
+            f"The upload was begun with {upload.info.length_bytes} bytes, but more came: begin a new one."
+        )
         raise ProblemError(Code.TOO_LARGE, detail, {"Connection": "close"})
 
 
@@ -376,22 +360,23 @@ async def _expires(upload: Upload, context: Context) -> dict[str, str]:
 
 
 def _described(metadata: str) -> tuple[str, str]:
-    """Name and SHA-256 that Upload-Metadata tells, "" where it does not. Raises ProblemError."""
+    """Returns the name and the SHA-256 in Upload-Metadata, "" for a missing one. Raises ProblemError."""
     if len(metadata) > LONGEST_METADATA:
-        raise ProblemError(Code.INVALID, f"Upload-Metadata may have {LONGEST_METADATA} characters: say less.")
+        detail = f"Upload-Metadata may have {LONGEST_METADATA} characters at most: shorten it."
+        raise ProblemError(Code.INVALID, detail)
     values: dict[str, bytes] = {}
     for pair in metadata.split(",") if metadata else ():
         name, _, value = pair.partition(" ")
         values.setdefault(name, b64decode(value))
     sha256 = values.get("sha256", b"").decode("latin-1").lower()
     if not re.fullmatch(r"([0-9a-f]{64})?", sha256):
-        detail = "Upload-Metadata: sha256 must be 64 hexadecimal digits, in Base64 as all values are."
+        detail = "Upload-Metadata: sha256 must be 64 hexadecimal digits, encoded in Base64 like all values."
         raise ProblemError(Code.INVALID, detail)
     return clean_name(values.get("filename", b"").decode("utf-8", "replace")), sha256
 
 
 class Tus:
-    """ASGI middleware: the version in every answer, and the method that a sender cannot send itself."""
+    """ASGI middleware: adds the protocol's version to answers, and honours X-HTTP-Method-Override."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -407,15 +392,13 @@ class Tus:
                 message["headers"] = [*message["headers"], (b"tus-resumable", VERSION.encode())]
             await send(message)
 
-        await self._app(_overridden(scope), receive, send_with_version)
-
-
-def _overridden(scope: Scope) -> Scope:
-    """Only POST stands for something else: it is no safe method, and what it stands for need not be one."""
-    meant = dict(scope["headers"]).get(b"x-http-method-override", b"").decode("latin-1")
-    if scope["method"] == "POST" and meant in {"PATCH", "DELETE"}:
-        return {**scope, "method": meant}
-    return scope
+        meant = dict(scope["headers"]).get(b"x-http-method-override", b"").decode("latin-1")
+        if scope["method"] == "POST" and meant in {
+            "PATCH",
+            "DELETE",
+        }:  # no safe method may become an unsafe one
+            scope = {**scope, "method": meant}
+        await self._app(scope, receive, send_with_version)
 
 
 # --------------------------------------------------------------------------- becoming a job
@@ -425,12 +408,12 @@ def _overridden(scope: Scope) -> Scope:
 async def handed_over(
     id: str, form: Form, folder: JobFolder, context: Context, owner: str, idempotency_key: str
 ) -> AsyncIterator[None]:
-    """The upload as the part `audio` of a form; gone once the job is safe. Raises ProblemError.
+    """Makes an upload the part `audio` of a form, and deletes it once the job is stored. Raises ProblemError.
 
-    One that an earlier request with the same Idempotency-Key has used up is known by the job that came of it.
+    If an earlier request with the same Idempotency-Key has used the upload, its job still knows the file.
     """
     if "audio" in form.files:
-        raise ProblemError(Code.INVALID, "Send either audio or upload: there is one recording.")
+        raise ProblemError(Code.INVALID, "Both audio and upload were sent: send only one of them.")
     try:
         upload = await _own(id, context, owner)
     except ProblemError:
@@ -445,23 +428,23 @@ async def handed_over(
             await _check_complete(upload, tail, context.settings)
             sha256 = await run_in_threadpool(upload.hand_over, folder)
             if upload.info.sha256 not in {"", sha256}:
-                detail = f"What has arrived has the SHA-256 {sha256}, not that announced: send it again."
+                detail = f"The upload has the SHA-256 {sha256}, not the one announced: send it again."
                 raise ProblemError(Code.INVALID, detail)
             form.files["audio"] = ReceivedFile(upload.info.name, sha256, upload.info.length_bytes)
             yield
-            with suppress(AwayError):  # the job is safe; what is left of the upload expires
+            with suppress(AwayError):  # the job is stored; the rest of the upload expires
                 await run_in_threadpool(context.storage.discard, upload.id)
 
 
 async def _check_complete(upload: Upload, tail: Tail, settings: Settings) -> None:
     here, length = await run_in_threadpool(tail.offset_bytes), upload.info.length_bytes
     if here != length:
-        detail = f"{here} of {length} bytes of the upload are here: send the rest first."
+        detail = f"Only {here} of {length} bytes of the upload have arrived: send the rest first."
         raise ProblemError(Code.UPLOAD_CONFLICT, detail)
 
 
 async def _used(id: str, context: Context, owner: str, idempotency_key: str) -> ReceivedFile | None:
-    """What the job that was made under this key knows of the upload, if it was made of it."""
+    """Returns the file as the job of this key knows it, if that job was made from the upload."""
     if not idempotency_key:
         return None
     earlier = await context.transact(jobs.find_repeated, idempotency(owner, idempotency_key))

@@ -1,4 +1,4 @@
-"""Who watches jobs shares one look at the database: a single query, twice a second, however many watch."""
+"""Watches jobs: everybody who waits for changes shares a single query, twice a second."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INTERVAL = 0.5
 
 @dataclass(eq=False)
 class _Topic:
-    """One job that somebody watches; `news` is set, and replaced, whenever it has changed."""
+    """A watched job; `news` is set, and replaced, at every change."""
 
     job: Job | None = None
     gone: bool = False
@@ -34,21 +34,21 @@ class _Topic:
 
 
 class Watcher:
-    """Tells of changes of jobs."""
+    """Reports changes of jobs."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._topics: dict[str, _Topic] = {}
         self._looking: asyncio.Task[None] | None = None
         self._closed = False
-        self._told: set[str] = set()  # of which jobs the log has it; "" for all of them
+        self._logged: set[str] = set()  # jobs whose error is in the log; "" stands for all jobs
 
     async def changes(
         self, id: str, seen: int = 0, patience: float = 15.0
     ) -> AsyncGenerator[Job | None, None]:
-        """The job each time it has changed since the revision `seen`, until it has ended or is gone.
+        """Yields the job at every change since the revision `seen`, until it has ended or is deleted.
 
-        None where nothing happened for `patience` seconds.
+        Yields None whenever nothing has happened for `patience` seconds.
         """
         topic = self._topics.setdefault(id, _Topic())
         topic.watchers += 1
@@ -73,27 +73,25 @@ class Watcher:
                 self._topics.pop(id, None)
 
     def close(self) -> None:
-        """Ends all watching, so that open connections do not hold the server up."""
+        """Ends all watching, so that open connections do not delay the shutdown."""
         self._closed = True
         for topic in self._topics.values():
             topic.news.set()
 
     async def _look(self) -> None:
-        """Whatever happens, it looks again."""
+        """Polls the database until nobody watches; survives every error."""
         while self._topics and not self._closed:
+            known = {id: topic.job.revision if topic.job else 0 for id, topic in self._topics.items()}
             try:
-                news = await asyncio.to_thread(self._changed, self._known())
-                self._told.discard("")
+                news = await asyncio.to_thread(self._changed, known)
+                self._logged.discard("")
             except Exception as error:
-                self._tell(error)
+                self._log(error)
                 news = {}
             for id, job in news.items():
                 if id in self._topics:
                     self._topics[id].publish(job)
             await asyncio.sleep(INTERVAL)
-
-    def _known(self) -> dict[str, int]:
-        return {id: topic.job.revision if topic.job else 0 for id, topic in self._topics.items()}
 
     def _changed(self, known: dict[str, int]) -> dict[str, Job | None]:
         with self._engine.connect() as connection:
@@ -103,18 +101,18 @@ class Watcher:
             return news | {job.id: job for job in self._read(connection, changed)}
 
     def _read(self, connection: sa.Connection, ids: list[str]) -> list[Job]:
-        """A row that cannot be understood, as of a newer version, does not keep the others'."""
+        """Skips rows that cannot be read, such as those of a newer version."""
         try:
             return jobs.find_all(connection, ids) if ids else []
         except ValueError as error:
             if ids[1:]:
                 return [job for id in ids for job in self._read(connection, [id])]
-            self._tell(error, ids[0])
+            self._log(error, ids[0])
             return []
 
-    def _tell(self, error: Exception, job: str = "") -> None:
-        """Once for each job, and once until the database is there again."""
-        if job not in self._told:
-            self._told.add(job)
+    def _log(self, error: Exception, job: str = "") -> None:
+        """Logs once per job, and once until the database is reachable again."""
+        if job not in self._logged:
+            self._logged.add(job)
             trace = None if isinstance(error, sa.exc.SQLAlchemyError) else error
             log.warning("watching fails", job=job, reason=type(error).__name__, exc_info=trace)

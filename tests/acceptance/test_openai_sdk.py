@@ -259,7 +259,7 @@ def test_a_field_that_does_not_exist(sdk: OpenAI, audio: bytes) -> None:
 def test_a_form_without_a_file(client: httpx.Client) -> None:
     answer = client.post("/v1/audio/transcriptions", files={"model": (None, "whisper-1")})
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "There is no field file: send the recording as a file."
+    assert answer.json()["detail"] == "The field file is missing: send the recording as a file."
 
 
 def test_a_job_that_fails_is_not_tried_again(running: Service, client: httpx.Client, audio: bytes) -> None:
