@@ -3,28 +3,28 @@
 TurnwiseError
 ├── InputError               the user's input cannot be used
 │   ├── MediaError           the recording
-│   │   ├── NotMediaError        no container that we open
+│   │   ├── NotMediaError        not a container that we open
 │   │   ├── NoAudioTrackError    a container without audio
 │   │   ├── EmptyMediaError      zero bytes, or too short to hold a word
 │   │   ├── MediaLimitError      too long, too large, or too slow to decode
 │   │   └── NoSpeechError        silence, or music only
 │   ├── TextError            the supplied text
-│   └── OptionError          a value that a setting or an option does not take
+│   └── OptionError          a setting or an option with an invalid value
 ├── EngineError              an engine failed on good input
 │   ├── EngineMissingError       not installed, or its weights are not here
-│   └── EngineMemoryError        the processor's or the graphics card's memory is not enough
+│   └── EngineMemoryError        not enough memory on the processor or the graphics card
 ├── ModelError               model files
-│   ├── ModelCorruptError        a file's hash is not the manifest's
-│   ├── ModelUnusableError       not a model, or one for another engine, or a part of it is missing
+│   ├── ModelCorruptError        a file's hash differs from the manifest's
+│   ├── ModelUnusableError       not a model, for another engine, or incomplete
 │   └── ModelFetchError          could not be fetched
-│       └── ModelGatedError          its terms must be accepted, or the token for it is missing or wrong
+│       └── ModelGatedError          terms not accepted, or a missing or wrong token
 ├── OutputError              a result cannot be written
 └── CancelledError           the user stopped the work
 """
 
 
 class TurnwiseError(Exception):
-    """The root; str() of any instance is fit to show to a user."""
+    """The root; str() of any instance can be shown to a user."""
 
 
 class InputError(TurnwiseError):
@@ -36,7 +36,7 @@ class MediaError(InputError):
 
 
 class NotMediaError(MediaError):
-    """The file is no container that we open."""
+    """The file is not a container that we open."""
 
 
 class NoAudioTrackError(MediaError):
@@ -60,7 +60,7 @@ class TextError(InputError):
 
 
 class OptionError(InputError):
-    """A setting or an option has a value that it does not take."""
+    """A setting or an option has an invalid value."""
 
 
 class EngineError(TurnwiseError):
@@ -72,11 +72,11 @@ class EngineMissingError(EngineError):
 
 
 class EngineMemoryError(EngineError):
-    """The memory of the processor or of the graphics card is not enough, even in the smallest steps."""
+    """The processor or the graphics card has too little memory even for the smallest steps."""
 
 
 class ModelError(TurnwiseError):
-    """Model files."""
+    """Something is wrong with model files."""
 
 
 class ModelCorruptError(ModelError):
@@ -84,7 +84,7 @@ class ModelCorruptError(ModelError):
 
 
 class ModelUnusableError(ModelError):
-    """A file or folder is not a model, or one for another engine, or misses a part."""
+    """A file or folder is not a model, belongs to another engine, or is incomplete."""
 
 
 class ModelFetchError(ModelError):
@@ -92,7 +92,7 @@ class ModelFetchError(ModelError):
 
 
 class ModelGatedError(ModelFetchError):
-    """A model's terms must be accepted first, or the token that shows it is missing or wrong."""
+    """A model's terms must be accepted first, or the access token is missing or wrong."""
 
 
 class OutputError(TurnwiseError):
@@ -104,6 +104,6 @@ class CancelledError(TurnwiseError):
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line, without the full stop."""
+    """The first line of an error's message without the full stop, or the error's type."""
     lines = str(error).strip().splitlines()
     return (lines[0].strip().rstrip(".") if lines else "") or type(error).__name__

@@ -1,4 +1,4 @@
-"""Two voices at once: when, and which of them is in front: whoever began last, until they stop.
+"""Where speakers overlap, and who of them is in front: the one who began last, until they stop.
 
 a |===============|      a |====      ====|
 b |    ======     |  →   b |    ======    |
@@ -15,17 +15,17 @@ from pipelines.types import Span, SpeakerSegment, join_spans
 
 
 def exclusive(segments: Sequence[SpeakerSegment]) -> tuple[SpeakerSegment, ...]:
-    """The segments without overlap, ordered by start: at every moment at most one voice, the one in front.
+    """The segments without overlap, ordered by start: at every moment at most one speaker, the one in front.
 
-    Takes n log n steps. Of two that begin together, the one that stands later in the list is in front.
+    Takes O(n log n) time. Of two segments that begin together, the later one in the list is in front.
     """
     return join_segments(_pieces(sorted(segments, key=lambda segment: segment.start)))
 
 
 def overlaps(segments: Sequence[SpeakerSegment]) -> tuple[Span, ...]:
-    """When more than one voice speaks, ordered; what touches is one span."""
+    """When more than one speaker speaks, ordered; spans that touch are joined."""
     found: list[Span] = []
-    front, until, behind = "", 0.0, 0.0  # who speaks longest so far, until when, and until when anyone else
+    front, until, behind = "", 0.0, 0.0  # who speaks longest, until when, and until when anyone else does
     for segment in sorted(segments, key=lambda segment: segment.start):
         end = min(behind if segment.speaker == front else until, segment.end)
         if segment.start < end:
@@ -38,7 +38,7 @@ def overlaps(segments: Sequence[SpeakerSegment]) -> tuple[Span, ...]:
 
 
 def _pieces(segments: Sequence[SpeakerSegment]) -> Iterator[SpeakerSegment]:
-    """Who is in front, from each start or end of a segment to the next one."""
+    """Who is in front, from each start or end of a segment to the next."""
     behind: list[tuple[float, int, SpeakerSegment]] = []  # a heap, the one in front at its top
     now = 0.0
     following = [*(segment.start for segment in segments[1:]), float("inf")]
@@ -56,6 +56,6 @@ def _pieces(segments: Sequence[SpeakerSegment]) -> Iterator[SpeakerSegment]:
 
 
 def join_segments(segments: Iterable[SpeakerSegment], gap: float = 0.0) -> tuple[SpeakerSegment, ...]:
-    """The segments with neighbours of one speaker as one where at most `gap` seconds lie between them."""
+    """Joins neighbouring segments of one speaker that are at most `gap` seconds apart."""
     runs = groupby(segments, key=lambda segment: segment.speaker)
     return tuple(segment for _, run in runs for segment in join_spans(run, gap))

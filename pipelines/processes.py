@@ -1,4 +1,4 @@
-"""What a process of ours does about the one that started it."""
+"""How a child process ends with its parent."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def die_with_parent() -> None:
-    """This process is killed as soon as the thread that started it ends, whatever either is doing.
+    """Has this process killed as soon as the thread that started it ends, whatever either is doing.
 
-    For a process that answers through its standard output, a pipe that nobody but its parent reads. On
-    Linux; elsewhere nothing happens, and a process notices at its next answer that it is alone.
+    For a process that answers through its standard output, a pipe that only its parent reads. This works on
+    Linux; elsewhere it does nothing, and the next answer to a parent that is gone fails.
     """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # Of a parent that was gone before, no signal will come; but then nobody reads the answers any more.
+    # A parent that is already gone sends no signal; but then nobody reads the answers any more.
     answers = select.poll()
     answers.register(1, 0)
     if answers.poll(0):

@@ -1,4 +1,4 @@
-"""What an engine is: four small protocols. The pipeline takes engines as arguments.
+"""The four protocols of engines. The pipeline takes engines as arguments.
 
 Every engine calls `progress` with the fraction done, rising from 0 to 1. An engine loads its weights
 once, on first use, and may be called again for another recording.
@@ -17,7 +17,7 @@ Progress = Callable[[float], None]
 
 
 def no_progress(fraction: float) -> None:
-    """For callers who do not watch."""
+    """Ignores the progress."""
 
 
 class SpeechDetector(Protocol):
@@ -27,12 +27,12 @@ class SpeechDetector(Protocol):
     def info(self) -> EngineInfo: ...
 
     def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
-        """Speech, ordered, without overlap; empty for silence."""
+        """Stretches of speech, ordered, without overlap; empty for silence."""
         ...
 
 
 class Transcriber(Protocol):
-    """Hears words."""
+    """Recognises words."""
 
     @property
     def info(self) -> EngineInfo: ...
@@ -45,16 +45,16 @@ class Transcriber(Protocol):
         progress: Progress = no_progress,
         terms: Sequence[str] = (),
     ) -> Heard:
-        """Words with times; nothing is heard outside `speech`. `language` is a BCP 47 tag, "" to detect it.
+        """Words with times, only inside `speech`. `language` is a BCP 47 tag, "" to detect it.
 
-        `terms` are names and spellings that may occur; an engine that cannot be told ignores them.
+        `terms` are names and spellings that may occur; an engine that cannot use them ignores them.
         Raises OptionError for a language that the engine does not know.
         """
         ...
 
 
 class Diarizer(Protocol):
-    """Tells voices apart."""
+    """Separates speakers."""
 
     @property
     def info(self) -> EngineInfo: ...
@@ -62,22 +62,22 @@ class Diarizer(Protocol):
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
     ) -> Diarization:
-        """Who speaks when, inside `speech` only (an engine with its own detector may ignore `speech`)."""
+        """Who speaks when, only inside `speech` (an engine with its own detector may ignore `speech`)."""
         ...
 
 
 class ForcedAligner(Protocol):
-    """Puts known words on the audio. It aligns wrong words as happily as right ones: check what it says."""
+    """Aligns known words with the audio. It aligns wrong words just as readily, so check its output."""
 
     @property
     def info(self) -> EngineInfo: ...
 
     def knows(self, language: str) -> bool:
-        """Whether it has pronunciations of this language, a BCP 47 tag."""
+        """Whether it has pronunciations for this language, a BCP 47 tag."""
         ...
 
     def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
-        """For each stretch and the words said in it: the same words with times, confidence in [0, 1].
+        """For each stretch and its words, the same words with times; confidence in [0, 1].
 
         A stretch that cannot be aligned gives an empty list.
         """
@@ -86,9 +86,9 @@ class ForcedAligner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The engines of one run; without an aligner, words that were not heard lie between their neighbours.
+    """The engines of one run; without an aligner, the times of unrecognised words are interpolated.
 
-    `together`: whether the memory is enough to transcribe and diarize at the same time.
+    `together`: whether there is enough memory to transcribe and diarize at the same time.
     """
 
     detector: SpeechDetector

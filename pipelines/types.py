@@ -74,7 +74,7 @@ class Audio:
         return self.samples[max(0, round(span.start * SAMPLE_RATE)) : round(span.end * SAMPLE_RATE)]
 
 
-# --------------------------------------------------------------------------- what the engines say
+# --------------------------------------------------------------------------- results of the engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class HeardWord:
-    """One word that speech recognition heard; confidence in [0, 1]."""
+    """One recognised word; confidence in [0, 1]."""
 
     text: str
     start: float
@@ -99,7 +99,7 @@ class HeardWord:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """All words heard, in order of their start."""
+    """All recognised words, in order of their start."""
 
     words: tuple[HeardWord, ...]
     language: str  # BCP 47: "en"
@@ -108,7 +108,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class SpeakerSegment:
-    """One voice, speaking without a longer pause."""
+    """A stretch in which one speaker speaks without a longer pause."""
 
     start: float
     end: float
@@ -119,9 +119,9 @@ class SpeakerSegment:
 class Diarization:
     """Who speaks when.
 
-    `segments` may overlap where the engine models overlap; `exclusive` never does: it names the one
-    voice in front. Both are ordered by start. `speakers` lists every label once in order of first
-    appearance; row i of `embeddings`, shape (len(speakers), d), is the voice of speakers[i]
+    `segments` may overlap where the engine models overlap; `exclusive` never does: it names the one speaker
+    in front. Both are ordered by start. `speakers` lists every speaker once in order of first appearance;
+    row i of `embeddings`, shape (len(speakers), d), is the voice embedding of speakers[i]
     (shape (len(speakers), 0) where an engine gives none).
     """
 
@@ -144,7 +144,7 @@ class SpeakerCount:
         return self.minimum == self.maximum
 
 
-# --------------------------------------------------------------------------- what the user says
+# --------------------------------------------------------------------------- the user's options
 
 MOST_SPEAKERS = 1000
 
@@ -152,7 +152,7 @@ MOST_SPEAKERS = 1000
 @dataclass(frozen=True, slots=True)
 class Options:
     """`language` is a BCP 47 tag, "" to detect it; `asr` and `diarizer` are NAME or NAME:MODEL, "" for the
-    default of whoever does the work."""
+    default of the command or the service."""
 
     language: str = ""
     speakers: SpeakerCount = field(default_factory=SpeakerCount)
@@ -162,18 +162,18 @@ class Options:
 
 
 def speaker_count(exact: int | None, minimum: int | None = None, maximum: int | None = None) -> SpeakerCount:
-    """Raises OptionError where the three contradict each other."""
+    """The count for these options. Raises OptionError where they contradict each other."""
     if exact is not None and (minimum is not None or maximum is not None):
-        raise OptionError("How many speakers there are is said: leave out the minimum and the maximum.")
+        raise OptionError("The exact number of speakers is given: leave out the minimum and the maximum.")
     if max(exact or 0, minimum or 0, maximum or 0) > MOST_SPEAKERS:
         raise OptionError(f"There can be {MOST_SPEAKERS} speakers at most: give a smaller number.")
     if minimum is not None and maximum is not None and minimum > maximum:
-        raise OptionError("The minimum of speakers is more than the maximum: swap them.")
+        raise OptionError("The minimum number of speakers is greater than the maximum: swap them.")
     return SpeakerCount(exact or minimum or 1, exact or maximum or 0)
 
 
 def terms(said: Iterable[str]) -> tuple[str, ...]:
-    """Names and terms, each once."""
+    """Names and terms without blank ones and duplicates, in order."""
     return tuple(dict.fromkeys(filter(None, (" ".join(term.split()) for term in said))))
 
 
@@ -192,7 +192,7 @@ class Token:
     """One token of the supplied text: text[char_start:char_end] of the decoded text.
 
     `line` counts the lines (in caption formats: the cues) from 0; tokens of one line were written
-    together. `cue` is the time a caption format claims for it: a hint that may be seconds off.
+    together. `cue` is the time that a caption format gives for it, which may be seconds off.
     """
 
     text: str
@@ -205,10 +205,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Supplied:
-    """The text that the user gave us, decoded, with its tokens in order.
+    """The text that the user supplied, decoded, with its tokens in order.
 
     text.encode(encoding) is the file byte for byte. `format` is "txt", "srt", "vtt", "json", or "heard"
-    where there was no text and the words heard stand in for it.
+    where there was no text and the recognised words stand in for it.
     """
 
     text: str
@@ -221,9 +221,9 @@ class Supplied:
 
 
 class Match(StrEnum):
-    MATCHED = "matched"  # heard as written
-    DIFFERS = "differs"  # spoken here, but heard as another word
-    INTERPOLATED = "interpolated"  # spoken here by all evidence, not recognised; times lie between neighbours
+    MATCHED = "matched"  # recognised as written
+    DIFFERS = "differs"  # spoken here, but recognised as another word
+    INTERPOLATED = "interpolated"  # probably spoken here but not recognised; times lie between neighbours
     NOT_SPOKEN = "not_spoken"  # not in the recording at this place
 
 
@@ -231,9 +231,9 @@ class Match(StrEnum):
 class AlignedToken:
     """Where a supplied token is in the recording.
 
-    `heard_start`, `heard_end`: the range of heard words it stands against, empty unless MATCHED or
-    DIFFERS. A NOT_SPOKEN token has start == end: the moment at which it would have come. Over the
-    tokens in order neither start nor end ever decreases. `confidence` in [0, 1] is that of `match`.
+    `heard_start`, `heard_end`: the range of recognised words it is aligned with, empty unless MATCHED or
+    DIFFERS. A NOT_SPOKEN token has start == end: the moment at which it would have come. From token to
+    token, neither start nor end ever decreases. `confidence` in [0, 1] is that of `match`.
     """
 
     token: Token
@@ -247,12 +247,12 @@ class AlignedToken:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """A speaker for every token: labels[i] for token i, "" for a token that was not spoken.
+    """A speaker for every token: speakers[i] for token i, "" for a token that was not spoken.
 
-    confidence[i] in [0, 1] is the posterior probability of that label.
+    confidence[i] in [0, 1] is the posterior probability of that speaker.
     """
 
-    labels: tuple[str, ...]
+    speakers: tuple[str, ...]
     confidence: tuple[float, ...]
 
 
@@ -260,8 +260,8 @@ class Attribution:
 class Turn:
     """One speaker's uninterrupted contribution: tokens [token_start, token_end) of the supplied text.
 
-    Tokens in that range that were not spoken are not in `text`, which joins the spoken ones as
-    supplied; `corrected` is the same stretch in the corrected reading.
+    `text` joins the spoken tokens of that range as supplied, without those that were not spoken;
+    `corrected` is the same stretch in the corrected reading.
     """
 
     speaker: str
@@ -276,7 +276,7 @@ class Turn:
 class Role(StrEnum):
     ANCHOR = "anchor"  # opens, asks, hands over, closes
     CORRESPONDENT = "correspondent"  # the broadcaster's own reporter, asked by the anchor
-    ANALYST = "analyst"  # guest, expert: asked, and not of the house
+    ANALYST = "analyst"  # a guest or expert: asked, and not the broadcaster's own
     NARRATOR = "narrator"  # the voice-over of a report, asked by nobody
     OTHER = "other"  # clearly none of these: a clip, an interviewee in a report
     UNKNOWN = "unknown"  # not enough evidence
@@ -284,7 +284,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Words that support a decision, and when they were said."""
+    """A quote that supports a decision, and its time."""
 
     supports: str  # "role", "name" or "affiliation"
     quote: str
@@ -295,7 +295,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """One voice; name and affiliation are "" where nothing names them."""
+    """One speaker; name and affiliation are "" where unknown."""
 
     id: str
     role: Role
@@ -311,7 +311,7 @@ class Speaker:
 class FindingKind(StrEnum):
     NOT_SPOKEN = "not_spoken"  # in the text, not in the recording
     MISSING = "missing"  # in the recording, not in the text
-    DIFFERS = "differs"  # both, but another word was heard
+    DIFFERS = "differs"  # in both, but another word was recognised
     REPEATED = "repeated"  # written twice, said once
 
 
@@ -319,8 +319,8 @@ class FindingKind(StrEnum):
 class Finding:
     """A place where text and recording disagree.
 
-    `text` is what was supplied (tokens [token_start, token_end), empty range for MISSING: it belongs
-    before token_start), `suggestion` what was heard there ("" where nothing was).
+    `text` is what was supplied: tokens [token_start, token_end), an empty range for MISSING, which belongs
+    before token_start. `suggestion` is what was recognised there, "" for nothing.
     """
 
     kind: FindingKind
@@ -335,9 +335,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """One change that makes the corrected reading out of the supplied text; undone by writing `before` back.
+    """One change from the supplied text to the corrected reading; undone by putting `before` back.
 
-    Replaces tokens [token_start, token_end). `after` is "" where they are dropped.
+    Replaces tokens [token_start, token_end); `after` is "" if they are dropped.
     """
 
     token_start: int
@@ -349,7 +349,7 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One sentence for the user about the whole result; `code` is stable, for programs."""
+    """One sentence for the user about the whole result; `code` is stable and meant for programs."""
 
     code: str
     message: str
@@ -375,12 +375,12 @@ class Transcript:
 
 
 def encodable(text: str) -> str:
-    """The text with U+FFFD for lone surrogates, which JSON and file names bring in and UTF-8 cannot hold."""
+    """The text with U+FFFD for lone surrogates, which JSON and file names may contain but UTF-8 cannot."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def runs(mask: Sequence[bool] | npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """The longest half-open ranges of indexes in which `mask` is true, in order."""
+    """The maximal half-open ranges of indexes in which `mask` is true, in order."""
     edges = np.flatnonzero(np.diff(np.asarray(mask, np.bool_), prepend=False, append=False))
     return [(start, end) for start, end in edges.reshape(-1, 2).tolist()]
 
@@ -389,7 +389,7 @@ Stretch = TypeVar("Stretch", Span, SpeakerSegment)
 
 
 def join_spans(spans: Iterable[Stretch], gap: float = 0.0) -> list[Stretch]:
-    """Spans in order of their start, with neighbours as one where at most `gap` seconds lie between them."""
+    """Joins neighbouring spans, ordered by start, that are at most `gap` seconds apart."""
     joined: list[Stretch] = []
     for span in spans:
         if joined and span.start - joined[-1].end <= gap:

@@ -1,7 +1,7 @@
 """A speaker for every token, and the turns that follow.
 
 attribution  one exact optimization over the whole recording
-cues         how likely the speaker changes between two tokens
+changes      how likely the speaker changes between two tokens
 """
 
 from pipelines.attribution.attribution import attribute, take_turns

@@ -110,7 +110,7 @@ def _token(transcript: Transcript, index: int) -> Object:
         "match": aligned.match.value,
         "start": _rounded("start", aligned.start),
         "end": _rounded("end", aligned.end),
-        "speaker": attribution.labels[index] or None,
+        "speaker": attribution.speakers[index] or None,
         "speaker_confidence": _rounded("confidence", attribution.confidence[index]),
         "heard": join_words([word.text for word in heard]),
         "heard_start": aligned.heard_start,
@@ -194,7 +194,7 @@ def _aligned(token: Object) -> AlignedToken:
 
 def _attribution(tokens: list[Object]) -> Attribution:
     return Attribution(
-        labels=tuple(_decode(str, token["speaker"] or "") for token in tokens),
+        speakers=tuple(_decode(str, token["speaker"] or "") for token in tokens),
         confidence=tuple(_decode(float, token["speaker_confidence"]) for token in tokens),
     )
 

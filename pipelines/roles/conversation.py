@@ -2,8 +2,8 @@
 
 turns      A ─────────── B ── A ───── C ──────────
 texts      ▤▤▤▤▤▤▤▤▤▤▤   ▤▤   ▤▤▤▤    ▤▤▤▤▤▤▤▤▤       the spoken tokens
-hearings   ░▤░░▤▤▤░▤▤▤░░ ▤▤   ▤▤▤░    ▤▤▤▤░▤▤▤▤       the same, where something else was heard read as
-                                                      heard (░), with what the text leaves out
+hearings   ░▤░░▤▤▤░▤▤▤░░ ▤▤   ▤▤▤░    ▤▤▤▤░▤▤▤▤       the same, but as recognised (░) where that differs,
+                                                      and with the words that the text leaves out
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ CAPITALS_LEAST = 0.02
 CAPITALS_MOST = 0.6
 """Outside this share of capitalised words, capitals say nothing about names."""
 CASED_WORDS = 60
-"""A passage of so many words without a capital has lost its capitals."""
+"""A passage of this many words without a capital has lost its capitals."""
 CUT_SHARE = 0.1
-"""Where so many full stops at the end of a line stand before a small letter, none of them can be believed."""
+"""Where more than this share of the full stops at line ends precede a small letter, none can be trusted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +34,24 @@ class Conversation:
 
     turns: tuple[Turn, ...]
     texts: tuple[Passage, ...]  # one per turn
-    hearings: tuple[Passage, ...]  # one per turn; none where the words heard are all the text there is
+    hearings: tuple[Passage, ...]  # one per turn; none where the recognised words are the only text
 
     @property
     def passages(self) -> tuple[Passage, ...]:
         return self.texts + self.hearings
 
-    def voice_after(self, turn: int) -> int | None:
-        """The next turn of another voice."""
+    def speaker_after(self, turn: int) -> int | None:
+        """The index of the next turn of another speaker."""
         speaker = self.turns[turn].speaker
         return next((i for i in range(turn + 1, len(self.turns)) if self.turns[i].speaker != speaker), None)
 
-    def voice_before(self, turn: int) -> int | None:
-        """The last turn of another voice before this one."""
+    def speaker_before(self, turn: int) -> int | None:
+        """The index of the last turn of another speaker before this one."""
         speaker = self.turns[turn].speaker
         return next((i for i in range(turn - 1, -1, -1) if self.turns[i].speaker != speaker), None)
 
     def is_first_appearance(self, turn: int) -> bool:
-        """Whether the voice of the turn has not spoken before."""
+        """Whether this is the first turn of its speaker."""
         speaker = self.turns[turn].speaker
         return all(earlier.speaker != speaker for earlier in self.turns[:turn])
 
@@ -61,8 +61,8 @@ def read_conversation(
 ) -> Conversation:
     """Both readings of every turn.
 
-    `stands_in`: whether there was no text and the tokens are the words heard. Then there is one reading, and
-    its source is "heard".
+    `stands_in`: whether no text was supplied and the tokens are the recognised words. There is then only one
+    reading, and its source is "heard".
     """
     source = "heard" if stands_in else "supplied"
     cut = _cut_lines(tokens)
@@ -84,9 +84,9 @@ def _is_word(token: AlignedToken) -> bool:
 
 
 def _cut_lines(tokens: Sequence[AlignedToken]) -> frozenset[int]:
-    """Where the tokens begin whose full stop at the end of a line cuts a sentence.
+    """The starts of the tokens whose full stop at the end of a line may cut a sentence in two.
 
-    Badly captioned text closes every line with a full stop, in the middle of a sentence too.
+    Badly captioned text closes every line with a full stop, even in the middle of a sentence.
     """
     spoken = [token.token for token in tokens if token.match is not Match.NOT_SPOKEN]
     ends = [
@@ -99,7 +99,7 @@ def _cut_lines(tokens: Sequence[AlignedToken]) -> frozenset[int]:
 
 
 def _written(tokens: Sequence[AlignedToken], cut: frozenset[int]) -> list[Word]:
-    """The spoken words; punctuation that stands alone joins the word before it."""
+    """The spoken words; loose punctuation is joined to the word before it."""
     words: list[Word] = []
     for token in filter(_is_word, tokens):
         text, plain = token.token.text, plain_form(token.token.text)
@@ -116,7 +116,7 @@ def _is_cased(words: Sequence[Word]) -> bool:
 
 
 def _has_case(words: Sequence[Word]) -> bool:
-    """Whether a passage of a cased text kept its capitals; a short one may have had none."""
+    """Whether a passage of a cased text has kept its capitals; a short one gets the benefit of the doubt."""
     return len(words) < CASED_WORDS or _capitals(words) > CAPITALS_LEAST
 
 
@@ -152,7 +152,7 @@ def _hearings(
 
 
 def _bounds(turns: Sequence[Turn], unwritten: Sequence[Word]) -> list[float]:
-    """When the voice changes, len(turns) + 1 times: at the longest silence between two turns."""
+    """The times of the speaker changes, len(turns) + 1 of them: the longest silence between two turns."""
     bounds = [float("-inf")]
     starts = [word.start for word in unwritten]
     for before, after in pairwise(turns):
@@ -167,9 +167,9 @@ def _bounds(turns: Sequence[Turn], unwritten: Sequence[Word]) -> list[float]:
 def _as_heard(
     words: Sequence[Word], tokens: Sequence[AlignedToken], heard: Sequence[HeardWord], added: Sequence[Word]
 ) -> list[Word]:
-    """The written words in the plain form of what was heard, and the added ones, in order of time.
+    """The written words in the plain form that was recognised, and the added ones, in order of time.
 
-    A word that was only guessed to be here gives way to words heard at its time; one that is stammered
+    A word whose place is only interpolated gives way to words recognised at that time. A stammered word
     ("speak to to Jane") is read once.
     """
     times = [Span(word.start, max(word.start, word.end)) for word in added]
@@ -189,7 +189,7 @@ def _tokens_of_words(tokens: Iterable[AlignedToken]) -> list[AlignedToken]:
 
 
 def _overlaps(word: Word, times: Sequence[Span]) -> bool:
-    """Whether the middle of one of the times, ordered, lies inside the word."""
+    """Whether the middle of one of `times`, which are ordered, lies inside the word."""
     at = bisect_right(times, word.start, key=lambda span: (span.start + span.end) / 2)
     return at < len(times) and (times[at].start + times[at].end) / 2 < word.end
 
@@ -198,9 +198,9 @@ def _overlaps(word: Word, times: Sequence[Span]) -> bool:
 
 
 def add_house(phrases: Phrases, conversation: Conversation) -> Phrases:
-    """The table with the broadcaster as it names itself: "Welcome to DW", "you're watching World Report".
+    """The table plus the name that the broadcaster gives itself: "you're watching World Report".
 
-    "World Report's Jane Doe" is a reporter then.
+    "World Report's Jane Doe" is then read as a reporter.
     """
     found = {
         name
@@ -213,7 +213,7 @@ def add_house(phrases: Phrases, conversation: Conversation) -> Phrases:
 
 
 def _name_at(passage: Passage, phrases: Phrases, first: int) -> str:
-    """The capitalised words from `first` on, in plain form."""
+    """The run of capitalised words from `first` on, in plain form."""
     while first < len(passage.words) and passage.words[first].plain in phrases.articles:
         first += 1
     last = Slot(passage, phrases, first, len(passage.words)).organisation_run(first)

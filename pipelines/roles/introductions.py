@@ -4,8 +4,8 @@
     "G Lan who's a lecturer in US foreign policy at Queen Mary University in London"
                                                  → G Lan, Queen Mary University in London, analyst
 
-A name or an affiliation is what the text gives, letter for letter. The affiliation is the organisation
-alone, without the person's position there.
+Names and affiliations are quoted letter for letter. The affiliation is the organisation alone, without the
+person's position there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipelines.types import Role
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Someone named in words [first, last) of a passage; "" where no organisation is.
+    """Someone named in words [first, last) of a passage; the affiliation is "" where none is given.
 
     `role` is what the occupation suggests, UNKNOWN without one.
     """
@@ -35,7 +35,7 @@ class Person:
 
     @property
     def is_described(self) -> bool:
-        """More than a name is said."""
+        """Whether more than a name is given."""
         return bool(self.affiliation) or self.role is not Role.UNKNOWN
 
 
@@ -45,7 +45,7 @@ def read_people(slot: Slot) -> list[Person]:
 
 
 def _groups(slot: Slot, parts: Sequence[Part]) -> list[list[Part]]:
-    """The parts of each person: a new one begins after "and" or a comma, where a name follows a name."""
+    """The parts grouped by person: a new person begins after "and" or a comma between two names."""
     for cut in range(1, len(parts)):
         before, after = parts[:cut], parts[cut:]
         if _is_joined(slot, before, after[0]) and _leads_to_name(slot, after):
@@ -54,7 +54,7 @@ def _groups(slot: Slot, parts: Sequence[Part]) -> list[list[Part]]:
 
 
 def _is_joined(slot: Slot, parts: Sequence[Part], other: Part) -> bool:
-    """Whether "and" or a comma joins another part to a person complete with name."""
+    """Whether "and" or a comma separates `other` from `parts`, which already describe a named person."""
     name = _name(slot, parts)
     if name is None:
         return False
@@ -67,7 +67,7 @@ def _is_joined(slot: Slot, parts: Sequence[Part], other: Part) -> bool:
 
 
 def _leads_to_name(slot: Slot, parts: Sequence[Part]) -> bool:
-    """Whether a full name comes first, but for what may stand in front of one."""
+    """Whether a full name comes first, apart from words that may precede a name."""
     leading = (Chunk.OCCUPATION, Chunk.OWNER, Chunk.ORGANISATION)
     at = next((at for at, part in enumerate(parts) if part.chunk not in leading), None)
     if at is None or parts[at].chunk is not Chunk.NAME:
@@ -91,7 +91,7 @@ def _person(slot: Slot, parts: Sequence[Part]) -> Person | None:
 
 
 def _owned(parts: Sequence[Part], name: Part) -> list[Part]:
-    """What describes this person: everything up to the next name, but for places."""
+    """The parts that describe this person: everything up to the next name, except places."""
     others = (part.first for part in parts if part.chunk is Chunk.NAME and part.first > name.first)
     limit = next(others, parts[-1].last)
     return [part for part in parts if part.last <= limit and part.chunk not in (Chunk.PLACE, Chunk.NAME)]
@@ -115,7 +115,7 @@ def _modifies(slot: Slot, part: Part, following: Part) -> bool:
 
 
 def _name_after_place(parts: Sequence[Part]) -> Part | None:
-    """No comma is heard: "our correspondent in moscow steve rosenberg"."""
+    """The last two words of a long place: "our correspondent in moscow steve rosenberg" has no comma."""
     for before, part in pairwise(parts):
         long = part.last - part.first >= 3
         if part.chunk is Chunk.PLACE and before.chunk is Chunk.OCCUPATION and long:
@@ -127,7 +127,7 @@ def _name_after_place(parts: Sequence[Part]) -> Part | None:
 
 
 def _affiliation(slot: Slot, parts: Sequence[Part], name: Part) -> Part | None:
-    """The organisation: "at …" before "of …", that before "DW's …", and a bare name of one last."""
+    """The organisation: preferably "at …", then "of …", then "DW's …", then a bare name."""
     ranks = [(rank, part) for part in parts if (rank := _rank(slot, part, parts, name)) is not None]
     if not ranks:
         return None
@@ -136,7 +136,7 @@ def _affiliation(slot: Slot, parts: Sequence[Part], name: Part) -> Part | None:
 
 
 def _rank(slot: Slot, part: Part, parts: Sequence[Part], name: Part) -> int | None:
-    """How surely a part names the person's organisation, 0 first; None where it names none."""
+    """How surely a part names the person's organisation, 0 for most surely; None where it does not."""
     preposition = slot.words[max(part.first - 1, 0)].plain
     formal = slot.is_organisation(part.first, part.last)
     before = max((other.last for other in [*parts, name] if other.last <= part.first), default=slot.first)
@@ -153,7 +153,7 @@ def _rank(slot: Slot, part: Part, parts: Sequence[Part], name: Part) -> int | No
 
 
 def _without_name(slot: Slot, part: Part, name: Part) -> Part | None:
-    """Without punctuation, the person's name may follow at once: "university of porto ines why do"."""
+    """Cuts off the person's name, which may follow without punctuation: "university of porto ines why do"."""
     own = plain_words(_written(slot.words[name.first : name.last]))
     last = part.last
     while last > part.first and slot.words[last - 1].plain in own:
@@ -166,7 +166,7 @@ def _occupations(parts: Sequence[Part]) -> list[Part]:
 
 
 def _role(slot: Slot, parts: Sequence[Part], name: Part) -> Role:
-    """What the first occupation suggests; a broadcaster's own is a reporter, a former one a guest."""
+    """What the first occupation suggests; a broadcaster's own staff are reporters, "former" staff guests."""
     occupations = _occupations(parts)
     roles = [slot.phrases.occupation(slot.words[part.first].plain) for part in occupations]
     known = [role for role in roles if role is not None]
@@ -181,5 +181,5 @@ def _role(slot: Slot, parts: Sequence[Part], name: Part) -> Role:
 
 
 def _written(words: Sequence[Word]) -> str:
-    """The words as the text gives them, without the punctuation around."""
+    """The words as the text gives them, without the punctuation around them."""
     return join_words([word.bare for word in words])

@@ -1,6 +1,6 @@
 """Speaker labels in the text, "ANCHOR:", "Jane Doe:", "JOHN ROE, BBC REPORTER:": a role, a name, or both.
 
-A label belongs to the voice of the next spoken token.
+A label names the speaker of the next spoken token.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from pipelines.text import join_words
 from pipelines.types import AlignedToken, Attribution, Evidence, Role, TokenKind
 
 LABEL_WEIGHT = 3.0
-"""Log odds that the voice after one label is the one it names."""
+"""Log odds that a label names the speaker of the words after it."""
 LABEL_WORDS = 4
-"""A name is not longer."""
+"""Words in the longest name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One label and the voice that it stands in front of."""
+    """One label and the speaker whose words follow it."""
 
     text: str
-    voice: str
+    speaker: str
     start: float
     end: float
 
@@ -36,14 +36,14 @@ class Label:
 
 
 def read_labels(tokens: Sequence[AlignedToken], attribution: Attribution) -> Iterator[Label]:
-    """Every label that a spoken token follows; a label may be several tokens."""
+    """Every label that is followed by a spoken token; a label may be several tokens."""
     waiting: list[AlignedToken] = []
-    for token, voice in zip(tokens, attribution.labels, strict=False):
+    for token, speaker in zip(tokens, attribution.speakers, strict=False):
         if token.token.kind is TokenKind.LABEL:
             waiting.append(token)
-        elif voice and waiting:
+        elif speaker and waiting:
             text = join_words([label.token.text for label in waiting])
-            yield Label(text, voice, waiting[0].start, waiting[-1].end)
+            yield Label(text, speaker, waiting[0].start, waiting[-1].end)
             waiting = []
 
 
@@ -69,12 +69,12 @@ def label_mention(label: Label, phrases: Phrases) -> Mention | None:
     if len(name.split()) > LABEL_WORDS or not all(word[0].isalpha() for word in plain.split()):
         return None
     person = Person(name, _broadcaster(label, phrases), label_role(label, phrases), 0, 0)
-    toward = ((label.voice, LABEL_WEIGHT),)
+    toward = ((label.speaker, LABEL_WEIGHT),)
     return Mention(Kind.LABEL, person, "", toward, replace(label.evidence, supports="name"))
 
 
 def _broadcaster(label: Label, phrases: Phrases) -> str:
-    """A broadcaster in what follows the name, as written."""
+    """The broadcaster after the name, as written; "" for none."""
     words = label.text.partition(",")[2].strip(" :").split()
     plain = [plain_form(word) for word in words]
     for first in range(len(words)):

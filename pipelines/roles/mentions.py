@@ -1,12 +1,12 @@
-"""The places where a broadcast names somebody, and the voices that each place points at.
+"""The places where a broadcast names somebody, and the speakers that each place points at.
 
-    "we can now speak to G Lan, who's …"   → the next voice, the more surely if it has not spoken yet
-    "So Yuri, these talks …"               → the voice spoken to: the next one, or the one that just asked
-    "Glam from Queen Mary … Thank you"     → the voice before
-    "I'm Anna Vale and this is …"          → the voice itself
-    "JANE DOE:"                            → the voice itself
+    "we can now speak to G Lan, who's …"   → the next speaker, more surely one who has not spoken yet
+    "So Yuri, these talks …"               → the person addressed: the next speaker, or the one who just asked
+    "Glam from Queen Mary … Thank you"     → the speaker before
+    "I'm Anna Vale and this is …"          → the one who is speaking
+    "JANE DOE:"                            → the one who is speaking
 
-People who are only talked about stand in none of these places and name nobody.
+People who are merely talked about appear in none of these places and name no speaker.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from pipelines.text import join_words
 from pipelines.types import Evidence, Role, Span
 
 THANKED_WORDS = 14
-"""A name before "thank you" stands at most so far in front of it."""
+"""A name belongs to a "thank you" at most this many words after it."""
 SIGN_OFF_WORDS = 8
 SURE = 1.5
-"""From this weight on, a mention makes a name known, so that a call may be heard in it elsewhere."""
+"""From this weight on, a mention makes a name known; elsewhere the same name may then be a call."""
 
 
 class Kind(IntEnum):
-    """Where a name stands; the lower, the better it is written there."""
+    """Where a name stands; the lower the value, the better the spelling there."""
 
     LABEL = 0
     INTRODUCTION = 1
@@ -47,14 +47,14 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A person named in a place that points at voices; weights are natural-log odds."""
+    """A person named in a place that points at speakers; weights are natural-log odds."""
 
     kind: Kind
     person: Person
-    by: str  # the voice that says it, "" for a label
+    by: str  # who says it, "" for a label
     toward: tuple[tuple[str, float], ...]
     evidence: Evidence
-    place: int = 0  # among the people that one phrase introduces
+    place: int = 0  # position among the people that one phrase introduces
     is_answer: bool = False  # said in answer to a question
 
     def supporting(self, decision: str) -> Evidence:
@@ -75,7 +75,7 @@ class Finder:
     questions: Sequence[float]
 
     def mentions(self) -> list[Mention]:
-        """Introductions, thanks and self-introductions, then the vocatives that they explain."""
+        """Introductions, thanks and self-introductions, then the vocatives that they make known."""
         found: list[Mention] = []
         for passage in self.conversation.passages:
             found += self._introductions(passage)
@@ -99,7 +99,7 @@ class Finder:
         place: int = 0,
         last: int = 0,
     ) -> Mention:
-        """A mention quoted from word `first`, or the person's first word, to `last`, or the person's last."""
+        """A mention whose quote covers words [first, last) and the person's own words."""
         first, last = min(first, person.first), max(first + 1, person.last, last)
         turns = self.conversation.turns
         return Mention(
@@ -126,13 +126,13 @@ class Finder:
         people = read_people(slot)
         for place, person in enumerate(people):
             weight = introduction_weight(person, slot.is_cased)
-            toward = self._next_voices(passage.turn, weight, place, len(people))
+            toward = self._next_speakers(passage.turn, weight, place, len(people))
             yield self._mention(Kind.INTRODUCTION, person, passage, first, toward, place)
 
     def _readings(self, passage: Passage, first: int, last: int) -> list[tuple[Passage, int, int]]:
-        """The phrase in words [first, last) and the slot after it, as written and as heard.
+        """The phrase in words [first, last) and the start of the slot after it, in both readings.
 
-        A phrase that was heard finds the slot, but the names in it are better written than heard.
+        A phrase may be found among the recognised words only, but names are spelt better in the text.
         """
         text = self.conversation.texts[passage.turn]
         places = [word.place for word in passage.words[last : last + 2] if word.is_written]
@@ -142,7 +142,7 @@ class Finder:
         return [(text, begin, places[0]), (passage, first, last)]
 
     def _reports(self, passage: Passage) -> Iterator[Mention]:
-        """The name stands before the phrase: "Our correspondent Jane Doe has this report"."""
+        """Introductions whose name precedes the phrase: "Our correspondent Jane Doe has this report"."""
         described = [(first, last, True) for first, last in passage.find(self.phrases.report)]
         joined = [(first, last, False) for first, last in passage.find(self.phrases.joins)]
         for first, last, needs_description in [*described, *joined]:
@@ -153,37 +153,38 @@ class Finder:
                     person.is_described or (slot.is_cased and not needs_description)
                 ):
                     weight = introduction_weight(person, slot.is_cased)
-                    toward = self._next_voices(passage.turn, weight, 0, 1)
+                    toward = self._next_speakers(passage.turn, weight, 0, 1)
                     yield self._mention(Kind.INTRODUCTION, person, passage, start, toward, last=last)
 
-    def _next_voices(
+    def _next_speakers(
         self, turn: int, weight: float, place: int, people: int
     ) -> list[tuple[int | None, float]]:
-        """The next voice; for the first of two people the next more likely than the one after, and so on.
+        """The first turns and weights of the speakers that an introduction may point at.
 
-        A voice in the middle of a conversation needs no introduction, and who is being asked makes none.
+        One person is the next speaker. Of several, the first is more likely the next new speaker, the second
+        the one after, and so on. An introduction counts less in an answer, or if that speaker is not new.
         """
         if answers(self.questions, turn):
             weight *= 0.3
-        following = self.conversation.voice_after(turn)
+        following = self.conversation.speaker_after(turn)
         if people == 1 or following is None:
             return [(following, weight if self._is_new(following, turn) else 0.3 * weight)]
-        voices = self._new_voices(turn)[:people]
-        return [(voice, weight * (0.7 if at == place else 0.3)) for at, voice in enumerate(voices)]
+        turns = self._new_speakers(turn)[:people]
+        return [(first, weight * (0.7 if at == place else 0.3)) for at, first in enumerate(turns)]
 
-    def _is_new(self, voice: int | None, turn: int) -> bool:
-        """Whether the voice has not yet spoken more than a word up to the end of the turn."""
-        if voice is None:
+    def _is_new(self, turn: int | None, now: int) -> bool:
+        """Whether the speaker of `turn` is new: has said next to nothing up to the end of turn `now`."""
+        if turn is None:
             return False
-        speaker, texts = self.conversation.turns[voice].speaker, self.conversation.texts
-        return sum(len(text.words) for text in texts[: turn + 1] if text.speaker == speaker) < 6
+        speaker, texts = self.conversation.turns[turn].speaker, self.conversation.texts
+        return sum(len(text.words) for text in texts[: now + 1] if text.speaker == speaker) < 6
 
-    def _new_voices(self, turn: int) -> list[int]:
-        """The first turns of the voices that appear after the turn."""
-        speakers: dict[str, int] = {}
+    def _new_speakers(self, turn: int) -> list[int]:
+        """The first turn after this one of each speaker who is new by then."""
+        firsts: dict[str, int] = {}
         for index in range(turn + 1, len(self.conversation.turns)):
-            speakers.setdefault(self.conversation.turns[index].speaker, index)
-        return [index for index in speakers.values() if self._is_new(index, turn)]
+            firsts.setdefault(self.conversation.turns[index].speaker, index)
+        return [index for index in firsts.values() if self._is_new(index, turn)]
 
     def _is_later(self, passage: Passage, first: int) -> bool:
         start = max(0, first - 6)
@@ -207,7 +208,7 @@ class Finder:
         return start
 
     def _phrase_start(self, passage: Passage, last: int) -> int:
-        """Where "our correspondent …" or "DW's …" begins in the same clause, else the clause."""
+        """Where "our correspondent …" or "DW's …" begins in this clause, or else where the clause begins."""
         start = self._clause_start(passage, last)
         for index in range(last - 2, start, -1):
             word = passage.words[index]
@@ -219,7 +220,7 @@ class Finder:
 
     def _thanks(self, passage: Passage) -> Iterator[Mention]:
         """Names on either side of "thank you": "DW's Yuri, many thanks", "Thank you, Jane"."""
-        before = self.conversation.voice_before(passage.turn)
+        before = self.conversation.speaker_before(passage.turn)
         thanks = [(first, last, max(first - 1, 0)) for first, last in passage.find(self.phrases.thanks)]
         farewells = [(first, last, first) for first, last in passage.find(self.phrases.farewell)]
         for first, last, clause in [*thanks, *farewells]:
@@ -228,7 +229,7 @@ class Finder:
                 yield self._mention(Kind.THANKS, person, passage, person.first, toward, last=last)
 
     def _bare_person(self, passage: Passage, start: int, limit: int) -> Person | None:
-        """The person of words [start, limit), if these do nothing but name somebody."""
+        """The person in words [start, limit), if these words do nothing but name somebody."""
         idle = self.phrases.discourse | self.phrases.articles | self.phrases.idle
         while start < limit and passage.words[start].plain in idle:
             start += 1
@@ -251,7 +252,7 @@ class Finder:
         yield from self._sign_off(passage)
 
     def _own_name(self, passage: Passage, first: int) -> Person | None:
-        """At least two words right here, and then nothing that would make them part of a statement."""
+        """A name of at least two words right here, unless what follows makes it part of a statement."""
         slot = self._slot(passage, first)
         end = slot.run(first) if first < len(passage.words) else first
         people = read_people(slot) if end - first >= 2 else []
@@ -264,7 +265,7 @@ class Finder:
         return people[0] if settled else None
 
     def _sign_off(self, passage: Passage) -> Iterator[Mention]:
-        """The speaker's name ends the turn: "Jane Doe, BBC News, Moscow.", "Jane Doe reporting"."""
+        """The speaker's own name at the end of a turn: "Jane Doe, BBC News", "Jane Doe reporting"."""
         start = max(0, len(passage.words) - SIGN_OFF_WORDS)
         for first in range(start, len(passage.words) - 2):
             person = self._signed(passage, first)
@@ -288,7 +289,7 @@ class Finder:
     # ------------------------------------------------------------------ the one spoken to
 
     def _vocatives(self, found: Sequence[Mention]) -> list[Mention]:
-        """Names in front of what is said to their bearers; an unknown name must never be talked about."""
+        """Names by which people are addressed; an unknown name counts unless it is also talked about."""
         known = frozenset(
             word
             for mention in found
@@ -312,15 +313,15 @@ class Finder:
         ]
 
     def _talked_about(self, calls: Sequence[Call]) -> set[str]:
-        """Names that stand more often elsewhere than where somebody is called; one call excuses nothing."""
+        """Names that occur more often elsewhere than in calls; with a single call, any other occurrence."""
         called = Counter(word for call in calls for word in plain_words(call.person.name))
         written = Counter(word.plain for passage in self.conversation.passages for word in passage.words)
         return {word for word, count in called.items() if written[word] > (1 if count == 1 else 2 * count)}
 
     def _spoken_to(self, call: Call) -> list[tuple[int | None, float]]:
-        """Thanks and answers go back, a question goes on, anything else either way."""
+        """The turns a call points at: thanks and answers the one before, a question the next, others both."""
         weight, turn, conversation = call.weight, call.passage.turn, self.conversation
-        before, after = conversation.voice_before(turn), conversation.voice_after(turn)
+        before, after = conversation.speaker_before(turn), conversation.speaker_after(turn)
         if call.is_thanks or answers(self.questions, turn):
             return [(before, weight)]
         if self.questions[turn] >= ASKING:
@@ -329,7 +330,7 @@ class Finder:
 
 
 def _distinct(mentions: Sequence[Mention]) -> list[Mention]:
-    """Of mentions that overlap, found as written and as heard, the one that says most."""
+    """Of overlapping mentions, found in both readings, the one that says most."""
     best: dict[tuple[Kind, str, int], list[Mention]] = defaultdict(list)
     for mention in sorted(mentions, key=lambda mention: mention.evidence.start):
         kept = best[mention.kind, mention.by, mention.place]
@@ -346,14 +347,14 @@ def _says(mention: Mention) -> tuple[bool, bool, int]:
 
 
 def _is_quoted_in(spans: Sequence[Span], call: Call) -> bool:
-    """Whether the call is part of an introduction, thanks or the like that spans, ordered by start, hold."""
+    """Whether the call lies inside one of `spans`, the introductions, thanks and so on, ordered by start."""
     start = call.passage.words[call.person.first].start
     at = bisect_right(spans, start, key=lambda span: span.start)
     return any(start < span.end for span in spans[max(at - 3, 0) : at])
 
 
 def introduction_weight(person: Person, is_cased: bool) -> float:
-    """How surely words in the place of an introduction name somebody: "Jane Doe, professor at …" surely,
+    """How surely the words after an introducing phrase name somebody: "Jane Doe, professor at …" surely,
     a single bare word ("turn to Ukraine") hardly."""
     single = len(person.name.split()) == 1
     described, bare = (2.0, 0.8) if single else (3.0, 2.2)
@@ -362,5 +363,5 @@ def introduction_weight(person: Person, is_cased: bool) -> float:
 
 
 def thanks_weight(person: Person) -> float:
-    """How surely words beside "thank you" name the one who is thanked."""
+    """How surely the words beside "thank you" name the person thanked."""
     return 2.0 if person.is_described or len(person.name.split()) > 1 else 1.4

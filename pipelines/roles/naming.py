@@ -1,10 +1,11 @@
-"""A name for each voice: mentions of one person are gathered, and their pointers to voices add up.
+"""A name for each speaker: mentions are grouped by person, and the weights with which they point add up.
 
-    score(voice, person) = Σ weights of the mentions that point at the voice
-                         − NOT_ONESELF where the voice itself speaks of the person as of another
+    score(speaker, person) = Σ weights of the person's mentions that point at the speaker
+                             + NOT_ONESELF where the speaker mentions the person as somebody else
 
-Nobody introduces, addresses or thanks themselves, a person has one voice, and a voice one name. The weights
-are log odds, so a name's confidence is the posterior against "nothing names this voice" and all rivals.
+Nobody introduces, addresses or thanks themselves. A person is one speaker, and a speaker has one name. The
+weights are log odds, so a name's confidence is its posterior against "nothing names this speaker" and all
+rivals.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from pipelines.roles.mentions import Kind, Mention
 from pipelines.types import Evidence
 
 NO_NAME = 1.0
-"""Log weight of "nothing names this voice": what a name must outweigh."""
+"""Log weight of "nothing names this speaker": what a name must outweigh."""
 NOT_ONESELF = -4.0
-"""Log weight against a voice that speaks of the person as of somebody else."""
+"""Log weight for a speaker who mentions the person as somebody else."""
 SIMILAR = 65
-"""Letters in common, in percent, from which two names of one voice, whole or first, are one mangled name."""
+"""Percentage of letters in common from which two names of one speaker are one, misspelt."""
 MOST = 20.0
-"""Log weights are cut off here: certain is certain."""
+"""Log weights are capped here: certain is certain."""
 RIVALS = 6
-"""People and voices that are weighed against each other at once."""
+"""How many people and how many speakers are weighed against each other."""
 QUOTES = 3
 """Quotes kept for a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """What a voice is called; `confidence` is the posterior of the name."""
+    """The name of a speaker; `confidence` is the posterior of the name."""
 
     name: str = ""
     confidence: float = 0.0
@@ -43,26 +44,26 @@ class Naming:
     evidence: tuple[Evidence, ...] = ()
 
 
-def name_voices(mentions: Sequence[Mention]) -> dict[str, Naming]:
-    """The voices that have a name more likely than all others and none."""
+def name_speakers(mentions: Sequence[Mention]) -> dict[str, Naming]:
+    """The speakers with a name that is more likely than all other names and no name together."""
     people = gather(mentions)
-    scores = [{voice: min(score, MOST) for voice, score in _scores(person).items()} for person in people]
+    scores = [{speaker: min(score, MOST) for speaker, score in _scores(person).items()} for person in people]
     pointing: dict[str, list[int]] = defaultdict(list)
     for number, row in enumerate(scores):
-        for voice in row:
-            pointing[voice].append(number)
+        for speaker in row:
+            pointing[speaker].append(number)
     named: dict[str, Naming] = {}
     for number, row in enumerate(scores):
-        for voice in row:
-            confidence = _posterior(scores, pointing, voice, number)
+        for speaker in row:
+            confidence = _posterior(scores, pointing, speaker, number)
             if confidence > 0.5:
-                named[voice] = _naming(people[number], voice, confidence)
+                named[speaker] = _naming(people[number], speaker, confidence)
     return named
 
 
 def gather(mentions: Sequence[Mention]) -> list[list[Mention]]:
-    """The mentions of each person, best written first: one name is part of the other ("Yuri Retta",
-    "Yuri"), or both mean the same voice before all others and sound alike ("G Lan", "Glam")."""
+    """The mentions grouped by person, the best spelling first. Two mentions are of one person if one name is
+    part of the other ("Yuri Retta", "Yuri"), or if both chiefly point at one speaker and look alike."""
     people: list[list[Mention]] = []
     for mention in sorted(mentions, key=lambda mention: (mention.kind, -len(mention.words))):
         person = next((person for person in people if _is_same(person[0], mention)), None)
@@ -90,16 +91,16 @@ def _are_listed(one: Mention, other: Mention) -> bool:
 
 
 def _meant(mention: Mention) -> set[str]:
-    """The voices that it points at before all others."""
+    """The speakers at which it points with the greatest weight."""
     most = max((weight for _, weight in mention.toward), default=0.0)
-    return {voice for voice, weight in mention.toward if weight == most}
+    return {speaker for speaker, weight in mention.toward if weight == most}
 
 
 def _scores(person: Sequence[Mention]) -> dict[str, float]:
     scores: dict[str, float] = defaultdict(float)
     for mention in person:
-        for voice, weight in mention.toward:
-            scores[voice] += weight
+        for speaker, weight in mention.toward:
+            scores[speaker] += weight
     own = {mention.by for mention in person if mention.kind in (Kind.SELF, Kind.SIGN_OFF)}
     for by in {mention.by for mention in person} - own:
         if by in scores:
@@ -108,37 +109,37 @@ def _scores(person: Sequence[Mention]) -> dict[str, float]:
 
 
 def _posterior(
-    scores: Sequence[dict[str, float]], pointing: dict[str, list[int]], voice: str, number: int
+    scores: Sequence[dict[str, float]], pointing: dict[str, list[int]], speaker: str, number: int
 ) -> float:
-    """How surely the person has the voice: summed over who may have the voices that the person may have.
+    """The posterior that the person is this speaker, over all ways to match people and speakers.
 
-    Every person has one of these voices or none, every voice one person or none. Where very many people
-    point at them, only the RIVALS strongest count.
+    Every person is one speaker or none, every speaker one person or none. Only the RIVALS strongest speakers
+    of the person, and the RIVALS strongest other people who may be those speakers, are weighed.
     """
-    voices = sorted(scores[number], key=lambda other: -scores[number][other])[:RIVALS]
-    voices = [voice, *(other for other in voices if other != voice)]
-    people = {other for each in voices for other in pointing[each]} - {number}
+    speakers = sorted(scores[number], key=lambda other: -scores[number][other])[:RIVALS]
+    speakers = [speaker, *(other for other in speakers if other != speaker)]
+    people = {other for each in speakers for other in pointing[each]} - {number}
     rivals = sorted(people, key=lambda other: -max(scores[other].values()))[:RIVALS]
-    rows = [[scores[other].get(each, -MOST) for each in voices] for other in rivals]
-    mine = [scores[number][each] for each in voices]
+    rows = [[scores[other].get(each, -MOST) for each in speakers] for other in rivals]
+    mine = [scores[number][each] for each in speakers]
     return exp(mine[0] - NO_NAME) * _weight(rows, taken=1) / _weight([mine, *rows])
 
 
 def _weight(rows: Sequence[Sequence[float]], taken: int = 0) -> float:
-    """The weight of all ways to give each person, a row of scores, one voice or none; bits of `taken` are
-    the voices that are not free."""
+    """The total weight of all ways to give each person, a row of scores, one speaker or none. Bits of `taken`
+    mark the speakers that are not free."""
     weights = {taken: 1.0}
     for row in rows:
-        for voices, weight in list(weights.items()):
+        for speakers, weight in list(weights.items()):
             for bit, score in enumerate(row):
-                if not voices >> bit & 1:
-                    mask = voices | 1 << bit
+                if not speakers >> bit & 1:
+                    mask = speakers | 1 << bit
                     weights[mask] = weights.get(mask, 0.0) + weight * exp(score - NO_NAME)
     return sum(weights.values())
 
 
-def _naming(person: Sequence[Mention], voice: str, confidence: float) -> Naming:
-    pointing = [mention for mention in person if any(target == voice for target, _ in mention.toward)]
+def _naming(person: Sequence[Mention], speaker: str, confidence: float) -> Naming:
+    pointing = [mention for mention in person if any(target == speaker for target, _ in mention.toward)]
     placed = next((mention for mention in pointing if mention.person.affiliation), None)
     quotes = [mention.supporting("name") for mention in pointing[:QUOTES]]
     if placed:
@@ -147,7 +148,7 @@ def _naming(person: Sequence[Mention], voice: str, confidence: float) -> Naming:
 
 
 def _fullest(pointing: Sequence[Mention]) -> str:
-    """The best written name, or a longer one that contains it; a call may run on into other words."""
+    """The best spelt name, or a longer one that contains it; not from a call, which may have more words."""
     best = pointing[0]
     for mention in pointing:
         if best.words < mention.words and mention.kind is not Kind.VOCATIVE:

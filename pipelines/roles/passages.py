@@ -25,12 +25,12 @@ _INITIAL = re.compile(r"[^\W\d_]\.")
 
 
 def plain_form(text: str) -> str:
-    """A word without case, accents and outer punctuation; apostrophes and hyphens inside stay."""
+    """A word without case, accents or outer punctuation; inner apostrophes and hyphens stay."""
     return _INNER.sub("", fold(text)).strip("'-_")
 
 
 def plain_words(name: str) -> frozenset[str]:
-    """The words of a name in the form in which they are compared."""
+    """The words of a name in plain form."""
     return frozenset(plain for word in name.split() if (plain := plain_form(word)))
 
 
@@ -38,7 +38,7 @@ def plain_words(name: str) -> frozenset[str]:
 class Word:
     """One word as written, with the loose punctuation after it, and its plain form.
 
-    `place` is its index among the written words of the turn, -1 for one that is only heard.
+    `place` is its index among the written words of the turn, -1 if it was recognised but not written.
     """
 
     text: str  # "Yuri,,"
@@ -76,7 +76,7 @@ class Word:
 
     @property
     def is_closed(self) -> bool:
-        """Punctuation follows."""
+        """Whether punctuation follows."""
         return self.text[-1:] in CLOSING and not (self.is_cut or _INITIAL.fullmatch(self.text))
 
     @property
@@ -86,10 +86,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The words of one turn in one reading, as written or as heard.
+    """The words of one turn in one reading, as written or as recognised.
 
-    `written` are the words of the turn as the text gives them, from which it is quoted; `source` is theirs,
-    "supplied", or "heard" where there is no text.
+    `written` are the words of the turn as the text gives them; quotes are taken from these. `source` is where
+    they come from: "supplied", or "heard" where there is no text.
     """
 
     turn: int
@@ -116,7 +116,7 @@ class Passage:
         return bisect_right(self.offsets, offset) - 1
 
     def evidence(self, supports: str, first: int, last: int) -> Evidence:
-        """Words [first, last) as the text gives them; as heard where it gives none of them."""
+        """Words [first, last) as the text gives them, or as recognised where the text lacks them."""
         words = self.words[first:last]
         places = [word.place for word in words if word.is_written]
         source = self.source if places else "heard"
@@ -127,7 +127,7 @@ class Passage:
         )
 
     def stops(self, index: int) -> bool:
-        """Whether a sentence ends after the word, as far as the text can be believed."""
+        """Whether a sentence ends after the word, as far as the punctuation can be trusted."""
         word = self.words[index]
         return index + 1 == len(self.words) or (ends_sentence(word.text) and not word.is_cut)
 

@@ -1,7 +1,7 @@
 """The words by which broadcasters introduce, ask, hand over and thank: data, one table per language.
 
-Patterns match the plain form of a passage (see `conversation`): lower case, no punctuation, single spaces.
-A language without a table gets decisions from structure alone.
+Patterns match the plain form of a passage (see `passages`): lower case, no punctuation, single spaces.
+In a language without a table, only the structure of the conversation counts.
 """
 
 from __future__ import annotations
@@ -22,51 +22,51 @@ class Phrases:
     A slot is the place where a name stands: after `introduction`, before `report`, around `thanks`.
     """
 
-    introduction: re.Pattern[str] = NEVER  # then a slot that names the next voice
-    report: re.Pattern[str] = NEVER  # after a slot that describes the next voice
-    joins: re.Pattern[str] = NEVER  # after a slot that names the next voice, described or not
-    later: re.Pattern[str] = NEVER  # in front of an introduction: not yet
-    quoting: re.Pattern[str] = NEVER  # in front of an introduction: somebody else's words
-    thanks: re.Pattern[str] = NEVER  # beside a slot that names the voice before
-    farewell: re.Pattern[str] = NEVER  # after a slot that names the voice before
-    myself: re.Pattern[str] = NEVER  # then a slot that names the voice that speaks
+    introduction: re.Pattern[str] = NEVER  # before a slot that names the next speaker
+    report: re.Pattern[str] = NEVER  # after a slot that describes the next speaker
+    joins: re.Pattern[str] = NEVER  # after a slot that names the next speaker, described or not
+    later: re.Pattern[str] = NEVER  # before an introduction: not yet
+    quoting: re.Pattern[str] = NEVER  # before an introduction: somebody else's words
+    thanks: re.Pattern[str] = NEVER  # beside a slot that names the speaker before
+    farewell: re.Pattern[str] = NEVER  # after a slot that names the speaker before
+    myself: re.Pattern[str] = NEVER  # before a slot that names the speaker
     sign_off: re.Pattern[str] = NEVER  # at the end of a turn, after the speaker's own name
     after_own_name: frozenset[str] = frozenset()
-    greeting: re.Pattern[str] = NEVER  # in front of the name of the one spoken to
-    discourse: frozenset[str] = frozenset()  # opens a turn, before the name of the one spoken to
-    idle: frozenset[str] = frozenset()  # may stand beside the name of the one who is thanked
-    over_to: re.Pattern[str] = NEVER  # after the name of the one spoken to
+    greeting: re.Pattern[str] = NEVER  # before the name of the person addressed
+    discourse: frozenset[str] = frozenset()  # opens a turn, before the name of the person addressed
+    idle: frozenset[str] = frozenset()  # may stand beside the name of the person thanked
+    over_to: re.Pattern[str] = NEVER  # after the name of the person addressed
 
     question: re.Pattern[str] = NEVER
-    hosting: re.Pattern[str] = NEVER  # only who leads the broadcast says this
+    hosting: re.Pattern[str] = NEVER  # said only by whoever leads the broadcast
     to_report: re.Pattern[str] = NEVER  # hands over to a report
     to_guest: re.Pattern[str] = NEVER  # said to a guest
     to_reporter: re.Pattern[str] = NEVER  # asked of a reporter
     of_reporter: re.Pattern[str] = NEVER  # said by a reporter
     of_expert: re.Pattern[str] = NEVER  # said by an expert
-    conversational: re.Pattern[str] = NEVER  # speech to somebody: "I", "you", "um"; reports are read without
+    conversational: re.Pattern[str] = NEVER  # speech to somebody: "I", "you", "um"; rare in reports
 
     occupations: tuple[tuple[Role, frozenset[str]], ...] = ()
-    vague: frozenset[str] = frozenset()  # occupations in the house of a broadcaster and outside
-    house: re.Pattern[str] = NEVER  # then the name of the broadcaster
+    vague: frozenset[str] = frozenset()  # occupations both inside and outside a broadcaster
+    house: re.Pattern[str] = NEVER  # before the name of the broadcaster
     former: frozenset[str] = frozenset()  # turns a reporter into a guest
     broadcasters: re.Pattern[str] = NEVER
-    labels: tuple[tuple[Role, re.Pattern[str]], ...] = ()  # what a label says when it is no name
+    labels: tuple[tuple[Role, re.Pattern[str]], ...] = ()  # labels that are not names
     anonymous: re.Pattern[str] = NEVER  # a label that names nobody
     honorifics: frozenset[str] = frozenset()
     organisations: frozenset[str] = frozenset()  # words inside the name of an organisation
     heads_of: frozenset[str] = frozenset()  # occupations whose "of" names an organisation
-    at: frozenset[str] = frozenset()  # prepositions before an organisation, from sure to unsure …
+    at: frozenset[str] = frozenset()  # prepositions before an organisation …
     of: frozenset[str] = frozenset()  # … "of"
     place: frozenset[str] = frozenset()  # prepositions before a place
     articles: frozenset[str] = frozenset()
     joiners: frozenset[str] = frozenset()  # inside the name of an organisation, before a capital
-    particles: frozenset[str] = frozenset()  # lower case inside a person's name
+    particles: frozenset[str] = frozenset()  # lower-case words inside a person's name
     conjunctions: frozenset[str] = frozenset()
-    clause: frozenset[str] = frozenset()  # begins a new clause, so ends the description of a person …
-    pronouns: frozenset[str] = frozenset()  # … but for these, which go on about the same one
-    common: frozenset[str] = frozenset()  # no part of any name …
-    also_names: frozenset[str] = frozenset()  # … but these, with a capital inside a sentence
+    clause: frozenset[str] = frozenset()  # begins a new clause, which ends the description of a person …
+    pronouns: frozenset[str] = frozenset()  # … unless it is one of these, which continue it
+    common: frozenset[str] = frozenset()  # not part of any name …
+    also_names: frozenset[str] = frozenset()  # … except these, with a capital inside a sentence
 
     def with_broadcasters(self, names: Collection[str]) -> Phrases:
         """The table with more broadcasters, in plain form."""
@@ -88,7 +88,7 @@ def _any(*alternatives: str) -> re.Pattern[str]:
 
 
 def _names(*alternatives: str) -> re.Pattern[str]:
-    """Also as owners: "dw's"."""
+    """Matches names, possessive or not: "dw's"."""
     return re.compile(r"\b(?:" + "|".join(alternatives) + r")(?:'s)?(?![\w'-])")
 
 

@@ -1,14 +1,14 @@
-"""The role and the name of each voice, with the evidence for both.
+"""The role and the name of each speaker, with the evidence for both.
 
-    turns + words ──► cues      (who asks, who is asked; what is said by, to and about each voice)
-                  ──► mentions  (who is introduced, addressed, thanked, and which voice that points at)
-    cues          ──► role      posterior over all voices together
+    turns + words ──► clues     (who asks, who is asked; what is said by, to and about each speaker)
+                  ──► mentions  (who is introduced, addressed, thanked, and which speaker that points at)
+    clues         ──► role      posterior over all speakers together
     mentions      ──► name
 
-Each cue adds log evidence for and against roles (naive Bayes with the weights below, set by hand and checked
-by tests/benchmarks/roles.py). The roles of a recording depend on each other through the anchors: usually
-there is one, two happen, and without one there is nobody for a correspondent or an analyst to answer.
-UNKNOWN is one of the answers, and wins where little speaks for any other.
+Each clue adds log evidence for and against roles (naive Bayes; the weights below are set by hand and checked
+by tests/benchmarks/roles.py). The roles in a recording depend on each other through the anchors: there is
+usually one, sometimes two, and without one a correspondent or an analyst has nobody to answer. UNKNOWN is one
+of the roles, and wins where there is little evidence for any other.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import numpy.typing as npt
 from pipelines.roles.conversation import add_house, read_conversation
 from pipelines.roles.labels import label_mention, read_labels
 from pipelines.roles.mentions import Finder, Mention
-from pipelines.roles.naming import Naming, name_voices
+from pipelines.roles.naming import Naming, name_speakers
 from pipelines.roles.passages import plain_form
 from pipelines.roles.phrases import phrases_for
-from pipelines.roles.remarks import Remarks, label_cues, mention_cues
-from pipelines.roles.turn_order import Cue, question_strengths, structural_cues
+from pipelines.roles.remarks import Remarks, label_clues, mention_clues
+from pipelines.roles.turn_order import Clue, question_strengths, structural_clues
 from pipelines.types import AlignedToken, Attribution, Evidence, Heard, HeardWord, Match, Role, Speaker, Turn
 
 Timed = TypeVar("Timed", AlignedToken, HeardWord)
@@ -68,23 +68,23 @@ WEIGHTS: Mapping[str, Weights] = {
     "labelled_narrator": (-2.0, -1.0, -2.0, 5.0, -2.0),
     "labelled_other":   (-2.0, -2.0, -1.0, -2.0, 5.0),
 }  # fmt: skip
-"""Natural-log evidence of one cue for each of the first five of ROLES."""
+"""Natural-log evidence of one clue for each of the first five of ROLES."""
 
 MOST: Mapping[str, float] = {"asks": 3.0, "asked": 3.0, "hosts": 2.5, "speaks_as_reporter": 2.0}
-"""How much of a kind counts at most for one speaker, 1 where it says nothing else."""
+"""The most that clues of one kind count for one speaker; 1 for kinds not listed."""
 
 PRIOR: Weights = (-0.7, -0.5, 0.0, -0.5, -0.8)
 UNKNOWN_PRIOR = 1.3
 """Log weight of UNKNOWN: what the evidence for a role must outweigh."""
 
 ANCHORS = (-1.0, 0.0, -1.2, -3.0, -6.0)
-"""Log prior of 0, 1, 2, 3, 4 anchors in one recording; more are not thought of."""
+"""Log prior of 0, 1, 2, 3, 4 anchors in one recording; more are not considered."""
 NOBODY_ASKS: Weights = (0.0, -1.0, -1.0, 0.0, 0.0)
 """Log evidence on the other roles in a recording without an anchor."""
 
 AROUND = 2.0  # seconds
 CLEARLY = 0.6
-"""Confidence of its words from which a name is believed that was only heard."""
+"""Confidence that every word of a name needs if the name was recognised but not written."""
 
 QUOTES = 4
 """Quotes kept for a role."""
@@ -98,14 +98,14 @@ def assign_roles(
     *,
     stands_in: bool = False,
 ) -> tuple[Speaker, ...]:
-    """Every voice of the attribution and the turns once, in order of first appearance.
+    """Every speaker of the attribution and the turns once, in order of first appearance.
 
-    `stands_in`: whether there was no text and the tokens are the words heard.
-    `role_confidence` is the posterior of the role given, of UNKNOWN that of anything but the best role.
+    `stands_in`: whether no text was supplied and the tokens are the recognised words.
+    `role_confidence` is the posterior of the role; for UNKNOWN, of anything but the best role.
     `affiliation` is the organisation as the text gives it, without the person's position there ("DW" of
     "DW's Riga bureau chief"). Evidence from words quotes them as written; evidence from "structure"
-    describes who did what. Languages without a table in `phrases` get roles from structure, and names only
-    from labels.
+    describes who did what. In languages without a table in `phrases`, roles come from structure alone, and
+    names from labels alone.
     """
     phrases = phrases_for(heard.language)
     conversation = read_conversation(turns, tokens, heard, stands_in=stands_in)
@@ -114,22 +114,22 @@ def assign_roles(
     questions = question_strengths(conversation, phrases)
     mentions = Finder(conversation, phrases, questions).mentions()
     named = [mention for label in labels if (mention := label_mention(label, phrases))]
-    cues = [
-        *structural_cues(conversation, questions, phrases),
-        *Remarks(conversation, phrases, questions).cues(),
-        *mention_cues(mentions),
-        *label_cues(labels, phrases),
+    clues = [
+        *structural_clues(conversation, questions, phrases),
+        *Remarks(conversation, phrases, questions).clues(),
+        *mention_clues(mentions),
+        *label_clues(labels, phrases),
     ]
-    voices = list(dict.fromkeys([*(turn.speaker for turn in turns), *filter(None, attribution.labels)]))
+    speakers = list(dict.fromkeys([*(turn.speaker for turn in turns), *filter(None, attribution.speakers)]))
     said = [mention for mention in mentions if _was_said(mention, tokens, heard.words)]
-    return _speakers(voices, turns, cues, name_voices([*named, *said]))
+    return _speakers(speakers, turns, clues, name_speakers([*named, *said]))
 
 
 def _was_said(mention: Mention, tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> bool:
-    """Whether recognition bears out the place that names somebody: what nobody said names nobody.
+    """Whether recognition confirms that the mention was spoken.
 
-    A written name needs a third of the words around it heard as written; one that was only heard must
-    have been heard clearly.
+    Around a written name, a third of the words must be recognised as written; a name that was recognised but
+    not written must have been recognised clearly.
     """
     start, end = mention.evidence.start, mention.evidence.end
     if mention.evidence.source == "heard":
@@ -142,7 +142,7 @@ def _was_said(mention: Mention, tokens: Sequence[AlignedToken], words: Sequence[
 
 
 def _during(items: Sequence[Timed], start: float, end: float) -> Sequence[Timed]:
-    """Those of `items`, in order of their starts, that begin in [start, end]."""
+    """The `items`, ordered by start, that begin in [start, end]."""
     return items[bisect_left(items, start, key=_start) : bisect_right(items, end, key=_start)]
 
 
@@ -151,34 +151,41 @@ def _start(item: AlignedToken | HeardWord) -> float:
 
 
 def _speakers(
-    voices: Sequence[str], turns: Sequence[Turn], cues: Sequence[Cue], names: Mapping[str, Naming]
+    speakers: Sequence[str], turns: Sequence[Turn], clues: Sequence[Clue], names: Mapping[str, Naming]
 ) -> tuple[Speaker, ...]:
-    by_voice: dict[str, list[Cue]] = {voice: [] for voice in voices}
-    for cue in cues:
-        by_voice[cue.speaker].append(cue)
-    posteriors = role_posteriors([_scores(by_voice[voice]) for voice in voices])
+    by_speaker: dict[str, list[Clue]] = {speaker: [] for speaker in speakers}
+    for clue in clues:
+        by_speaker[clue.speaker].append(clue)
+    posteriors = role_posteriors([_scores(by_speaker[speaker]) for speaker in speakers])
     talk: dict[str, float] = defaultdict(float)
     for turn in turns:
         talk[turn.speaker] += turn.end - turn.start
     count = Counter(turn.speaker for turn in turns)
     return tuple(
-        _speaker(voice, posterior, by_voice[voice], names.get(voice, Naming()), talk[voice], count[voice])
-        for voice, posterior in zip(voices, posteriors, strict=True)
+        _speaker(
+            speaker,
+            posterior,
+            by_speaker[speaker],
+            names.get(speaker, Naming()),
+            talk[speaker],
+            count[speaker],
+        )
+        for speaker, posterior in zip(speakers, posteriors, strict=True)
     )
 
 
 def _speaker(
-    voice: str,
+    speaker: str,
     posterior: npt.NDArray[np.float64],
-    cues: Sequence[Cue],
+    clues: Sequence[Clue],
     naming: Naming,
     talk: float,
     count: int,
 ) -> Speaker:
     best, confidence = _decide(posterior)
-    evidence = [*_reasons(cues, best), *naming.evidence]
+    evidence = [*_reasons(clues, best), *naming.evidence]
     return Speaker(
-        voice,
+        speaker,
         ROLES[best],
         confidence,
         naming.name,
@@ -198,11 +205,11 @@ def _decide(posterior: npt.NDArray[np.float64]) -> tuple[int, float]:
     return ROLES.index(Role.UNKNOWN), float(1.0 - posterior[:-1].max())
 
 
-def _reasons(cues: Sequence[Cue], role: int) -> list[Evidence]:
-    """The cues that say most for the role, none for UNKNOWN."""
+def _reasons(clues: Sequence[Clue], role: int) -> list[Evidence]:
+    """The evidence that speaks most strongly for the role; none for UNKNOWN."""
     if ROLES[role] is Role.UNKNOWN:
         return []
-    weighed = [(WEIGHTS[cue.kind][role] * cue.amount, cue.evidence) for cue in cues]
+    weighed = [(WEIGHTS[clue.kind][role] * clue.amount, clue.evidence) for clue in clues]
     chosen = sorted((pair for pair in weighed if pair[0] > 0.3), key=lambda pair: -pair[0])
     return list(dict.fromkeys(evidence for _, evidence in chosen))[:QUOTES]
 
@@ -210,11 +217,11 @@ def _reasons(cues: Sequence[Cue], role: int) -> list[Evidence]:
 # --------------------------------------------------------------------------- evidence → posterior
 
 
-def _scores(cues: Sequence[Cue]) -> npt.NDArray[np.float64]:
+def _scores(clues: Sequence[Clue]) -> npt.NDArray[np.float64]:
     """Log evidence for each of ROLES, shape (6,)."""
     amounts: dict[str, float] = defaultdict(float)
-    for cue in cues:
-        amounts[cue.kind] += cue.amount
+    for clue in clues:
+        amounts[clue.kind] += clue.amount
     scores = np.array([*PRIOR, UNKNOWN_PRIOR])
     for kind, amount in amounts.items():
         scores[:-1] += np.array(WEIGHTS[kind]) * min(amount, MOST.get(kind, 1.0))

@@ -1,4 +1,4 @@
-"""A slot, the place where somebody may be named, cut into chunks (partial parsing, Abney 1991).
+"""A slot is a place where somebody may be named. It is cut into chunks (partial parsing, Abney 1991).
 
     Joining me now is  DW's   Ria   bureau chief,,  Yuri Retta.
                        OWNER  NAME  OCCUPATION ×2   NAME
@@ -6,8 +6,8 @@
     speak to  G Lan  who's a  lecturer    in US  foreign policy  at Queen Mary University in London
               NAME            OCCUPATION  PLACE                  AT
 
-Where the text has capitals they mark names; where it has none, every word does that is in no list of
-common words, so less is believed.
+Where the text has capitals, they mark names. Where it has none, any word that is not in a list of common
+words may be part of a name, so a find counts for less.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pipelines.roles.passages import Passage, Word, plain_form
 from pipelines.roles.phrases import Phrases
 
 SLOT_WORDS = 40
-"""Descriptions of people that one phrase introduces are not longer."""
+"""Words in the longest description of the people that one phrase introduces."""
 NAME_WORDS = 4
 CASELESS_NAME_WORDS = 2
 ORGANISATION_WORDS = 8
 GAP_WORDS = 3
-"""Words that may stand between a name and what leads up to it: "the very patient Jane Doe"."""
+"""The most words between a name and the part before it: "the very patient Jane Doe"."""
 
 
 class Chunk(Enum):
-    NAME = auto()  # a person's, or a place's in front of an occupation
+    NAME = auto()  # of a person, or of a place before an occupation
     OWNER = auto()  # "DW's"
     ORGANISATION = auto()  # "BBC News"
     AT = auto()  # "at the University of York"
@@ -40,7 +40,7 @@ class Chunk(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Words [first, last) read as one chunk, without the preposition in front."""
+    """Words [first, last) read as one chunk, without a preposition before them."""
 
     chunk: Chunk
     first: int
@@ -58,7 +58,7 @@ class Slot:
 
     @property
     def is_cased(self) -> bool:
-        """Whether capitals mark names here; what is only heard has none."""
+        """Whether capitals mark names here; recognised words that are not written have none."""
         return self.passage.is_cased and all(
             word.is_written for word in self.words[self.first : self.first + 1]
         )
@@ -75,7 +75,7 @@ class Slot:
         return end
 
     def organisation_run(self, first: int) -> int:
-        """Names of organisations also run over "of", "for" and the like, in front of another name word."""
+        """Where an organisation's name ends; it may contain "of", "for" and so on before a name word."""
         end = first
         while end < self.limit and end - first < ORGANISATION_WORDS:
             if end > first and self.passage.pauses(end - 1):
@@ -94,7 +94,7 @@ class Slot:
         return self.passage.words
 
     def parts(self) -> Iterator[Part]:
-        """The chunks up to the end of the sentence or a new clause; a name far from all others is none."""
+        """The chunks up to a new clause or the end of the sentence, except names far from the last chunk."""
         index = end = self.first
         while index < min(self.limit, self.first + SLOT_WORDS):
             if index > self.first and self._is_elsewhere(index):
@@ -118,7 +118,7 @@ class Slot:
         return begins and self.words[index].plain in self.phrases.pronouns
 
     def _is_reached(self, end: int, index: int) -> bool:
-        """Whether few words, without capitals none that matter, stand between the last part and a name."""
+        """Whether few words lie between the last part and a name; without capitals, only "the", "and" …"""
         between = self.words[end:index]
         if self.is_cased:
             return len(between) <= GAP_WORDS
@@ -169,7 +169,7 @@ class Slot:
         return index < self.limit and self.words[index].plain in prepositions
 
     def _is_repeated(self, start: int, index: int) -> bool:
-        """A name does not say a word twice; a second time begins a new sentence."""
+        """Whether the word occurs earlier in the name; a repeated word begins a new sentence."""
         return self.words[index].plain in {word.plain for word in self.words[start:index]}
 
     def _joins(self, first: int, index: int) -> bool:

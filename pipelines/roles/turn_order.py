@@ -6,8 +6,8 @@
     clip                                    ══▪══   short, inside somebody's report
 
 Roles from the order of the turns alone: Vinciarelli 2007, "Speakers role recognition in multiparty audio
-recordings using social network analysis and duration distribution modeling". Nothing here needs a language
-but the questions of a text without question marks, and the "I" and "you" of speech that is not read.
+recordings using social network analysis and duration distribution modeling". The language matters only for
+questions in a text without question marks, and for the "I" and "you" of speech that is not read aloud.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from pipelines.text import ends_sentence
 from pipelines.types import Evidence
 
 CLOSING_WORDS = 30
-"""A question to the other voice stands in the last words of a turn; further up it may be rhetorical."""
+"""A question in the last words of a turn is for the next speaker; an earlier one may be rhetorical."""
 REPORT_WORDS = 40
 """A report is at least this long."""
 CLIP_WORDS = 90
 """A clip inside a report is at most this long."""
 CROWD = 3
-"""Asked by so many voices, somebody faces the press, not an interviewer."""
+"""Someone asked by this many speakers faces the press, not an interviewer."""
 BRIEF_WORDS = 6
-"""Who says less shows no role."""
+"""Someone who says fewer words shows no role."""
 ASKING = 0.5
-"""From this strength on, a turn asks."""
+"""From this strength on, a turn counts as a question."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cue:
-    """One sign of a speaker's role; `kind` is a row of `roles.WEIGHTS`, `amount` multiplies it."""
+class Clue:
+    """One clue to a speaker's role; `kind` is a row of `roles.WEIGHTS`, `amount` multiplies it."""
 
     speaker: str
     kind: str
@@ -50,7 +50,7 @@ class Cue:
 def question_strengths(conversation: Conversation, phrases: Phrases) -> tuple[float, ...]:
     """For each turn, in [0, 1]: how surely it ends by asking something.
 
-    Question marks decide in a turn whose sentences have ends; the phrases of a question in one that has none.
+    In a turn with punctuation, question marks decide; in one without, the phrases of a question.
     """
     return tuple(
         _marked(passage, phrases)
@@ -61,18 +61,21 @@ def question_strengths(conversation: Conversation, phrases: Phrases) -> tuple[fl
 
 
 def answers(questions: Sequence[float], turn: int) -> bool:
-    """Whether the turn follows a question of another voice; `questions` are the strengths of all turns."""
+    """Whether the turn follows a question of another speaker; `questions` are the strengths of all turns."""
     return turn > 0 and questions[turn - 1] >= ASKING
 
 
-def structural_cues(conversation: Conversation, questions: Sequence[float], phrases: Phrases) -> list[Cue]:
-    """Everything the order of the turns says; nothing where there is only one voice."""
+def structural_clues(conversation: Conversation, questions: Sequence[float], phrases: Phrases) -> list[Clue]:
+    """All clues from the order of the turns; none where there is only one speaker."""
     exchange = Exchange(conversation, questions, phrases)
-    return exchange.cues() if len(exchange.speakers) > 1 else []
+    return exchange.clues() if len(exchange.speakers) > 1 else []
 
 
 def _marked(passage: Passage, phrases: Phrases) -> float:
-    """A name alone ("Nina?") hands over without asking, and a report may answer instead of a voice."""
+    """How surely question marks make the turn a question.
+
+    A name alone ("Nina?") hands over without asking, and a report may follow instead of an answer.
+    """
     asking = [
         index
         for index, word in enumerate(passage.words)
@@ -106,52 +109,52 @@ class Exchange:
     def speakers(self) -> list[str]:
         return list(self._turns_of())
 
-    def cues(self) -> list[Cue]:
+    def clues(self) -> list[Clue]:
         turns_of, askers = self._turns_of(), self._askers()
-        cues = list(self._ends())
+        clues = list(self._ends())
         for speaker, turns in turns_of.items():
             if self._word_count(turns) < BRIEF_WORDS:
-                cues.append(self._cue(speaker, "brief", 1.0, turns, "says almost nothing"))
-            cues += self._questions_of(speaker, turns)
-            cues += self._place_of(speaker, turns)
+                clues.append(self._clue(speaker, "brief", 1.0, turns, "says almost nothing"))
+            clues += self._questions_of(speaker, turns)
+            clues += self._place_of(speaker, turns)
             if len(askers[speaker]) >= CROWD:
-                quote = f"is asked by {len(askers[speaker])} voices"
-                cues.append(self._cue(speaker, "faces_the_press", 1.0, turns, quote))
-        return cues + list(self._press(turns_of, askers)) + list(self._hub(turns_of))
+                quote = f"is asked by {len(askers[speaker])} speakers"
+                clues.append(self._clue(speaker, "faces_the_press", 1.0, turns, quote))
+        return clues + list(self._press(turns_of, askers)) + list(self._hub(turns_of))
 
     # ------------------------------------------------------------------ one speaker
 
-    def _questions_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Cue]:
+    def _questions_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Clue]:
         asking = [turn for turn in turns if self.questions[turn] >= ASKING and turn + 1 < self._count]
         asked = [turn for turn in turns if answers(self.questions, turn)]
         if asking:
             amount = sum(self.questions[turn] for turn in asking) * (0.5 + 0.5 * len(asking) / len(turns))
-            yield self._cue(speaker, "asks", amount, asking, f"asks in {len(asking)} of {len(turns)} turns")
+            yield self._clue(speaker, "asks", amount, asking, f"asks in {len(asking)} of {len(turns)} turns")
         if asked:
             amount = sum(self.questions[turn - 1] for turn in asked)
             quote = f"answers a question in {len(asked)} of {len(turns)} turns"
-            yield self._cue(speaker, "asked", amount, asked, quote)
+            yield self._clue(speaker, "asked", amount, asked, quote)
 
-    def _place_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Cue]:
+    def _place_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Clue]:
         if any(answers(self.questions, turn) or self.questions[turn] >= ASKING for turn in turns):
             return
         words = self._word_count(turns)
         if words >= REPORT_WORDS and self._is_read(turns):
             amount = 0.4 if turns[0] == 0 else 1.0
             quote = "speaks at length, asks nobody, is asked by nobody"
-            yield self._cue(speaker, "reports", amount, turns, quote)
+            yield self._clue(speaker, "reports", amount, turns, quote)
         elif words <= CLIP_WORDS and len(turns) <= 2 and all(self._is_inside(turn) for turn in turns):
-            yield self._cue(speaker, "clip", 1.0, turns, "is heard inside another voice's report")
+            yield self._clue(speaker, "clip", 1.0, turns, "is heard inside another speaker's report")
 
     def _is_inside(self, turn: int) -> bool:
-        """Whether one voice, that is not asking, speaks both before and after."""
+        """Whether the same speaker speaks before and after, and does not ask."""
         texts = self.conversation.texts
         if not 0 < turn < self._count - 1 or texts[turn - 1].speaker != texts[turn + 1].speaker:
             return False
         return not answers(self.questions, turn)
 
     def _is_read(self, turns: Sequence[int]) -> bool:
-        """Read from a script: next to no "I", "you" or "um"."""
+        """Whether the turns are read from a script: next to no "I", "you" or "um"."""
         texts = [self.conversation.texts[turn] for turn in turns]
         spoken = sum(1 for text in texts for _ in text.find(self.phrases.conversational))
         return spoken <= 0.01 * self._word_count(turns)
@@ -169,31 +172,31 @@ class Exchange:
         return turns
 
     def _askers(self) -> dict[str, set[str]]:
-        """For each voice, the voices whose questions it answers."""
+        """For each speaker, the speakers whose questions they answer."""
         askers: dict[str, set[str]] = defaultdict(set)
         for index, turn in enumerate(self.conversation.turns):
             if answers(self.questions, index):
                 askers[turn.speaker].add(self.conversation.turns[index - 1].speaker)
         return askers
 
-    def _ends(self) -> Iterator[Cue]:
+    def _ends(self) -> Iterator[Clue]:
         turns = self.conversation.turns
-        yield self._cue(turns[0].speaker, "opens", 1.0, [0], "opens the recording")
+        yield self._clue(turns[0].speaker, "opens", 1.0, [0], "opens the recording")
         if len(turns) > 2:
-            yield self._cue(turns[-1].speaker, "closes", 1.0, [self._count - 1], "closes the recording")
+            yield self._clue(turns[-1].speaker, "closes", 1.0, [self._count - 1], "closes the recording")
 
-    def _press(self, turns_of: dict[str, list[int]], askers: dict[str, set[str]]) -> Iterator[Cue]:
-        """Voices that ask only somebody whom a crowd asks."""
+    def _press(self, turns_of: dict[str, list[int]], askers: dict[str, set[str]]) -> Iterator[Clue]:
+        """Speakers who question only people whom a crowd questions."""
         answering: dict[str, set[str]] = defaultdict(set)
         for speaker, asking in askers.items():
             for asker in asking:
                 answering[asker].add(speaker)
         for asker, answered in answering.items():
             if all(len(askers[speaker]) >= CROWD for speaker in answered) and len(turns_of[asker]) <= 3:
-                yield self._cue(asker, "of_the_press", 1.0, turns_of[asker], "is one of many who ask")
+                yield self._clue(asker, "of_the_press", 1.0, turns_of[asker], "is one of many who ask")
 
-    def _hub(self, turns_of: dict[str, list[int]]) -> Iterator[Cue]:
-        """The voice that nearly every exchange goes through."""
+    def _hub(self, turns_of: dict[str, list[int]]) -> Iterator[Clue]:
+        """The speaker through whom nearly every exchange goes."""
         turns = self.conversation.turns
         pairs = Counter(speaker for one, other in pairwise(turns) for speaker in {one.speaker, other.speaker})
         speaker, count = pairs.most_common(1)[0]
@@ -202,12 +205,12 @@ class Exchange:
         )
         if leads and len(turns_of) > 2 and count >= 0.75 * (len(turns) - 1):
             quote = f"speaks before or after {count} of {len(turns) - 1} changes of speaker"
-            yield self._cue(speaker, "hub", 1.0, turns_of[speaker], quote)
+            yield self._clue(speaker, "hub", 1.0, turns_of[speaker], quote)
 
     def _word_count(self, turns: Sequence[int]) -> int:
         return sum(len(self.conversation.texts[turn].words) for turn in turns)
 
-    def _cue(self, speaker: str, kind: str, amount: float, turns: Sequence[int], quote: str) -> Cue:
+    def _clue(self, speaker: str, kind: str, amount: float, turns: Sequence[int], quote: str) -> Clue:
         first, last = self.conversation.turns[turns[0]], self.conversation.turns[turns[-1]]
         evidence = Evidence("role", quote, first.start, max(first.start, last.end), "structure")
-        return Cue(speaker, kind, amount, evidence)
+        return Clue(speaker, kind, amount, evidence)

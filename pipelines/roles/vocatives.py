@@ -1,8 +1,8 @@
-"""Names by which one voice calls another: "Well, Anna, …", "Thank you, Yuri.", "Jane, what do you …?".
+"""Names by which one speaker calls another: "Well, Anna, …", "Thank you, Yuri.", "Jane, what do you …?".
 
-A name alone proves nothing ("Putin, personally"). It calls somebody where a greeting or thanks stands right
-in front of it; where it opens a sentence after "well", "so" and the like, or before a question or "over to
-you"; or, for somebody who was introduced, where it opens a sentence or ends a turn between commas.
+A name alone proves nothing ("Putin, personally"). It is a call after a greeting or thanks; at the start of
+a sentence after "well", "so" and the like, or before a question or "over to you"; and, for somebody who has
+been introduced, at the start of a sentence or between commas at the end of a turn.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pipelines.text import join_words
 from pipelines.types import Role
 
 CALL_WORDS = 2
-"""Nobody is called by more names."""
+"""Words in the longest name used in a call."""
 LEAD_WORDS = 3
 KNOWN, LED, BRACKETED = 1.5, 1.3, 0.7
-"""Log odds: a name introduced elsewhere, one in a place for calling, and one merely between commas."""
+"""Log odds of a call: by a name introduced elsewhere, after a lead, and merely between commas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Call:
 
 
 def find_calls(passage: Passage, phrases: Phrases, known: frozenset[str]) -> Iterator[Call]:
-    """The vocatives of a passage; `known` holds the plain words of the names of people introduced.
+    """The vocatives of a passage; `known` holds the plain words of names introduced elsewhere.
 
     Without capitals, only known names are found.
     """
@@ -57,7 +57,7 @@ def find_calls(passage: Passage, phrases: Phrases, known: frozenset[str]) -> Ite
 def _weight(
     passage: Passage, phrases: Phrases, lead: range, name: range, is_greeted: bool, is_known: bool
 ) -> float:
-    """How surely the name calls somebody, 0 where it need not."""
+    """How surely the name calls somebody; 0 where nothing suggests it."""
     if is_greeted or _opens_or_ends(passage, phrases, lead.start, name, is_known):
         if is_known:
             return KNOWN
@@ -67,7 +67,7 @@ def _weight(
 
 
 def _is_bracketed(passage: Passage, name: range) -> bool:
-    """Between commas, and not one of a list: "as you know, Anna, …"."""
+    """Whether the name stands between commas, but not in a list: "as you know, Anna, …"."""
     first, last = name.start, name.stop
     if first == 0 or last - first > 1 or not passage.words[last - 1].is_closed:
         return False
@@ -79,7 +79,7 @@ def _is_bracketed(passage: Passage, name: range) -> bool:
 
 
 def _names(passage: Passage, phrases: Phrases, known: frozenset[str]) -> Iterator[range]:
-    """Where names of one or two words stand, each once; without capitals, runs of known words."""
+    """The places of names of one or two words; without capitals, of runs of known words."""
     slot = Slot(passage, phrases, 0, len(passage.words))
     index = 0
     while index < len(passage.words):
@@ -98,7 +98,7 @@ def _known_run(passage: Passage, index: int, known: frozenset[str]) -> int:
 
 
 def _lead(passage: Passage, phrases: Phrases, first: int) -> int:
-    """Where the words begin that lead up to the name: "Well,", "So", "And yes,"."""
+    """The start of the words that lead up to the name: "Well,", "So", "And yes,"."""
     lead = first
     leading = phrases.discourse | phrases.honorifics
     while lead and first - lead < LEAD_WORDS and _leads(passage.words[lead - 1], leading):
@@ -109,12 +109,12 @@ def _lead(passage: Passage, phrases: Phrases, first: int) -> int:
 
 
 def _leads(word: Word, leading: frozenset[str]) -> bool:
-    """Whether a word leads up to a name; a misheard part of the name does not ("and Breslik" for "Anton")."""
+    """Whether a word leads up to a name, and is not a misheard part of it ("and Breslik" for "Anton")."""
     return word.plain in leading and not (word.is_capital and plain_form(word.text) != word.plain)
 
 
 def _opens_or_ends(passage: Passage, phrases: Phrases, first: int, name: range, is_known: bool) -> bool:
-    """Whether the name stands where somebody is called, with what leads up to it from `first` on."""
+    """Whether the name, with the words from `first` on that lead up to it, stands where people are called."""
     begins = passage.begins(first)
     led = any(word.plain in phrases.discourse for word in passage.words[first : name.start])
     closed = passage.words[name.stop - 1].is_closed

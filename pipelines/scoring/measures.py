@@ -237,10 +237,10 @@ def token_score(true: Sequence[str], predicted: Sequence[str]) -> TokenScore:
     return TokenScore(ErrorRate(wrong, len(spoken)), turns, unspoken)
 
 
-def changes(labels: Sequence[str]) -> list[int]:
+def changes(speakers: Sequence[str]) -> list[int]:
     """Indexes of the tokens whose speaker is not that of the spoken token before."""
-    spoken = [index for index, label in enumerate(labels) if label]
-    return [index for before, index in pairwise(spoken) if labels[before] != labels[index]]
+    spoken = [index for index, speaker in enumerate(speakers) if speaker]
+    return [index for before, index in pairwise(spoken) if speakers[before] != speakers[index]]
 
 
 def match_changes(true: Sequence[int], predicted: Sequence[int]) -> TurnScore:

@@ -104,10 +104,10 @@ def _tokens(transcript: Transcript, reference: Reference, truth: Sequence[TokenT
     _check(transcript, reference, truth)
     true = ["" if token.turn is None else reference.turns[token.turn].speaker for token in truth]
     unspoken = [token.match is Match.NOT_SPOKEN for token in transcript.tokens]
-    labels = [
-        "" if out else label for label, out in zip(transcript.attribution.labels, unspoken, strict=True)
+    predicted = [
+        "" if out else speaker for speaker, out in zip(transcript.attribution.speakers, unspoken, strict=True)
     ]
-    return token_score(true, labels)
+    return token_score(true, predicted)
 
 
 def _check(transcript: Transcript, reference: Reference, truth: Sequence[TokenTruth]) -> None:

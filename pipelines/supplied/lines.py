@@ -23,12 +23,12 @@ SIGNATURE = re.compile(r"\ufeff?WEBVTT(?:[ \t\r\n]|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class Line:
     """A line of text that may hold tokens: text[start:end] of the file; `line` and `cue` as in Token."""
 
     start: int
     end: int
-    line: int
+    number: int
     cue: Span | None = None
 
 
@@ -41,27 +41,27 @@ def is_srt(text: str) -> bool:
     return any(TIMES.match(text, match.start()) for match in re.finditer(r"^.*-->", text, re.MULTILINE))
 
 
-def lines(text: str) -> Iterator[Passage]:
+def split_lines(text: str) -> Iterator[Line]:
     """The lines of a text without their line ends, numbered from 0."""
     for number, match in enumerate(LINE.finditer(text)):
         if match[0]:
-            yield Passage(match.start(), match.start() + len(match[0].rstrip("\r\n")), number)
+            yield Line(match.start(), match.start() + len(match[0].rstrip("\r\n")), number)
 
 
-def srt(text: str) -> Iterator[Passage]:
+def srt(text: str) -> Iterator[Line]:
     """The lines of an SRT file that are text, with their cue."""
-    return _cues(text, list(lines(text)), _is_srt_number)
+    return _cues(text, list(split_lines(text)), _is_srt_number)
 
 
-def vtt(text: str) -> Iterator[Passage]:
+def vtt(text: str) -> Iterator[Line]:
     """The lines of a WebVTT file that are text, with their cue."""
     return _cues(text, list(_without_blocks(text)), _is_vtt_identifier)
 
 
-def _without_blocks(text: str) -> Iterator[Passage]:
+def _without_blocks(text: str) -> Iterator[Line]:
     """Lines outside the header and outside NOTE, STYLE and REGION blocks; blank lines stay."""
     skipping, after_blank = True, False
-    for line in lines(text):
+    for line in split_lines(text):
         content = text[line.start : line.end]
         opens = after_blank and BLOCK.match(content) is not None
         after_blank = not content.strip()
@@ -70,7 +70,7 @@ def _without_blocks(text: str) -> Iterator[Passage]:
             yield line
 
 
-def _cues(text: str, candidates: list[Passage], is_header: Callable[[str, str], bool]) -> Iterator[Passage]:
+def _cues(text: str, candidates: list[Line], is_header: Callable[[str, str], bool]) -> Iterator[Line]:
     """Gives every line its cue; drops timing lines and the line before one where is_header(before, line)."""
     number, cue, before = -1, None, ""
     contents = [text[line.start : line.end] for line in candidates]
@@ -80,7 +80,7 @@ def _cues(text: str, candidates: list[Passage], is_header: Callable[[str, str], 
             number, cue = number + 1, _span(content)
         elif content.strip() and not (timing[index + 1] and is_header(before, content)):
             number = max(number, 0)
-            yield Passage(line.start, line.end, number, cue)
+            yield Line(line.start, line.end, number, cue)
         before = content
 
 

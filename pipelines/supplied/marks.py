@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipelines.supplied.lines import Passage
+from pipelines.supplied.lines import Line
 from pipelines.types import TokenKind
 
 VOICE = r"(?P<voice><v(?:\.[^\s>]{0,80})?[ \t]+(?P<label>[^<>\r\n]{1,200})>)"
@@ -60,18 +60,18 @@ class Mark:
     kind: TokenKind | None
 
 
-def find(text: str, passages: Sequence[Passage], captioned: bool) -> Iterator[list[Mark]]:
-    """The marks in each passage, ordered and without overlap.
+def find(text: str, lines: Sequence[Line], captioned: bool) -> Iterator[list[Mark]]:
+    """The marks in each line, ordered and without overlap.
 
     `captioned`: the text is in cues, where tags, a leading "-" and a name in capitals are conventions. In
     plain text a dash counts where many lines have one, a name where it recurs or is a part ("ANCHOR:").
     """
-    dashed = captioned or _dashes_are_marks(text, passages)
-    inline = _without_repeated_voices(text, [list(_inline(text, passage, captioned)) for passage in passages])
-    openings = [_opening(text, passage, dashed) for passage in passages]
+    dashed = captioned or _dashes_are_marks(text, lines)
+    inline = _without_repeated_voices(text, [list(_inline(text, line, captioned)) for line in lines])
+    openings = [_opening(text, line, dashed) for line in lines]
     candidates = [
-        list(_candidates(text, passage, [*opening, *found]))
-        for passage, opening, found in zip(passages, openings, inline, strict=True)
+        list(_candidates(text, line, [*opening, *found]))
+        for line, opening, found in zip(lines, openings, inline, strict=True)
     ]
     recurring = Counter(_name(label) for labels in candidates for label, _ in labels)
     for opening, found, labels in zip(openings, inline, candidates, strict=True):
@@ -83,16 +83,16 @@ def find(text: str, passages: Sequence[Passage], captioned: bool) -> Iterator[li
         yield sorted((*opening, *found, *accepted), key=lambda mark: mark.start)
 
 
-def _dashes_are_marks(text: str, passages: Sequence[Passage]) -> bool:
-    filled = [passage for passage in passages if text[passage.start : passage.end].strip()]
-    dashes = sum(DASH.match(text, passage.start, passage.end) is not None for passage in filled)
+def _dashes_are_marks(text: str, lines: Sequence[Line]) -> bool:
+    filled = [line for line in lines if text[line.start : line.end].strip()]
+    dashes = sum(DASH.match(text, line.start, line.end) is not None for line in filled)
     return dashes >= max(2, DASHED_SHARE * len(filled))
 
 
-def _inline(text: str, passage: Passage, captioned: bool) -> Iterator[Mark]:
-    """Markup, changes and sounds anywhere in a passage; of a voice tag, the name is a label."""
+def _inline(text: str, line: Line, captioned: bool) -> Iterator[Mark]:
+    """Markup, changes and sounds anywhere in a line; of a voice tag, the name is a label."""
     kinds = {"change": TokenKind.CHANGE, "sound": TokenKind.SOUND}
-    for match in (CAPTION if captioned else PLAIN).finditer(text, passage.start, passage.end):
+    for match in (CAPTION if captioned else PLAIN).finditer(text, line.start, line.end):
         if match.lastgroup == "voice":
             start, end = match.span("label")
             yield Mark(match.start(), start, None)
@@ -116,16 +116,16 @@ def _without_repeated_voices(text: str, inline: list[list[Mark]]) -> list[list[M
     return kept
 
 
-def _opening(text: str, passage: Passage, dashed: bool) -> list[Mark]:
-    dash = DASH.match(text, passage.start, passage.end) if dashed else None
+def _opening(text: str, line: Line, dashed: bool) -> list[Mark]:
+    dash = DASH.match(text, line.start, line.end) if dashed else None
     return [Mark(*dash.span("dash"), TokenKind.CHANGE)] if dash else []
 
 
-def _candidates(text: str, passage: Passage, found: list[Mark]) -> Iterator[tuple[re.Match[str], bool]]:
-    """What looks like a name and a colon: at the start of a passage (False) or after a change (True)."""
+def _candidates(text: str, line: Line, found: list[Mark]) -> Iterator[tuple[re.Match[str], bool]]:
+    """What looks like a name and a colon: at the start of a line (False) or after a change (True)."""
     changes = [mark.end for mark in found if mark.kind is TokenKind.CHANGE]
-    for start, after_change in [(passage.start, False), *((end, True) for end in changes)]:
-        label = LABEL.match(text, start, passage.end)
+    for start, after_change in [(line.start, False), *((end, True) for end in changes)]:
+        label = LABEL.match(text, start, line.end)
         if label:
             yield label, after_change
 

@@ -1,6 +1,6 @@
 """The text that the user gave us: txt, srt, vtt or json → tokens with their place in it.
 
-    bytes ──decode──► text ──format──► passages ──marks──► Token…
+    bytes ──decode──► text ──format──► lines ──marks──► Token…
 
 Nothing is lost: in a txt file every character that is not white space is in exactly one token, in a
 caption file every character of the cues' text that is not markup. token.text == text[char_start:char_end],
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from pipelines import files
 from pipelines.errors import TextError
-from pipelines.supplied import lines, marks
-from pipelines.supplied.lines import Passage
+from pipelines.supplied import marks
+from pipelines.supplied.lines import Line, is_srt, is_vtt, split_lines, srt, vtt
 from pipelines.supplied.marks import Mark
 from pipelines.text import is_spaceless, units
 from pipelines.types import Span, Supplied, Token, TokenKind, encodable
@@ -56,8 +56,8 @@ def parse(data: bytes, name: str = "text") -> Supplied:
     Raises TextError for data that is not text or holds no words.
     """
     text, encoding = _decode(data, name)
-    text, kind, passages = _passages(text, name)
-    tokens = tuple(_tokens(text, passages, captioned=kind in {"srt", "vtt"}))
+    text, kind, lines = _lines(text, name)
+    tokens = tuple(_tokens(text, lines, captioned=kind in {"srt", "vtt"}))
     if not any(token.kind is TokenKind.WORD and units(token.text) for token in tokens):
         raise TextError(f"{name} holds no words; supply the text of what is said in the recording.")
     return Supplied(text, tokens, kind, "utf-8" if kind == "json" else encoding)
@@ -101,21 +101,21 @@ def _wide(sample: bytes) -> Iterator[str]:
         yield "utf-16-be"
 
 
-# --------------------------------------------------------------------------- text → passages
+# --------------------------------------------------------------------------- text → lines
 
 
-def _passages(text: str, name: str) -> tuple[str, str, list[Passage]]:
-    """(text, format, passages); the text is another one only for json."""
+def _lines(text: str, name: str) -> tuple[str, str, list[Line]]:
+    """(text, format, lines); the text is another one only for json."""
     suffix = Path(name).suffix.casefold()
-    if lines.is_vtt(text):
-        return text, "vtt", list(lines.vtt(text))
+    if is_vtt(text):
+        return text, "vtt", list(vtt(text))
     if suffix == ".json" or text.lstrip("\ufeff \t\r\n")[:1] in {"{", "["}:
         segments = _segments(text, name, required=suffix == ".json")
         if segments is not None:
             return _joined(segments)
-    if suffix in {".srt", ".vtt"} or lines.is_srt(text):
-        return text, "srt", list(lines.srt(text))
-    return text, "txt", list(lines.lines(text))
+    if suffix in {".srt", ".vtt"} or is_srt(text):
+        return text, "srt", list(srt(text))
+    return text, "txt", list(split_lines(text))
 
 
 def _segments(text: str, name: str, required: bool) -> list[tuple[str, Span | None]] | None:
@@ -158,39 +158,39 @@ def _claimed(start: object, end: object) -> Span | None:
     return Span(float(start), float(end)) if 0 <= start <= end < LATEST else None
 
 
-def _joined(segments: list[tuple[str, Span | None]]) -> tuple[str, str, list[Passage]]:
+def _joined(segments: list[tuple[str, Span | None]]) -> tuple[str, str, list[Line]]:
     """The segments on lines of their own."""
     pieces: list[str] = []
-    passages: list[Passage] = []
+    lines: list[Line] = []
     position = 0
     for number, (said, cue) in enumerate(segments):
         piece = encodable(said) + "\n"
-        inside = lines.lines(piece)
-        passages.extend(Passage(position + line.start, position + line.end, number, cue) for line in inside)
+        inside = split_lines(piece)
+        lines.extend(Line(position + line.start, position + line.end, number, cue) for line in inside)
         pieces.append(piece)
         position += len(piece)
-    return "".join(pieces), "json", passages
+    return "".join(pieces), "json", lines
 
 
-# --------------------------------------------------------------------------- passages → tokens
+# --------------------------------------------------------------------------- lines → tokens
 
 
-def _tokens(text: str, passages: list[Passage], captioned: bool) -> Iterator[Token]:
-    for passage, found in zip(passages, marks.find(text, passages, captioned), strict=True):
-        for start, end, kind in _stretches(passage, found):
+def _tokens(text: str, lines: list[Line], captioned: bool) -> Iterator[Token]:
+    for line, found in zip(lines, marks.find(text, lines, captioned), strict=True):
+        for start, end, kind in _stretches(line, found):
             for first, last in _pieces(text, start, end):
-                yield Token(text[first:last], first, last, kind, passage.line, passage.cue)
+                yield Token(text[first:last], first, last, kind, line.number, line.cue)
 
 
-def _stretches(passage: Passage, found: list[Mark]) -> Iterator[tuple[int, int, TokenKind]]:
-    """The whole passage in stretches of one kind: words between the marks, markup left out."""
-    position = passage.start
+def _stretches(line: Line, found: list[Mark]) -> Iterator[tuple[int, int, TokenKind]]:
+    """The whole line in stretches of one kind: words between the marks, markup left out."""
+    position = line.start
     for mark in found:
         yield position, mark.start, TokenKind.WORD
         if mark.kind is not None:
             yield mark.start, mark.end, mark.kind
         position = mark.end
-    yield position, passage.end, TokenKind.WORD
+    yield position, line.end, TokenKind.WORD
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -73,7 +73,7 @@ def judge_interview(made: Interview) -> list[Judgement]:
     attribution = attribute(tokens, made.diarization)
     speakers = assign_roles(take_turns(tokens, attribution), tokens, made.heard, attribution)
     true = [truth.speaker for truth in made.truth]
-    pairs = Counter(zip(true, attribution.labels, strict=True))
+    pairs = Counter(zip(true, attribution.speakers, strict=True))
     by_id = {speaker.id: speaker for speaker in speakers}
     return [
         Judgement(voice, by_id[max(by_id, key=lambda label: pairs[name, label])])

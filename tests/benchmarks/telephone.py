@@ -44,7 +44,7 @@ def sample_folder() -> Path:
 def turns_right(transcript: Transcript, truth: Sequence[Utterance]) -> list[bool]:
     """For each utterance whether all of its words have its speaker."""
     owners = [number for number, utterance in enumerate(truth) for _ in utterance.text.split()]
-    labels = transcript.attribution.labels
+    labels = transcript.attribution.speakers
     if len(owners) != len(labels):
         raise ValueError(f"{len(labels)} tokens came out of {len(owners)}")
     said = Counter(
@@ -82,7 +82,7 @@ def main() -> None:
     table = Table("diarizer", "voices", "turns right", "wrong", title=f"phone call, --asr {options.asr}")
     for name, transcript, right in rows(options.asr, options.diarizer):
         wrong = ", ".join(str(number + 1) for number, each in enumerate(right) if not each)
-        voices = str(len(set(transcript.attribution.labels) - {""}))
+        voices = str(len(set(transcript.attribution.speakers) - {""}))
         table.add_row(name, voices, f"{sum(right)} of {len(right)}", wrong)
     Console(width=110).print(table)
 

@@ -87,7 +87,7 @@ def measure(case: Case) -> dict[str, TokenScore]:
 
 
 def _methods(case: Case) -> Iterator[tuple[str, Sequence[str]]]:
-    yield OURS, attribute(case.tokens, case.diarization).labels
+    yield OURS, attribute(case.tokens, case.diarization).speakers
     for name, baseline in BASELINES.items():
         try:
             yield name, baseline(case.tokens, case.heard, case.diarization)

@@ -105,7 +105,7 @@ def test_nothing_that_was_supplied_is_lost() -> None:
     transcript = transcribe()
     assert transcript.supplied == SUPPLIED
     assert tuple(token.token for token in transcript.tokens) == SUPPLIED.tokens
-    assert len(transcript.attribution.labels) == len(SUPPLIED.tokens)
+    assert len(transcript.attribution.speakers) == len(SUPPLIED.tokens)
     heading = [token.token.text for token in transcript.tokens if token.match is Match.NOT_SPOKEN]
     assert join_words(heading) == "Who will pay for the new lock gates?"
 

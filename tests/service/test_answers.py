@@ -284,7 +284,7 @@ def test_no_segment_is_of_two_speakers_and_no_spoken_token_of_none(transcript: T
     assert len(set(names.values())) == len(names)
     spoken = [
         (names[speaker], character)
-        for token, speaker in zip(transcript.tokens, transcript.attribution.labels, strict=True)
+        for token, speaker in zip(transcript.tokens, transcript.attribution.speakers, strict=True)
         if token.match is not Match.NOT_SPOKEN
         for character in token.token.text
     ]

@@ -96,7 +96,7 @@ def read_voices(tokens: Sequence[AlignedToken], attribution: Attribution) -> lis
     """Who says what: ["anna: so is it true?", "ben: Yes, it is."]; words that nobody said are left out."""
     told: list[list[str]] = []
     before = ""
-    for token, label in zip(tokens, attribution.labels, strict=True):
+    for token, label in zip(tokens, attribution.speakers, strict=True):
         if label and label != before:
             told.append([f"{label}:"])
         if label:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.attribution.attribution import VoiceModel, attribute, take_turns
+from pipelines.attribution.attribution import SpeakerModel, attribute, take_turns
 from pipelines.text import join_tokens
 from pipelines.types import AlignedToken, Attribution, Diarization, Match, SpeakerSegment, Token, TokenKind
 from tests.benchmarks.generator import generate
@@ -30,11 +30,11 @@ def heard(said: str, *voices: str) -> list[str]:
 State = tuple[int, bool]  # a voice, and whether the diarization missed it
 
 
-def log_probability(model: VoiceModel, states: Sequence[State]) -> float:
+def log_probability(model: SpeakerModel, states: Sequence[State]) -> float:
     """Of one sequence, up to a constant, written down from the description of the model alone."""
     total = 0.0
     for row, (voice, missed) in enumerate(states):
-        total += model.evidence[row, voice + missed * model.voices]
+        total += model.evidence[row, voice + missed * model.speakers]
         before = states[row - 1] if row else None
         if before is not None:
             change = 1 / (1 + np.exp(-model.odds[row]))
@@ -44,19 +44,19 @@ def log_probability(model: VoiceModel, states: Sequence[State]) -> float:
     return total
 
 
-def every_sequence(model: VoiceModel) -> dict[tuple[State, ...], float]:
-    states = list(product(range(model.voices), (False, True)))
+def every_sequence(model: SpeakerModel) -> dict[tuple[State, ...], float]:
+    states = list(product(range(model.speakers), (False, True)))
     return {
         sequence: log_probability(model, sequence) for sequence in product(states, repeat=len(model.odds))
     }
 
 
 @st.composite
-def models(draw: st.DrawFn) -> VoiceModel:
+def models(draw: st.DrawFn) -> SpeakerModel:
     voices = draw(st.integers(1, 3))
     tokens = draw(st.integers(1, {1: 7, 2: 5, 3: 4}[voices]))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    return VoiceModel(
+    return SpeakerModel(
         evidence=-random.exponential(2.0, (tokens, 2 * voices)),
         odds=random.normal(-1.0, 3.0, tokens),
         entry=random.exponential(2.0, (tokens, voices)),
@@ -65,7 +65,7 @@ def models(draw: st.DrawFn) -> VoiceModel:
 
 @settings(max_examples=150, deadline=None)
 @given(models())
-def test_decoding_finds_the_best_of_all_sequences(model: VoiceModel) -> None:
+def test_decoding_finds_the_best_of_all_sequences(model: SpeakerModel) -> None:
     sequences = every_sequence(model)
     path = model.decode()
     reached = max(value for states, value in sequences.items() if [voice for voice, _ in states] == path)
@@ -74,8 +74,8 @@ def test_decoding_finds_the_best_of_all_sequences(model: VoiceModel) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(models())
-def test_posteriors_are_shares_of_the_probability_of_all_sequences(model: VoiceModel) -> None:
-    expected = np.zeros((len(model.odds), model.voices))
+def test_posteriors_are_shares_of_the_probability_of_all_sequences(model: SpeakerModel) -> None:
+    expected = np.zeros((len(model.odds), model.speakers))
     for states, value in every_sequence(model).items():
         for row, (voice, _) in enumerate(states):
             expected[row, voice] += np.exp(value)
@@ -85,19 +85,19 @@ def test_posteriors_are_shares_of_the_probability_of_all_sequences(model: VoiceM
 # --------------------------------------------------------------------------- the dense method
 
 
-def prices(model: VoiceModel, row: int) -> npt.NDArray[np.float64]:
+def prices(model: SpeakerModel, row: int) -> npt.NDArray[np.float64]:
     """Of going from any state to any other at a token, shape (2k, 2k), each written down by itself."""
-    same = np.eye(model.voices, dtype=bool)
+    same = np.eye(model.speakers, dtype=bool)
     between = np.logaddexp(0.0, np.where(same, model.odds[row], -model.odds[row]))
     entering = between + model.entry[row]
     return np.block([[between, entering], [between, np.where(same, between, entering)]])
 
 
-def first(model: VoiceModel) -> npt.NDArray[np.float64]:
-    return np.asarray(model.evidence[0] - np.concatenate([np.zeros(model.voices), model.entry[0]]))
+def first(model: SpeakerModel) -> npt.NDArray[np.float64]:
+    return np.asarray(model.evidence[0] - np.concatenate([np.zeros(model.speakers), model.entry[0]]))
 
 
-def dense_decode(model: VoiceModel) -> list[int]:
+def dense_decode(model: SpeakerModel) -> list[int]:
     value, origins = first(model), []
     for row in range(1, len(model.evidence)):
         reached = value[:, None] - prices(model, row)
@@ -106,10 +106,10 @@ def dense_decode(model: VoiceModel) -> list[int]:
     path = [int(value.argmax())]
     for origin in reversed(origins):
         path.append(int(origin[path[-1]]))
-    return [state % model.voices for state in reversed(path)]
+    return [state % model.speakers for state in reversed(path)]
 
 
-def dense_posterior(model: VoiceModel) -> npt.NDArray[np.float64]:
+def dense_posterior(model: SpeakerModel) -> npt.NDArray[np.float64]:
     seen = np.exp(model.evidence)
     forward, backward = np.empty_like(seen), np.ones_like(seen)
     forward[0] = np.exp(first(model))
@@ -124,7 +124,7 @@ def dense_posterior(model: VoiceModel) -> npt.NDArray[np.float64]:
 
 
 @st.composite
-def larger_models(draw: st.DrawFn) -> VoiceModel:
+def larger_models(draw: st.DrawFn) -> SpeakerModel:
     """Up to nine voices, some of them alike; evidence and odds from mild to extreme."""
     voices, tokens = draw(st.integers(1, 9)), draw(st.integers(1, 40))
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -132,12 +132,12 @@ def larger_models(draw: st.DrawFn) -> VoiceModel:
     like = draw(st.lists(st.integers(0, voices - 1), min_size=voices, max_size=voices))
     evidence = -random.exponential(scale, (tokens, 2, voices))[:, :, like]
     entry = random.exponential(scale, (tokens, voices))[:, like]
-    return VoiceModel(evidence.reshape(tokens, -1), random.normal(-3.0, scale, tokens), entry)
+    return SpeakerModel(evidence.reshape(tokens, -1), random.normal(-3.0, scale, tokens), entry)
 
 
 @settings(max_examples=300, deadline=None)
 @given(larger_models())
-def test_labels_and_posteriors_are_those_of_the_dense_method(model: VoiceModel) -> None:
+def test_labels_and_posteriors_are_those_of_the_dense_method(model: SpeakerModel) -> None:
     """Every pair of states has its own price there, so time and memory grow with the square of the voices."""
     assert model.decode() == dense_decode(model)
     assert np.abs(model.posterior() - dense_posterior(model)).max() < 1e-9
@@ -281,7 +281,7 @@ def test_speech_far_from_any_voice_still_has_a_speaker() -> None:
         replace(token, start=token.start + 9e4, end=token.end + 9e4) for token in draw_tokens("far away")
     ]
     found = attribute(tokens, draw_voices("anna |===", "ben |    ="))
-    assert len(set(found.labels)) == 1
+    assert len(set(found.speakers)) == 1
     assert np.isfinite(found.confidence).all()
 
 
@@ -326,8 +326,8 @@ def test_every_spoken_token_has_a_speaker_and_a_turn(
 ) -> None:
     found = attribute(tokens, voices)
     spoken = [index for index, token in enumerate(tokens) if token.match is not Match.NOT_SPOKEN]
-    assert [index for index, label in enumerate(found.labels) if label] == spoken
-    assert set(found.labels) <= {"", *(voices.speakers or ("speaker_1",))}
+    assert [index for index, label in enumerate(found.speakers) if label] == spoken
+    assert set(found.speakers) <= {"", *(voices.speakers or ("speaker_1",))}
     assert len(found.confidence) == len(tokens)
     assert all(0.0 <= value <= 1.0 for value in found.confidence)  # and so no NaN
 
@@ -336,12 +336,12 @@ def test_every_spoken_token_has_a_speaker_and_a_turn(
         index
         for turn in turns
         for index in range(turn.token_start, turn.token_end)
-        if found.labels[index] == turn.speaker
+        if found.speakers[index] == turn.speaker
     ]
     assert all(left.speaker != right.speaker for left, right in pairwise(turns))
     assert all(left.token_end <= right.token_start for left, right in pairwise(turns))
     for turn in turns:
-        said = [index for index in range(turn.token_start, turn.token_end) if found.labels[index]]
+        said = [index for index in range(turn.token_start, turn.token_end) if found.speakers[index]]
         assert said[0] == turn.token_start
         assert said[-1] == turn.token_end - 1
         assert (turn.start, turn.end) == (tokens[said[0]].start, tokens[said[-1]].end)

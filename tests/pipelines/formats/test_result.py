@@ -37,7 +37,7 @@ def test_any_transcript_round_trips_to_the_millisecond(transcript: Transcript) -
     parsed = result.parse(text)
     assert result.serialize(parsed) == text
     assert parsed.supplied == transcript.supplied
-    assert parsed.attribution.labels == transcript.attribution.labels
+    assert parsed.attribution.speakers == transcript.attribution.speakers
     assert all(
         abs(a.start - b.start) <= 0.0005001 for a, b in zip(parsed.tokens, transcript.tokens, strict=True)
     )
@@ -141,5 +141,5 @@ def test_a_broken_result_is_refused_or_read_never_more(data: st.DataObject) -> N
 
 def test_an_unspoken_token_has_no_speaker() -> None:
     parsed = result.parse(result.serialize(sample()))
-    for token, label in zip(parsed.tokens, parsed.attribution.labels, strict=True):
+    for token, label in zip(parsed.tokens, parsed.attribution.speakers, strict=True):
         assert (label == "") == (token.match is Match.NOT_SPOKEN)

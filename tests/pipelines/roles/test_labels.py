@@ -38,4 +38,4 @@ def test_what_a_label_says(text: str, role: Role, name: str, affiliation: str) -
 def test_a_label_belongs_to_the_voice_that_speaks_next() -> None:
     made = interview("A: Hello. {READ MORE} [B BE:]\nB: Yes. [A:] {ALSO}\nA: Good.")
     found = list(read_labels(made.tokens, made.attribution))
-    assert [(each.text, each.voice) for each in found] == [("B BE:", "B"), ("A:", "A")]
+    assert [(each.text, each.speaker) for each in found] == [("B BE:", "B"), ("A:", "A")]

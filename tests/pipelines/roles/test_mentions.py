@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.roles.conversation import read_conversation
 from pipelines.roles.mentions import Finder, Kind, Mention
-from pipelines.roles.naming import gather, name_voices
+from pipelines.roles.naming import gather, name_speakers
 from pipelines.roles.phrases import ENGLISH
 from pipelines.roles.turn_order import question_strengths
 from tests.support.scripts import interview
@@ -19,7 +19,7 @@ def mentions(script: str) -> list[Mention]:
 
 
 def names(script: str) -> dict[str, str]:
-    return {voice: naming.name for voice, naming in name_voices(mentions(script)).items()}
+    return {voice: naming.name for voice, naming in name_speakers(mentions(script)).items()}
 
 
 FILL = "the river rose again and nobody on the coast had seen so much water before"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipelines.roles.introductions import Person
 from pipelines.roles.mentions import Kind, Mention
-from pipelines.roles.naming import MOST, NO_NAME, gather, name_voices
+from pipelines.roles.naming import MOST, NO_NAME, gather, name_speakers
 from pipelines.roles.roles import assign_roles
 from pipelines.types import Evidence, Role
 from tests.support.scripts import interview
@@ -22,31 +22,31 @@ def mention(name: str, toward: dict[str, float], *, by: str = "X", kind: Kind = 
 
 
 def test_a_weak_pointer_names_nobody() -> None:
-    assert name_voices([mention("Jane Doe", {"A": 0.9})]) == {}
-    assert name_voices([mention("Jane Doe", {"A": 1.1})])["A"].name == "Jane Doe"
+    assert name_speakers([mention("Jane Doe", {"A": 0.9})]) == {}
+    assert name_speakers([mention("Jane Doe", {"A": 1.1})])["A"].name == "Jane Doe"
 
 
 def test_pointers_add_up() -> None:
-    named = name_voices([mention("Jane Doe", {"A": 0.8}), mention("Jane", {"A": 0.8}, kind=Kind.VOCATIVE)])
+    named = name_speakers([mention("Jane Doe", {"A": 0.8}), mention("Jane", {"A": 0.8}, kind=Kind.VOCATIVE)])
     assert named["A"].name == "Jane Doe"
     assert named["A"].confidence == pytest.approx(1 / (1 + exp(NO_NAME - 1.6)))
 
 
 def test_a_person_has_one_voice_and_a_voice_one_name() -> None:
-    named = name_voices(
+    named = name_speakers(
         [mention("Jane Doe", {"A": 3.0, "B": 2.0}), mention("John Roe", {"A": 2.0, "B": 3.0})]
     )
     assert {voice: naming.name for voice, naming in named.items()} == {"A": "Jane Doe", "B": "John Roe"}
 
 
 def test_who_speaks_of_somebody_is_somebody_else() -> None:
-    assert name_voices([mention("Jane Doe", {"A": 3.0}, by="A")]) == {}
-    assert name_voices([mention("Jane Doe", {"A": 3.0}, by="A", kind=Kind.SELF)])["A"].name == "Jane Doe"
+    assert name_speakers([mention("Jane Doe", {"A": 3.0}, by="A")]) == {}
+    assert name_speakers([mention("Jane Doe", {"A": 3.0}, by="A", kind=Kind.SELF)])["A"].name == "Jane Doe"
 
 
 def test_the_longer_name_is_given() -> None:
     found = [mention("Yuri", {"A": 3.0}), mention("Yuri Retta", {"A": 2.0}, kind=Kind.THANKS)]
-    assert name_voices(found)["A"].name == "Yuri Retta"
+    assert name_speakers(found)["A"].name == "Yuri Retta"
 
 
 @pytest.mark.parametrize("names", [("John Smith", "Jane Smith"), ("Anna Meier", "Hanna Maier")])
@@ -95,7 +95,7 @@ def test_confidence_is_the_posterior_over_all_ways_to_name_the_voices(table: lis
         for name, voice in zip(names, choice, strict=True):
             if voice != "-":
                 each[voice, name] += weight
-    named = name_voices(found)
+    named = name_speakers(found)
     for (voice, name), weight in each.items():
         if weight > 0.501 * total:
             assert named[voice].name == name

@@ -114,7 +114,7 @@ def test_the_quote_says_what_it_supports_and_when() -> None:
 
 def disturb(made: Interview, random: Random, *, flips: float = 0.05, drop: bool = True) -> Interview:
     """Moves turn boundaries by one to three tokens and gives one turn to the voice before it."""
-    labels = list(made.attribution.labels)
+    labels = list(made.attribution.speakers)
     changes = [i for i in range(1, len(labels)) if labels[i] and labels[i - 1] and labels[i] != labels[i - 1]]
     for change in changes:
         if random.random() < flips:
@@ -237,7 +237,7 @@ def test_another_language_gets_roles_from_structure_and_no_names() -> None:
     assert {each.source for speaker in speakers.values() for each in speaker.evidence} == {"structure"}
 
 
-def test_labels_name_voices_in_any_language() -> None:
+def test_labels_name_speakers_in_any_language() -> None:
     speakers = assign(interview("A: [Eva Lund:] Guten Abend.\nB: [Max Roe:] Guten Abend.", language="de-AT"))
     assert [speakers[name].name for name in "AB"] == ["Eva Lund", "Max Roe"]
 
@@ -294,7 +294,7 @@ def loose_turn(first: int, count: int) -> Turn:
 @settings(deadline=None)
 def test_any_recording_gives_every_voice_once_with_sound_figures(made: Interview) -> None:
     speakers = assign_roles(made.turns, made.tokens, made.heard, made.attribution)
-    voices = {turn.speaker for turn in made.turns} | set(filter(None, made.attribution.labels))
+    voices = {turn.speaker for turn in made.turns} | set(filter(None, made.attribution.speakers))
     assert sorted(speaker.id for speaker in speakers) == sorted(voices)
     for speaker in speakers:
         assert 0 <= speaker.role_confidence <= 1

@@ -4,17 +4,19 @@ import pytest
 
 from pipelines.roles.conversation import read_conversation
 from pipelines.roles.phrases import ENGLISH
-from pipelines.roles.turn_order import question_strengths, structural_cues
+from pipelines.roles.turn_order import question_strengths, structural_clues
 from tests.support.scripts import interview
 
 FILL = "the river rose again and nobody on the coast had seen so much water before that night"
 
 
-def cues(script: str) -> dict[str, set[str]]:
+def clues(script: str) -> dict[str, set[str]]:
     made = interview(script)
     conversation = read_conversation(made.turns, made.tokens, made.heard)
-    found = structural_cues(conversation, question_strengths(conversation, ENGLISH), ENGLISH)
-    return {turn.speaker: {cue.kind for cue in found if cue.speaker == turn.speaker} for turn in made.turns}
+    found = structural_clues(conversation, question_strengths(conversation, ENGLISH), ENGLISH)
+    return {
+        turn.speaker: {clue.kind for clue in found if clue.speaker == turn.speaker} for turn in made.turns
+    }
 
 
 def strengths(script: str) -> tuple[float, ...]:
@@ -23,19 +25,19 @@ def strengths(script: str) -> tuple[float, ...]:
 
 
 def test_who_asks_and_who_is_asked() -> None:
-    found = cues(f"A: Is it over?\nB: {FILL}.\nA: Why not?\nB: {FILL}.")
+    found = clues(f"A: Is it over?\nB: {FILL}.\nA: Why not?\nB: {FILL}.")
     assert {"opens", "asks"} <= found["A"]
     assert {"asked"} <= found["B"]
 
 
 def test_a_report_is_long_read_and_asked_by_nobody() -> None:
     report = " ".join([FILL.capitalize() + "."] * 4)
-    assert "reports" in cues(f"A: Good evening.\nN: {report}\nA: Is it over?\nB: {FILL}.")["N"]
-    assert "reports" not in cues(f"A: Good evening.\nN: I think {report} I told you.\nA: Yes?\nB: No.")["N"]
+    assert "reports" in clues(f"A: Good evening.\nN: {report}\nA: Is it over?\nB: {FILL}.")["N"]
+    assert "reports" not in clues(f"A: Good evening.\nN: I think {report} I told you.\nA: Yes?\nB: No.")["N"]
 
 
 def test_a_clip_is_short_and_inside_a_report() -> None:
-    found = cues(
+    found = clues(
         f"A: Hello.\nN: {FILL}. {FILL}. {FILL}.\nC: I have lost my boat.\nN: {FILL}. {FILL}.\nA: Bye."
     )
     assert "clip" in found["C"]
@@ -43,13 +45,13 @@ def test_a_clip_is_short_and_inside_a_report() -> None:
 
 
 def test_one_asked_by_many_faces_the_press() -> None:
-    found = cues(f"M: {FILL}.\nQ: Why?\nM: {FILL}.\nR: When was it?\nM: {FILL}.\nS: Who did it?\nM: {FILL}.")
+    found = clues(f"M: {FILL}.\nQ: Why?\nM: {FILL}.\nR: When was it?\nM: {FILL}.\nS: Who did it?\nM: {FILL}.")
     assert "faces_the_press" in found["M"]
     assert all("of_the_press" in found[voice] or "brief" in found[voice] for voice in "QRS")
 
 
 def test_one_voice_has_no_structure() -> None:
-    assert cues(f"A: {FILL}? {FILL}.") == {"A": set()}
+    assert clues(f"A: {FILL}? {FILL}.") == {"A": set()}
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_a_result_without_fault() -> None:
 
 def test_wrong_labels_show_in_every_measure_of_speakers() -> None:
     good = transcript()
-    labels = list(good.attribution.labels)
+    labels = list(good.attribution.speakers)
     labels[-2:] = ["GUEST", "GUEST"]  # "Thank you." goes to the guest
     turns = (
         good.turns[0],

@@ -7,7 +7,7 @@ from pipelines.types import Span
 
 def said(text: str) -> list[tuple[str, int, Span | None]]:
     read = captions.vtt if captions.is_vtt(text) else captions.srt
-    return [(text[passage.start : passage.end], passage.line, passage.cue) for passage in read(text)]
+    return [(text[line.start : line.end], line.number, line.cue) for line in read(text)]
 
 
 def test_srt() -> None:
@@ -80,7 +80,7 @@ def test_only_a_whole_signature_is_vtt() -> None:
 
 
 def test_lines() -> None:
-    assert [(p.start, p.end, p.line) for p in captions.lines("a\r\n\nbc\rd")] == [
+    assert [(p.start, p.end, p.number) for p in captions.split_lines("a\r\n\nbc\rd")] == [
         (0, 1, 0), (3, 3, 1), (4, 6, 2), (7, 8, 3)
     ]  # fmt: skip
 
@@ -100,9 +100,9 @@ def test_every_payload_comes_out_whatever_its_timing(cues: list[tuple[str, str]]
 
 
 @given(st.text(alphabet="WEBVTTNOTE->:.,0123456789 \r\n\ufeffaé", max_size=80), st.booleans())
-def test_passages_are_ordered_and_apart(text: str, vtt: bool) -> None:
-    passages = list(captions.vtt(text) if vtt else captions.srt(text))
-    edges = [edge for passage in passages for edge in (passage.start, passage.end)]
+def test_lines_are_ordered_and_apart(text: str, vtt: bool) -> None:
+    lines = list(captions.vtt(text) if vtt else captions.srt(text))
+    edges = [edge for line in lines for edge in (line.start, line.end)]
     assert edges == sorted(edges)
-    assert all("\n" not in text[passage.start : passage.end] for passage in passages)
-    assert [passage.line for passage in passages] == sorted(passage.line for passage in passages)
+    assert all("\n" not in text[line.start : line.end] for line in lines)
+    assert [line.number for line in lines] == sorted(line.number for line in lines)

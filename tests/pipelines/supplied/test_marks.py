@@ -8,10 +8,10 @@ from pipelines.types import TokenKind
 
 
 def found(text: str, captioned: bool = False) -> list[tuple[str, TokenKind | None]]:
-    passages = list(captions.lines(text))
+    lines = list(captions.split_lines(text))
     return [
         (text[mark.start : mark.end], mark.kind)
-        for marks_ in marks.find(text, passages, captioned)
+        for marks_ in marks.find(text, lines, captioned)
         for mark in marks_
     ]
 
@@ -112,7 +112,7 @@ def test_the_name_in_a_voice_tag_is_a_label_until_it_changes() -> None:
 
 @given(st.text(alphabet="<>v/i{}\\[]()♪-–:&gt; ANCHOR\nabé好：", max_size=80), st.booleans())
 def test_marks_are_ordered_and_apart(text: str, captioned: bool) -> None:
-    passages = list(captions.lines(text))
-    for passage, inside in zip(passages, marks.find(text, passages, captioned), strict=True):
-        edges = [passage.start, *(edge for mark in inside for edge in (mark.start, mark.end)), passage.end]
+    lines = list(captions.split_lines(text))
+    for line, inside in zip(lines, marks.find(text, lines, captioned), strict=True):
+        edges = [line.start, *(edge for mark in inside for edge in (mark.start, mark.end)), line.end]
         assert edges == sorted(edges)

@@ -3,8 +3,8 @@
     …  so can you say that?   ·0.5 s·   Yes.   ·0.4 s·   And what then?  …
                   question ──┘        └─ answer ─┘ └─ opening
 
-Each cue adds its weight, in nats, to the log odds of a change: a logistic regression. The weights were
-fitted by `python -m tests.benchmarks.cues`, on made-up interviews that no reported figure uses.
+Each feature adds its weight, in nats, to the log odds of a change: a logistic regression. The weights were
+fitted by `python -m tests.benchmarks.changes` to synthetic interviews that no reported figure uses.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from pipelines.types import AlignedToken, Span, SpeakerSegment, Token, TokenKind
 Floats = npt.NDArray[np.float64]
 
 
-class Cue(StrEnum):
-    """What can be seen at one place between two spoken tokens; each is between 0 and 1."""
+class Feature(StrEnum):
+    """A feature of one place between two spoken tokens, in [0, 1]."""
 
     ALWAYS = "always"  # the rarity of changes
     SENTENCE = "sentence"  # the token before ends one
     QUESTION = "question"  # it ends a question
-    INSIDE = "inside"  # it ends none, though sentences do end nearby: the passage is punctuated
+    INSIDE = "inside"  # it does not end a sentence, although the text around it is punctuated
     CLAUSE = "clause"  # it ends a clause: a comma, a dash
     CAPITAL = "capital"  # the token after begins with a capital
-    OPENING = "opening"  # the token after is a word with which turns begin
+    OPENING = "opening"  # the token after is a word that often begins a turn
     ANSWERING = "answering"  # the sentence after is a short answer, or returns thanks
-    ANSWERED = "answered"  # the sentence before was one
+    ANSWERED = "answered"  # the sentence before was such an answer
     EDGE = "edge"  # 1 where the diarization changes the speaker here, 0 from EDGE_REACH away
-    EDGE_AT_BREAK = "edge_at_break"  # the same, where the words leave a gap of SHORTEST_BREAK
-    MARK = "mark"  # a caption mark stands here, or the label of another speaker than the last one
+    EDGE_AT_BREAK = "edge_at_break"  # the same, if the words leave a gap of SHORTEST_BREAK
+    MARK = "mark"  # a caption mark stands here, or the label of a different speaker
 
 
 SHORTEST_BREAK = 0.08  # seconds
@@ -45,13 +45,13 @@ EDGE_REACH = 0.5  # seconds
 EDGE_PRECISION = 0.01  # seconds; an edge at the end of an overlap belongs to it
 
 SHORT_ANSWER = 4
-"""Units of the longest short answer."""
+"""The most units in a short answer."""
 
-PASSAGE = 20
-"""Tokens before and after."""
+WINDOW = 20
+"""Tokens on either side of a place that show whether the text is punctuated there."""
 
 PUNCTUATED = 3
-"""Sentence ends in a passage from which the lack of one tells all that it can."""
+"""Sentence ends in a window from which the text counts as fully punctuated."""
 
 OPENINGS = frozenset(
     """yes yeah yep no nope well okay ok right sure absolutely exactly indeed certainly definitely
@@ -62,7 +62,7 @@ OPENINGS = frozenset(
 THANKS = frozenset(["thanks", "thank", "appreciate"])
 
 THANKED = 12
-"""Tokens within which thanks are returned."""
+"""Tokens after thanks within which an answer to them begins."""
 
 ANSWERS = frozenset(
     """yes yeah yep no nope right sure absolutely exactly indeed certainly definitely probably hardly
@@ -71,18 +71,18 @@ ANSWERS = frozenset(
 """Words of short answers."""
 
 WEIGHTS = {
-    Cue.ALWAYS: -7.1,
-    Cue.SENTENCE: 0.5,
-    Cue.QUESTION: 1.9,
-    Cue.INSIDE: -3.0,
-    Cue.CLAUSE: 0.3,
-    Cue.CAPITAL: 2.2,
-    Cue.OPENING: 1.1,
-    Cue.ANSWERING: 1.3,
-    Cue.ANSWERED: 1.9,
-    Cue.EDGE: 6.5,
-    Cue.EDGE_AT_BREAK: 2.2,
-    Cue.MARK: 5.0,  # by hand: the interviews have none; whoever sets one means it
+    Feature.ALWAYS: -7.1,
+    Feature.SENTENCE: 0.5,
+    Feature.QUESTION: 1.9,
+    Feature.INSIDE: -3.0,
+    Feature.CLAUSE: 0.3,
+    Feature.CAPITAL: 2.2,
+    Feature.OPENING: 1.1,
+    Feature.ANSWERING: 1.3,
+    Feature.ANSWERED: 1.9,
+    Feature.EDGE: 6.5,
+    Feature.EDGE_AT_BREAK: 2.2,
+    Feature.MARK: 5.0,  # by hand: the interviews have none; a mark is set on purpose
 }
 
 
@@ -93,24 +93,24 @@ def change_odds(
     overlaps: Sequence[Span] = (),
 ) -> Floats:
     """Log odds of a change of speaker in front of each spoken token, shape (len(spoken),)."""
-    weights = np.array([WEIGHTS[cue] for cue in Cue])
-    return np.asarray(cues(tokens, spoken, segments, overlaps) @ weights)
+    weights = np.array([WEIGHTS[feature] for feature in Feature])
+    return np.asarray(features(tokens, spoken, segments, overlaps) @ weights)
 
 
-def cues(
+def features(
     tokens: Sequence[AlignedToken],
     spoken: Sequence[int],
     segments: Sequence[SpeakerSegment],
     overlaps: Sequence[Span] = (),
 ) -> Floats:
-    """What is seen in front of each spoken token, shape (len(spoken), len(Cue)); nothing before the first.
+    """The features before each spoken token, shape (len(spoken), len(Feature)); all 0 before the first.
 
-    `segments` do not overlap: where two voices did, in `overlaps`, the edge between them is anywhere.
+    `segments` do not overlap. Where two speakers did, in `overlaps`, the edge between them may be anywhere.
     """
     edges = _edges(segments, overlaps)
-    seen = np.zeros((len(spoken), len(Cue)))
+    seen = np.zeros((len(spoken), len(Feature)))
     forms = [units(tokens[index].token.text) for index in spoken]
-    column = {cue: place for place, cue in enumerate(Cue)}
+    column = {feature: place for place, feature in enumerate(Feature)}
     punctuated = _punctuated([tokens[index].token.text for index in spoken])
     marked = _marked(tokens, spoken)
     answering, answered = _short_answers([tokens[index] for index in spoken], forms)
@@ -120,21 +120,21 @@ def cues(
         ended = ends_sentence(before.token.text)
         edge = _nearness(edges, before.end, after.start)
         values = {
-            Cue.ALWAYS: True,
-            Cue.SENTENCE: ended,
-            Cue.QUESTION: is_question(before.token.text),
-            Cue.INSIDE: (not ended) * punctuated[place],
-            Cue.CLAUSE: not ended and before.token.text.endswith((",", ";", ":", "-", "–", "—")),
-            Cue.CAPITAL: after.token.text[:1].isupper(),
-            Cue.OPENING: not OPENINGS.isdisjoint(forms[place][:1]),
-            Cue.ANSWERING: answering[place],
-            Cue.ANSWERED: answered[place],
-            Cue.EDGE: edge,
-            Cue.EDGE_AT_BREAK: edge * (pause >= SHORTEST_BREAK),
-            Cue.MARK: marked[place],
+            Feature.ALWAYS: True,
+            Feature.SENTENCE: ended,
+            Feature.QUESTION: is_question(before.token.text),
+            Feature.INSIDE: (not ended) * punctuated[place],
+            Feature.CLAUSE: not ended and before.token.text.endswith((",", ";", ":", "-", "–", "—")),
+            Feature.CAPITAL: after.token.text[:1].isupper(),
+            Feature.OPENING: not OPENINGS.isdisjoint(forms[place][:1]),
+            Feature.ANSWERING: answering[place],
+            Feature.ANSWERED: answered[place],
+            Feature.EDGE: edge,
+            Feature.EDGE_AT_BREAK: edge * (pause >= SHORTEST_BREAK),
+            Feature.MARK: marked[place],
         }
-        for cue, value in values.items():
-            seen[place, column[cue]] = value
+        for feature, value in values.items():
+            seen[place, column[feature]] = value
     return seen
 
 
@@ -144,7 +144,7 @@ def _short_answers(
     """For each place, whether a short answer begins there, and whether one has ended there.
 
     A sentence ends with a full stop or a pause. A short one is an answer after a question, and after thanks
-    where one of its words is a word of answers.
+    if it contains one of ANSWERS.
     """
     begins = [0, *(place for place in range(1, len(spoken)) if _closed(spoken[place - 1], spoken[place]))]
     answering, answered = ([False] * (len(spoken) + 1) for _ in range(2))
@@ -162,7 +162,7 @@ def _closed(before: AlignedToken, after: AlignedToken) -> bool:
 
 
 def _edges(segments: Sequence[SpeakerSegment], overlaps: Sequence[Span]) -> Floats:
-    """From when to when, rising, the voice changes between two segments of different speakers, shape (n, 2).
+    """The spans, rising, in which one speaker's segment gives way to another speaker's, shape (n, 2).
 
     a |==========|            a |=====|
     b |     ==========|       b |         =====|
@@ -189,10 +189,10 @@ def _nearness(edges: Floats, end: float, start: float) -> float:
 
 
 def _punctuated(texts: Sequence[str]) -> Floats:
-    """How regularly sentences end in the passage around each place, in [0, 1], shape (len(texts),)."""
+    """How regularly sentences end in the window around each place, in [0, 1], shape (len(texts),)."""
     ends = np.cumsum([0, *(ends_sentence(text) for text in texts)])
     place = np.arange(len(texts))
-    around = ends[np.minimum(place + PASSAGE, len(texts))] - ends[np.maximum(place - PASSAGE, 0)]
+    around = ends[np.minimum(place + WINDOW, len(texts))] - ends[np.maximum(place - WINDOW, 0)]
     return np.asarray(np.minimum(around / PUNCTUATED, 1.0))
 
 
@@ -200,7 +200,7 @@ def _marked(tokens: Sequence[AlignedToken], spoken: Sequence[int]) -> list[bool]
     """For each place, whether a mark in front of it says that another speaker begins.
 
     ANCHOR: So it begins. ANCHOR: Let us hear it. >> Yes. ANCHOR: And then?
-                          same name: no           yes     yes: nobody knows who ">>" was
+                          same name: no           yes     yes: ">>" may have been anybody
     """
     marked: list[bool] = []
     name = ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipelines.attribution.cues import Cue
-from tests.benchmarks.cues import fit, log_loss, observe
+from pipelines.attribution.changes import Feature
+from tests.benchmarks.changes import fit, log_loss, observe
 
 
-def test_one_cue_that_is_always_there_gets_the_log_odds() -> None:
+def test_one_feature_that_is_always_there_gets_the_log_odds() -> None:
     changed = np.array([1.0, 0, 0, 0])
     weights = fit(np.ones((4, 1)), changed, ridge=0.0)
     assert weights == pytest.approx(np.log(1 / 3))
@@ -29,7 +29,7 @@ def test_known_weights_are_found_again() -> None:
 
 def test_every_change_of_speaker_is_observed_once() -> None:
     seen, changed = observe(1100)
-    assert seen.shape == (len(changed), len(Cue))
+    assert seen.shape == (len(changed), len(Feature))
     assert 10 <= changed.sum() <= 20  # 21 turns, some of one speaker in a row
-    assert seen[changed == 1, list(Cue).index(Cue.EDGE)].mean() > 0.3
-    assert seen[changed == 0, list(Cue).index(Cue.EDGE)].mean() < 0.1
+    assert seen[changed == 1, list(Feature).index(Feature.EDGE)].mean() > 0.3
+    assert seen[changed == 0, list(Feature).index(Feature.EDGE)].mean() < 0.1

@@ -1,8 +1,8 @@
-"""Fits the weights of `pipelines.attribution.cues` on made-up interviews, and prints them as they stand.
+"""Fits the weights of `pipelines.attribution.changes` on made-up interviews, and prints them as they stand.
 
-    python -m tests.benchmarks.cues
+    python -m tests.benchmarks.changes
 
-Logistic regression by Newton's method, with a ridge; a cue that never occurs keeps the weight it has. The
+Logistic regression by Newton's method, with a ridge; a feature that never occurs keeps the weight it has. The
 interviews are those of seeds 1000 to 1099, the held-out ones 1100 to 1119. No reported figure uses either.
 """
 
@@ -14,7 +14,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.attribution.cues import WEIGHTS, Cue, cues
+from pipelines.attribution.changes import WEIGHTS, Feature, features
 from pipelines.types import Match
 from tests.benchmarks.aligner import bring_together
 from tests.benchmarks.generator import generate
@@ -32,13 +32,13 @@ PROCESSES = 2
 def observe(seed: int) -> tuple[Floats, Floats]:
     """What is seen in front of every spoken token but the first, and 1 where the speaker changes there.
 
-    Shapes (n, len(Cue)) and (n,). The interview has 3 to 6 speakers.
+    Shapes (n, len(Feature)) and (n,). The interview has 3 to 6 speakers.
     """
     interview = generate(seed, damage=DAMAGES[seed % len(DAMAGES)], speakers=3 + seed % 4)
     tokens = bring_together(interview)
     spoken = [index for index, token in enumerate(tokens) if token.match is not Match.NOT_SPOKEN]
     changed = np.isin(spoken[1:], interview.changes).astype(np.float64)
-    return cues(tokens, spoken, interview.diarization.exclusive)[1:], changed
+    return features(tokens, spoken, interview.diarization.exclusive)[1:], changed
 
 
 def fit(seen: Floats, changed: Floats, ridge: float = RIDGE) -> Floats:
@@ -79,10 +79,10 @@ def _observe_all(pool: Executor, seeds: Iterable[int]) -> tuple[Floats, Floats]:
 
 def _as_written(weights: Floats, seen: Floats) -> Iterator[str]:
     yield "WEIGHTS = {"
-    for column, cue in enumerate(Cue):
+    for column, feature in enumerate(Feature):
         occurs = bool(seen[:, column].any())
-        weight = weights[column] if occurs else WEIGHTS[cue]
-        yield f"    Cue.{cue.name}: {weight:.1f}," + (
+        weight = weights[column] if occurs else WEIGHTS[feature]
+        yield f"    Feature.{feature.name}: {weight:.1f}," + (
             "" if occurs else "  # by hand: the interviews have none"
         )
     yield "}"

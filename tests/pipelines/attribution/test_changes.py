@@ -1,4 +1,4 @@
-"""Each cue on a case that can be checked by eye, and the odds that they make."""
+"""Each feature on a case that can be checked by eye, and the odds that they make."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipelines.attribution.cues import EDGE_REACH, WEIGHTS, Cue, change_odds, cues
+from pipelines.attribution.changes import EDGE_REACH, WEIGHTS, Feature, change_odds, features
 from pipelines.types import AlignedToken, Match, SpeakerSegment
 from tests.support.timelines import draw_tokens, draw_voices
 
@@ -17,16 +17,16 @@ def spoken(tokens: Sequence[AlignedToken]) -> list[int]:
     return [index for index, token in enumerate(tokens) if token.match is not Match.NOT_SPOKEN]
 
 
-def seen(cue: Cue, said: str, *voices: str) -> dict[str, float]:
-    """The cue in front of every spoken token, by its text, where it is not 0."""
-    return seen_in(cue, draw_tokens(said), draw_voices(*voices).exclusive)
+def seen(feature: Feature, said: str, *voices: str) -> dict[str, float]:
+    """The feature in front of every spoken token, by its text, where it is not 0."""
+    return seen_in(feature, draw_tokens(said), draw_voices(*voices).exclusive)
 
 
 def seen_in(
-    cue: Cue, tokens: Sequence[AlignedToken], segments: Sequence[SpeakerSegment] = ()
+    feature: Feature, tokens: Sequence[AlignedToken], segments: Sequence[SpeakerSegment] = ()
 ) -> dict[str, float]:
     places = spoken(tokens)
-    column = cues(tokens, places, segments)[:, list(Cue).index(cue)]
+    column = features(tokens, places, segments)[:, list(Feature).index(feature)]
     return {
         tokens[index].token.text: float(value) for index, value in zip(places, column, strict=True) if value
     }
@@ -36,36 +36,36 @@ def seen_in(
 
 
 def test_nothing_is_seen_before_the_first_token() -> None:
-    table = cues(draw_tokens(">>So it begins. Well."), [1, 2, 3, 4], ())
-    assert table.shape == (4, len(Cue))
+    table = features(draw_tokens(">>So it begins. Well."), [1, 2, 3, 4], ())
+    assert table.shape == (4, len(Feature))
     assert not table[0].any()
-    assert seen(Cue.ALWAYS, "So it begins.") == {"it": 1, "begins.": 1}
+    assert seen(Feature.ALWAYS, "So it begins.") == {"it": 1, "begins.": 1}
 
 
 @pytest.mark.parametrize(
-    ("cue", "said", "expected"),
+    ("feature", "said", "expected"),
     [
-        (Cue.SENTENCE, "It is. And Mr. Roe? He left… of course", {"And", "He", "of"}),
-        (Cue.QUESTION, "It is. Is it? Yes?? No.", {"Yes??", "No."}),
-        (Cue.CLAUSE, "well, it was – as said – late. Then", {"it", "as", "late."}),
-        (Cue.CAPITAL, "so says Anna of “them”", {"Anna"}),
-        (Cue.OPENING, "and Well, he said yes thankfully", {"Well,", "yes"}),
+        (Feature.SENTENCE, "It is. And Mr. Roe? He left… of course", {"And", "He", "of"}),
+        (Feature.QUESTION, "It is. Is it? Yes?? No.", {"Yes??", "No."}),
+        (Feature.CLAUSE, "well, it was – as said – late. Then", {"it", "as", "late."}),
+        (Feature.CAPITAL, "so says Anna of “them”", {"Anna"}),
+        (Feature.OPENING, "and Well, he said yes thankfully", {"Well,", "yes"}),
     ],
 )
-def test_what_is_written(cue: Cue, said: str, expected: set[str]) -> None:
-    assert set(seen(cue, said)) == expected
+def test_what_is_written(feature: Feature, said: str, expected: set[str]) -> None:
+    assert set(seen(feature, said)) == expected
 
 
 def test_no_sentence_ends_inside_a_punctuated_passage() -> None:
     said = "It is. They say so. Then they left"
-    assert set(seen(Cue.INSIDE, said)) == {"is.", "say", "so.", "they", "left"}
-    assert not seen(Cue.INSIDE, "it is and they say so then they left")
-    assert not seen(Cue.INSIDE, f"It is. They say so. {'word ' * 40}far").keys() & {"far"}
+    assert set(seen(Feature.INSIDE, said)) == {"is.", "say", "so.", "they", "left"}
+    assert not seen(Feature.INSIDE, "it is and they say so then they left")
+    assert not seen(Feature.INSIDE, f"It is. They say so. {'word ' * 40}far").keys() & {"far"}
 
 
 def test_the_more_sentences_end_nearby_the_more_it_says_that_none_ends() -> None:
     once, twice, often = (
-        seen(Cue.INSIDE, "It rains. " * count + "here it does")["it"] for count in (1, 2, 9)
+        seen(Feature.INSIDE, "It rains. " * count + "here it does")["it"] for count in (1, 2, 9)
     )
     assert 0 < once < twice < often == 1.0
 
@@ -89,22 +89,22 @@ def test_the_more_sentences_end_nearby_the_more_it_says_that_none_ends() -> None
     ],
 )
 def test_short_answers(said: str, answering: set[str], answered: set[str]) -> None:
-    assert set(seen(Cue.ANSWERING, said)) == answering
-    assert set(seen(Cue.ANSWERED, said)) == answered
+    assert set(seen(Feature.ANSWERING, said)) == answering
+    assert set(seen(Feature.ANSWERED, said)) == answered
 
 
 # --------------------------------------------------------------------------- marks and labels
 
 
 def test_a_caption_mark_belongs_to_the_word_behind_it() -> None:
-    assert set(seen(Cue.MARK, "so is it true? >> Yes, it is. >>And then?")) == {"Yes,", "And"}
+    assert set(seen(Feature.MARK, "so is it true? >> Yes, it is. >>And then?")) == {"Yes,", "And"}
 
 
 def test_words_that_nobody_said_do_not_hide_a_mark() -> None:
     tokens = list(draw_tokens("it rains. >> HEADING pasted And then?"))
     for index in (3, 4):
         tokens[index] = replace(tokens[index], match=Match.NOT_SPOKEN)
-    assert set(seen_in(Cue.MARK, tokens)) == {"And"}
+    assert set(seen_in(Feature.MARK, tokens)) == {"And"}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_words_that_nobody_said_do_not_hide_a_mark() -> None:
     ],
 )
 def test_labels_are_marks_where_the_name_changes(said: str, expected: set[str]) -> None:
-    assert set(seen(Cue.MARK, said)) == expected
+    assert set(seen(Feature.MARK, said)) == expected
 
 
 def test_a_label_may_be_several_tokens() -> None:
@@ -133,7 +133,7 @@ def test_a_label_may_be_several_tokens() -> None:
         tokens[index] = replace(
             tokens[index], token=replace(tokens[index].token, kind=kind), match=Match.NOT_SPOKEN
         )
-    assert set(seen_in(Cue.MARK, tokens)) == {"three", "four"}
+    assert set(seen_in(Feature.MARK, tokens)) == {"three", "four"}
 
 
 # --------------------------------------------------------------------------- edges of the diarization
@@ -141,7 +141,7 @@ def test_a_label_may_be_several_tokens() -> None:
 
 def test_an_edge_counts_the_more_the_nearer_it_is() -> None:
     found = seen(
-        Cue.EDGE,
+        Feature.EDGE,
         "aaaaaaaaa bbb cc ddd eeeeeeeee",
         "anna |===========",
         "ben  |           ==================",  # from 1.1 s; bbb from 1.0 s, cc from 1.4 s, ddd from 1.7 s
@@ -150,21 +150,23 @@ def test_an_edge_counts_the_more_the_nearer_it_is() -> None:
 
 
 def test_an_edge_lies_in_the_middle_of_the_silence() -> None:
-    found = seen(Cue.EDGE, "aaaaaaaaa             bbb", "anna |=======", "ben  |                       ===")
+    found = seen(
+        Feature.EDGE, "aaaaaaaaa             bbb", "anna |=======", "ben  |                       ==="
+    )
     assert found == {"bbb": 1.0}
 
 
 def test_segments_of_one_voice_have_no_edge() -> None:
-    assert not seen(Cue.EDGE, "aaaaa bbbbb", "anna |===== =====")
-    assert not seen(Cue.EDGE, "aaaaa bbbbb")
+    assert not seen(Feature.EDGE, "aaaaa bbbbb", "anna |===== =====")
+    assert not seen(Feature.EDGE, "aaaaa bbbbb")
 
 
 def test_an_edge_at_a_break_between_the_words() -> None:
     voices = ("anna |======", "ben  |      ======")
-    assert seen(Cue.EDGE, "aaaaa  bbbbb", *voices) == {"bbbbb": 1.0}
-    assert seen(Cue.EDGE_AT_BREAK, "aaaaa  bbbbb", *voices) == {"bbbbb": 1.0}
-    assert seen(Cue.EDGE, "aaaaa bbbbb", *voices) == {"bbbbb": 1.0}
-    assert seen(Cue.EDGE_AT_BREAK, "aaaaa bbbbb", *voices) == {}  # fluent
+    assert seen(Feature.EDGE, "aaaaa  bbbbb", *voices) == {"bbbbb": 1.0}
+    assert seen(Feature.EDGE_AT_BREAK, "aaaaa  bbbbb", *voices) == {"bbbbb": 1.0}
+    assert seen(Feature.EDGE, "aaaaa bbbbb", *voices) == {"bbbbb": 1.0}
+    assert seen(Feature.EDGE_AT_BREAK, "aaaaa bbbbb", *voices) == {}  # fluent
 
 
 # --------------------------------------------------------------------------- together
@@ -173,23 +175,30 @@ def test_an_edge_at_a_break_between_the_words() -> None:
 def test_odds_are_the_sum_of_the_weights_of_what_is_seen() -> None:
     tokens = draw_tokens("so is it green? >>Yes,")
     odds = change_odds(tokens, spoken(tokens), ())
-    table = cues(tokens, spoken(tokens), ())
-    answer = {cue: value for cue, value in zip(Cue, table[4], strict=True) if value}
-    written = {Cue.SENTENCE, Cue.QUESTION, Cue.CAPITAL, Cue.OPENING, Cue.ANSWERING, Cue.MARK}
-    assert set(answer) == {Cue.ALWAYS, *written}
-    assert odds[4] == pytest.approx(sum(WEIGHTS[cue] * value for cue, value in answer.items()))
+    table = features(tokens, spoken(tokens), ())
+    answer = {feature: value for feature, value in zip(Feature, table[4], strict=True) if value}
+    written = {
+        Feature.SENTENCE,
+        Feature.QUESTION,
+        Feature.CAPITAL,
+        Feature.OPENING,
+        Feature.ANSWERING,
+        Feature.MARK,
+    }
+    assert set(answer) == {Feature.ALWAYS, *written}
+    assert odds[4] == pytest.approx(sum(WEIGHTS[feature] * value for feature, value in answer.items()))
     assert odds[0] == 0.0
     assert odds[1] < 0 < odds[4]
 
 
 def test_every_cue_has_a_weight_and_stays_between_0_and_1() -> None:
-    assert set(WEIGHTS) == set(Cue)
+    assert set(WEIGHTS) == set(Feature)
     tokens = draw_tokens(">>So, is it true? Yes. >>And? ANNA: Well – no. It is   thanks. I see")
-    table = cues(tokens, spoken(tokens), draw_voices("a |=====      ===", "b |     =====").exclusive)
+    table = features(tokens, spoken(tokens), draw_voices("a |=====      ===", "b |     =====").exclusive)
     assert np.all((table >= 0) & (table <= 1))
 
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_texts_without_a_place_for_a_change(count: int) -> None:
     tokens = draw_tokens("word")
-    assert cues(tokens, spoken(tokens)[:count], ()).shape == (count, len(Cue))
+    assert features(tokens, spoken(tokens)[:count], ()).shape == (count, len(Feature))
