@@ -2,13 +2,13 @@
 
 One alignment of the whole recording, in three steps:
 
-1. `anchors.split` cuts text and words heard into blocks at runs that occur once on both sides;
-   `editing.best_pairs` aligns each block exactly, by alikeness in spelling and sound, with affine gaps
+1. `anchors.split` cuts the text and the recognised words into blocks at runs that occur once on both sides;
+   `editing.best_pairs` aligns each block exactly, by similarity in spelling and sound, with affine gaps
    that begin and end more cheaply at line ends and pauses.
 2. Time is evidence. Supplied words without a counterpart were spoken if there is speech left over for
-   them, and were not if there is none (ten words do not fit into 0.2 s), or if other words were plainly
-   heard in that time.
-3. Spoken words without a counterpart share the time between their neighbours by their syllables.
+   them. They were not if there is none (ten words do not fit into 0.2 s), or if other words were clearly
+   recognised in that time.
+3. Spoken words without a counterpart share the time between their neighbours by number of syllables.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from pipelines.types import AlignedToken, HeardWord, Match, Span, Token, TokenKi
 Floats = npt.NDArray[np.float32]
 Indexes = npt.NDArray[np.int64]
 
-# Scores of one block. A rare word heard exactly as written is worth 1.
-EVEN = 0.55  # alikeness at which a pair is as good as nothing
-WORST_PAIR = -0.6  # so that up to three unlike words in a row are taken for misheard ones
+# Scores of one block. A rare word recognised exactly as written is worth 1.
+EVEN = 0.55  # similarity at which a pair scores 0
+WORST_PAIR = -0.6  # so that up to three dissimilar words in a row count as misrecognised
 SKIP = 0.15
 EDGE = 0.4  # beginning or ending a gap inside a line
 EDGE_AT_LINE = 0.1  # pasted text begins and ends with lines
@@ -42,39 +42,39 @@ EDGE_AT_CAPITAL = 0.2
 HEARD_EDGE = 0.15  # recognisers split and merge words often
 
 SOLID = 0.6
-"""Alikeness from which a pair counts as heard, so that its times can be relied on."""
+"""Similarity from which a pair counts as recognised, so that its times can be trusted."""
 
 NEIGHBOURS = 2
-"""Pairs on either side whose time is counted in: recognisers stretch words over unheard neighbours."""
+"""Pairs on either side whose time is included: recognisers stretch words over neighbours that they missed."""
 
 HOLD = 0.8
-"""Share of a surely heard word's extra time that it keeps: it was said slowly, not stretched over others."""
+"""Share of its extra time that a surely recognised word keeps: it was said slowly, not stretched."""
 
-# What it costs to call words without a counterpart spoken, or pasted in.
-CROWDED = 3.0  # per second that the words need and that is not there
+# The costs of taking words without a counterpart for spoken, or for pasted in.
+CROWDED = 3.0  # per second of speech that the words need but do not have
 IDLE = 0.5  # per second of speech that no word fills
-PASTE = 0.5  # that anything was pasted in here
-PASTE_EDGE = 6.0  # times what a gap's edge costs at either end of what was pasted in
+PASTE = 0.5  # for anything pasted in here
+PASTE_EDGE = 6.0  # times the cost of a gap's edge, at either end of the pasted words
 
 SHORTEST_PASTE = 3
-"""Tokens. One or two words that nothing was heard of are too short to be told from swallowed ones."""
+"""Tokens. One or two unrecognised words may just as well have been swallowed."""
 
 LONGEST_MIX = 60
-"""Units. Of a longer run all was pasted in, or nothing."""
+"""Units. A longer run was pasted in as a whole, or not at all."""
 
 SHORTEST_SWAP = 5
-"""Units. Fewer misheard words can sound like anything."""
+"""Units. Fewer misrecognised words can sound like anything."""
 
 FOREIGN = 0.4
-"""Below this alikeness in sound, words plainly heard in the time of others contradict them."""
+"""Below this similarity in sound, words clearly recognised in the time of others contradict them."""
 
 PLAIN = 0.55
-"""Mean confidence of words plainly heard."""
+"""Mean confidence from which words count as clearly recognised."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pairing:
-    """For every supplied unit its heard unit, or -1, and how alike they are. Shapes (n,)."""
+    """For every supplied unit its recognised unit, or -1, and their similarity. Shapes (n,)."""
 
     partner: Indexes
     alike: Floats
@@ -82,7 +82,7 @@ class _Pairing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sides:
-    """Both sides of the alignment, in units, and the time of every heard unit."""
+    """Both sides of the alignment, in units, and the time of every recognised unit."""
 
     tokens: Sequence[Token]
     words: Sequence[HeardWord]
@@ -101,7 +101,7 @@ def align(
     duration: float,
     language: str = "en",
 ) -> tuple[AlignedToken, ...]:
-    """Every token in order, with its time and its match; as many as came in.
+    """Every token in order, with its time and its match.
 
     `speech` is where somebody speaks; `duration` is that of the recording, in seconds.
     """
@@ -120,7 +120,7 @@ def align(
 def _unit_times(
     heard: Units, words: Sequence[HeardWord]
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Units of one word share its time evenly."""
+    """The start and end of every recognised unit; the units of one word share its time evenly."""
     start = np.array([words[w].start for w in heard.owner], dtype=np.float64)
     end = np.array([words[w].end for w in heard.owner], dtype=np.float64)
     size = np.bincount(heard.owner, minlength=len(words))[heard.owner] if len(heard) else np.empty(0)
@@ -149,7 +149,7 @@ def _pair(sides: _Sides, rows: Gaps) -> _Pairing:
 
 
 def _score(similarity: Floats, ours: Floats, theirs: Floats) -> Floats:
-    """The weight of the word where both are equal, falling through 0 at EVEN."""
+    """The words' weight where they are equal, falling through 0 at similarity EVEN."""
     gain = np.maximum((similarity - EVEN) / (1 - EVEN), WORST_PAIR)
     weight = (ours[:, None] + theirs[None, :]) / 2
     return np.asarray(np.where(gain > 0, gain * weight, gain), dtype=np.float32)
@@ -165,7 +165,7 @@ def _supplied_gaps(sides: _Sides) -> Gaps:
 
 
 def _edge(before: Token, after: Token) -> float:
-    """What it costs to begin or end unspoken text between two tokens."""
+    """The cost of beginning or ending unspoken text between two tokens."""
     if before.line != after.line:
         return EDGE_AT_LINE
     if ends_sentence(before.text):
@@ -195,7 +195,7 @@ def _judge(
 
 
 def _token_count(sides: _Sides, first: int, last: int) -> int:
-    """Tokens that the units [first, last) belong to."""
+    """The number of tokens that the units [first, last) belong to."""
     owner = sides.supplied.owner
     return int(owner[last - 1] - owner[first] + 1) if last > first else 0
 
@@ -205,7 +205,7 @@ def _pasted(
 ) -> tuple[int, int]:
     """The part of the units [first, last) that was not spoken, given the seconds free for the rest.
 
-    The rest has to fit the time, and what is pasted in begins and ends at lines and sentences.
+    The rest should fit that time, and pasted text tends to begin and end with lines and sentences.
     """
     total = np.concatenate([[0.0], np.cumsum(need[first:last])])
     best, part = _misfit(free - total[-1]), (first, first)
@@ -222,7 +222,7 @@ def _misfit(idle: float) -> float:
 
 
 def _parts(sides: _Sides, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """Every part long enough to have been pasted in, whole tokens only."""
+    """Every part of whole tokens that is long enough to have been pasted in."""
     if last - first > LONGEST_MIX:
         yield first, last
         return
@@ -234,7 +234,7 @@ def _parts(sides: _Sides, first: int, last: int) -> Iterator[tuple[int, int]]:
 
 
 def _time_needed(sides: _Sides, pairing: _Pairing) -> npt.NDArray[np.float64]:
-    """Seconds that each supplied unit takes to say, at the median pace of the words heard as written."""
+    """Seconds that each supplied unit takes to say, at the median pace of the well recognised words."""
     syllables = sides.vocabulary.syllables[sides.supplied.ids].astype(np.float64)
     solid = pairing.alike >= SOLID
     taken = (sides.end - sides.start)[pairing.partner[solid]]
@@ -250,7 +250,7 @@ def _free_time(
     first: int,
     last: int,
 ) -> float:
-    """Seconds of speech for the units [first, last) that their neighbours and plainly heard words leave."""
+    """Seconds of speech that neighbours and clearly recognised words leave for the units [first, last)."""
     before = list(islice((i for i in range(first - 1, -1, -1) if pairing.partner[i] >= 0), NEIGHBOURS))
     after = list(islice((i for i in range(last, len(need)) if pairing.partner[i] >= 0), NEIGHBOURS))
     start = sides.start[pairing.partner[before[-1]]] if before else 0.0
@@ -261,7 +261,7 @@ def _free_time(
 
 
 def _taken(sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], unit: int) -> float:
-    """Seconds that a neighbour takes: those of its heard word, less what that may be stretched by."""
+    """Seconds that a neighbour takes: those of its recognised word, less how far it may be stretched."""
     partner = pairing.partner[unit]
     if partner < 0:
         return float(need[unit])
@@ -273,7 +273,7 @@ def _taken(sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], unit
 def _contradiction(
     sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], first: int, last: int
 ) -> float:
-    """Seconds in which words unlike the units [first, last) were plainly heard in their place."""
+    """Seconds in which words unlike the units [first, last) were clearly recognised in their place."""
     left = pairing.partner[first - 1] + 1 if first else 0
     right = pairing.partner[last] if last < len(sides.supplied) else len(sides.heard)
     if last - first < SHORTEST_SWAP or right <= left:
@@ -296,7 +296,7 @@ def _times(
     clock: SpeechClock,
     need: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Start and end of every supplied unit: as heard, else shared out. Undefined where not spoken."""
+    """Start and end of every supplied unit: as recognised, else shared out. Undefined where not spoken."""
     start = np.where(pairing.partner >= 0, _at(sides.start, pairing.partner), 0.0)
     end = np.where(pairing.partner >= 0, _at(sides.end, pairing.partner), 0.0)
     for first, last in runs(pairing.partner < 0):
@@ -339,7 +339,7 @@ def _place(
 def _match(
     token: Token, pairing: _Pairing, spoken: npt.NDArray[np.bool_], first: int, last: int, before: Match
 ) -> Match:
-    """`before` is the match of the token in front: loose punctuation goes with it."""
+    """The match of a token; `before` is that of the previous token, which loose punctuation shares."""
     if token.kind is not TokenKind.WORD:
         return Match.NOT_SPOKEN
     if first == last:
@@ -352,7 +352,7 @@ def _match(
 
 
 def _heard_range(sides: _Sides, pairing: _Pairing, first: int, last: int) -> tuple[int, int]:
-    """The heard words that the units [first, last) stand against; empty where there are none."""
+    """The range of recognised words aligned with the units [first, last); empty if there are none."""
     partners = pairing.partner[first:last]
     partners = partners[partners >= 0]
     if not len(partners):
@@ -362,7 +362,7 @@ def _heard_range(sides: _Sides, pairing: _Pairing, first: int, last: int) -> tup
 
 
 def _confidence(sides: _Sides, pairing: _Pairing, match: Match, first: int, last: int) -> float:
-    """Of the match: for a pair the recogniser's confidence and the alikeness, else one half or so."""
+    """Confidence in the match: for a pair, from recogniser confidence and similarity; else fixed."""
     if match is Match.NOT_SPOKEN:
         return 0.9
     left, right = _heard_range(sides, pairing, first, last)

@@ -1,10 +1,10 @@
 """Where two long sequences can be cut so that each piece can be aligned on its own.
 
-An anchor is a short run of words that occurs exactly once on both sides (the idea of patience diff:
-what is rare is rarely mistaken). Anchors that contradict the order of the rest are dropped by taking the
-longest increasing chain (Fredman 1975), and groups that lie farther off the diagonals around them than
-they are long, as a heading does that quotes a sentence of the story, or an introduction of which each side
-has another copy damaged. Cuts lie in the middle of agreeing runs.
+An anchor is a short run of words that occurs exactly once on both sides (the idea of patience diff: rare
+runs are rarely mismatched). Taking the longest increasing chain (Fredman 1975) drops anchors that contradict
+the order of the rest. Groups that lie farther off the diagonals around them than they are long are dropped
+too: a heading that quotes a sentence of the story, or a repeated introduction whose copies are damaged
+differently on each side. Cuts lie in the middle of agreeing runs.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ PIECE = 256
 """Units between two cuts."""
 
 BLOCK_CELLS = 4 * PIECE * PIECE
-"""A block of at most this size is not cut any further."""
+"""A block of at most this size is not cut further."""
 
 LARGEST_BLOCK_CELLS = 4_000_000
-"""A block in which no anchor is found is still aligned exactly up to this size."""
+"""A block without anchors is still aligned exactly up to this size."""
 
 _RUNS = (3, 2, 1)
-"""Lengths of the runs looked for, the safest first; a shorter one only where the longer ones found no cut.
+"""Lengths of runs to look for, safest first; a shorter one is used only where longer ones found no cut.
 
-Longer runs are too rare in a damaged text to outvote a passage that was mistaken for another like it.
+Runs longer than these are too rare in a damaged text to outvote a passage mistaken for a similar one.
 """
 
 _DRIFT = 3
-"""How many units pairs may lie off each other's diagonals and still belong together."""
+"""How many units apart the diagonals of pairs in one group may be."""
 
 
 def split(left: Indexes, right: Indexes) -> Iterator[Block]:
@@ -65,7 +65,7 @@ def _split(left: Indexes, right: Indexes, row: int, column: int) -> Iterator[Blo
 
 
 def _unique_pairs(left: Indexes, right: Indexes, length: int) -> list[Pair]:
-    """Positions of the runs of `length` words that occur once on each side, rising on the left."""
+    """Positions of the runs of `length` words that occur once on each side, in rising order on the left."""
     ours, theirs = _hash_runs(left, length), _hash_runs(right, length)
     ours_once, ours_at = _once(ours)
     theirs_once, theirs_at = _once(theirs)
@@ -131,7 +131,7 @@ def _drop_strays(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def _groups(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
-    """Neighbours near one diagonal."""
+    """Groups of neighbouring pairs near one diagonal."""
     group: list[Pair] = []
     for pair in pairs:
         if group and abs(_offset(pair) - _offset(group[-1])) > _DRIFT:
@@ -143,9 +143,9 @@ def _groups(pairs: Sequence[Pair]) -> Iterator[list[Pair]]:
 
 
 def _is_stray(group: Sequence[Pair], around: Sequence[int]) -> bool:
-    """Whether a group lies off both diagonals around it on the same side, too far for its size.
+    """Whether a group lies too far off both neighbouring diagonals, on the same side, for its size.
 
-    At either end, where there is one diagonal only, a single pair can stray.
+    At either end, where there is only one diagonal, only a single pair can be a stray.
     """
     if not around or (len(around) == 1 and len(group) > 1):
         return False
@@ -158,7 +158,7 @@ def _offset(pair: Pair) -> int:
 
 
 def _cuts(pairs: Sequence[Pair], length: int) -> list[Pair]:
-    """About one cut every PIECE units: the middle of the longest agreeing run in each stretch."""
+    """About one cut every PIECE units, in the middle of the longest agreeing run of each stretch."""
     best: dict[int, tuple[int, Pair]] = {}
     for i, j, run in _agreeing(pairs):
         place = i // PIECE

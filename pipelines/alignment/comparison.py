@@ -1,4 +1,4 @@
-"""How alike the words of the text and the words heard are, in spelling and in sound.
+"""How similar the supplied and the recognised words are, in spelling and in sound.
 
 Both sides become a sequence of comparable units (`normalization.units`): "US-Russia" is two, ",," none.
 """
@@ -24,8 +24,8 @@ Indexes = npt.NDArray[np.int64]
 class Units:
     """The comparable units of one side, in order.
 
-    ids: (n,) index of each unit's form in the shared `Vocabulary`. owner: (n,) the token or heard word
-    that each unit came from, not decreasing.
+    ids: (n,) index of each unit's form in the shared `Vocabulary`. owner: (n,) the token or recognised word
+    that each unit came from, never decreasing.
     """
 
     ids: Indexes
@@ -39,8 +39,8 @@ class Units:
 class Vocabulary:
     """Every distinct form of both sides.
 
-    weight: (v,) in (0.3, 1], how much meeting this form again says: little for "the", much for a
-    rare name. syllables: (v,) at least 1 each.
+    weight: (v,) in (0.3, 1], how much a match of this form says: little for "the", much for a rare name.
+    syllables: (v,) at least 1 each.
     """
 
     forms: tuple[str, ...]
@@ -49,11 +49,11 @@ class Vocabulary:
     syllables: Floats
 
     def similarity(self, rows: Indexes, columns: Indexes) -> Floats:
-        """Alikeness of two id sequences, shape (len(rows), len(columns)), in [0, 1]; 1 is equal.
+        """Similarity of two id sequences, shape (len(rows), len(columns)), in [0, 1]; 1 is equal.
 
         The better of spelling (Levenshtein distance over the longer length) and sound (the same with
-        one more difference and one more class: keys are coarse, and short ones agree by chance).
-        Distinct forms are compared once, however often they occur.
+        1 added to both: sound keys are coarse, and short ones agree by chance).
+        Distinct forms are compared only once.
         """
         left, left_at = np.unique(rows, return_inverse=True)
         right, right_at = np.unique(columns, return_inverse=True)
@@ -73,7 +73,7 @@ def _alike(left: Sequence[str], right: Sequence[str], chance: int) -> Floats:
 def compare(
     tokens: Sequence[Token], words: Sequence[HeardWord], language: str
 ) -> tuple[Units, Units, Vocabulary]:
-    """The units of the supplied tokens, of the words heard, and the vocabulary they share."""
+    """The units of the supplied tokens and of the recognised words, and their shared vocabulary."""
     index: dict[str, int] = {}
     spoken = ((token.text if token.kind is TokenKind.WORD else "") for token in tokens)
     supplied = _collect(spoken, index, language)

@@ -1,7 +1,7 @@
 """The cheapest way to edit one sequence into another: exact dynamic programming with affine gaps.
 
-Method: Gotoh, "An improved algorithm for matching biological sequences", 1982, with a cost for both ends
-of a gap that may differ from place to place, one row of the table at a time.
+Method: Gotoh, "An improved algorithm for matching biological sequences", 1982, one row of the table at a
+time. Both ends of a gap have a cost, which may differ from place to place.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NEVER = np.float32(-np.inf)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gaps:
-    """What it costs to leave out elements of one sequence of n: skip[i] for each, edge[i] for a gap that
+    """The costs of skipping elements of a sequence of n: skip[i] for element i, edge[i] for a gap that
     begins or ends between i - 1 and i. Shapes (n,) and (n + 1,).
     """
 
@@ -31,7 +31,7 @@ class Gaps:
 
 
 def best_pairs(score: Floats, rows: Gaps, columns: Gaps) -> Pairs:
-    """Pairs (row, column), both rising, with the greatest sum of score[row, column] less gap costs.
+    """The pairs (row, column), both rising, with the greatest sum of score[row, column] less gap costs.
 
     score: (n, m). Returns shape (k, 2). Time and memory O(n m).
     """
@@ -43,7 +43,7 @@ def best_pairs(score: Floats, rows: Gaps, columns: Gaps) -> Pairs:
 
 
 def _fill(score: Floats, rows: Gaps, columns: Gaps) -> tuple[Floats, Floats, Floats]:
-    """Best sums that end in a pair, in a skipped row, in a skipped column; each (n + 1, m + 1)."""
+    """The best sums that end in a pair, a skipped row or a skipped column; each (n + 1, m + 1)."""
     n, m = score.shape
     pair, down, across = (np.full((n + 1, m + 1), _NEVER, dtype=np.float32) for _ in range(3))
     pair[0, 0] = 0.0
@@ -82,7 +82,7 @@ def _trace(pair: Floats, down: Floats, across: Floats, rows: Gaps, columns: Gaps
 
 
 def _best(pair: np.float32, down: np.float32, across: np.float32) -> int:
-    """0, 1 or 2: a pair where it is as good as any gap."""
+    """The index of the greatest, 0, 1 or 2; a pair wins ties."""
     if pair >= down and pair >= across:
         return 0
     return 1 if down >= across else 2

@@ -1,12 +1,12 @@
-"""Better times for the supplied words that recognition missed, from forced alignment between anchors.
+"""Better times for supplied words that recognition missed, by forced alignment between anchors.
 
     heard       … never  suggest  about  t  w  c  area  risky  help  many thanks …
     supplied    … never  say yes to that. DW's Yuri,                 many thanks …
                   └─ anchors ──┘                                     └─ anchors ──┘
 
-A forced aligner puts the missed words on the audio, and the words around them once more. It aligns wrong
-words as happily as right ones, so it is believed only where it puts those words back where free
-recognition had heard them.
+A forced aligner places the missed words on the audio, and the words around them once more. It aligns wrong
+words just as readily as right ones, so it is trusted only where it places those surrounding words where
+free recognition had found them.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from pipelines.text import units
 from pipelines.types import AlignedToken, Audio, HeardWord, Match, Span
 
 ANCHORS = 2
-"""Words heard as written that are aligned once more on either side."""
+"""Words recognised as written that are aligned once more on either side."""
 
 AGREEMENT = 0.25
-"""Seconds by which an anchor may be off."""
+"""Seconds by which an anchor may move."""
 
 LONGEST = 20.0
-"""Seconds; over longer stretches forced alignment falls apart."""
+"""Seconds; forced alignment becomes unreliable over longer stretches."""
 
 PLACED = 0.75
-"""Confidence in the times of a token that was placed between agreeing anchors."""
+"""Confidence in the times of a token placed between agreeing anchors."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Spoken tokens by index: anchors, then missed ones, then anchors; and every unit's token."""
+    """Spoken tokens by index: anchors, missed ones, anchors; `owners` is the token of each of `words`."""
 
     indexes: tuple[int, ...]
     owners: tuple[int, ...]
@@ -44,7 +44,7 @@ class _Stretch:
 def place(
     tokens: Sequence[AlignedToken], audio: Audio, aligner: ForcedAligner, language: str = "en"
 ) -> tuple[AlignedToken, ...]:
-    """The same tokens; those that were missed get the times of forced alignment, where it is believed."""
+    """The same tokens; missed ones get the times of forced alignment where it can be trusted."""
     stretches = [stretch for stretch in _stretches(tokens, language) if stretch.span.duration <= LONGEST]
     answers = aligner.place(audio, [(stretch.span, stretch.words) for stretch in stretches])
     placed = list(tokens)
@@ -59,7 +59,7 @@ def _heard(token: AlignedToken) -> bool:
 
 
 def _stretches(tokens: Sequence[AlignedToken], language: str) -> Iterator[_Stretch]:
-    """Every run of missed tokens with up to ANCHORS heard ones around it."""
+    """Every run of missed tokens with up to ANCHORS recognised ones on either side."""
     spoken = [index for index, token in enumerate(tokens) if token.match is not Match.NOT_SPOKEN]
     last = 0
     for place, index in enumerate(spoken):
@@ -83,7 +83,7 @@ def _stretch(tokens: Sequence[AlignedToken], indexes: Sequence[int], language: s
 
 
 def _believed(tokens: Sequence[AlignedToken], stretch: _Stretch, words: Sequence[HeardWord]) -> bool:
-    """Whether the anchors, at least one on each side, came back to where they had been heard."""
+    """Whether there is an anchor on each side, and every anchor is placed where it was recognised."""
     first, last = stretch.indexes[0], stretch.indexes[-1]
     anchored = _heard(tokens[first]) and _heard(tokens[last])
     return anchored and all(
@@ -106,7 +106,7 @@ def _move(placed: list[AlignedToken], stretch: _Stretch, words: Sequence[HeardWo
 
 
 def rising(tokens: Sequence[AlignedToken]) -> Iterator[AlignedToken]:
-    """Neither starts nor ends decrease; an unspoken token has no length."""
+    """The tokens with starts and ends that never decrease; an unspoken token has no length."""
     now = until = 0.0
     for token in tokens:
         if token.match is Match.NOT_SPOKEN:

@@ -1,12 +1,12 @@
-"""A text whose recording recognition hardly understood, put on it by force, and believed only with reason.
+"""Forced alignment of a whole text to a recording of which hardly a word was recognised.
 
-On the telephone free recognition gets one word in five, too few to hang a text on. Forced alignment of the
-whole text still puts nearly every word where it is said. But it aligns the text of another recording as
-happily; so the few words that were recognised are the witnesses: they were heard without knowledge of the
-text, and if most of them lie where force has put them, the text is the right one and so are the rest.
+On the telephone, free recognition gets one word in five, too few to align a text by. Forced alignment of the
+whole text still places nearly every word correctly. But it aligns the text of another recording just as
+readily. So the few recognised words serve as witnesses: they were recognised without knowledge of the text,
+and if most of them lie where forced alignment places them, the text is the right one and its times hold.
 
     heard       no hello … i didn't prepare me …   … sheila …         … now though …
-    by force    hello hello oh hello i didn't know you were … sheila … jersey now though
+    forced      hello hello oh hello i didn't know you were … sheila … jersey now though
                       ✓                ✓                      ✓              ✓   ✓
 """
 
@@ -21,29 +21,29 @@ from pipelines.text import units
 from pipelines.types import AlignedToken, Audio, HeardWord, Match, Span, TokenKind
 
 LOW_MATCH = 0.35
-"""Share of the supplied words recognised below which the text is of another recording, or too little was
-recognised for the usual alignment; where it is that low of the words heard too, more true words than pasted
-ones look unspoken."""
+"""Below this share of recognised supplied words, the text belongs to another recording, or too little was
+recognised for the usual alignment. If the share of recognised words found in the text is as low, most words
+that look unspoken were in fact spoken."""
 
 LONGEST = 150.0
-"""Seconds; the beams of forced alignment are not kept open for longer recordings."""
+"""Seconds; forced alignment does not keep its beams open for longer recordings."""
 
 WITNESSES = 4
-"""Fewer words than that may agree by chance."""
+"""Fewer words may agree by chance."""
 
 AGREEING = 0.6
 """Share of the witnesses that must agree."""
 
 FORCED = 0.5
-"""Confidence in a token that only force has placed."""
+"""Confidence in a token placed by forced alignment alone."""
 
 
 def recover(
     tokens: Sequence[AlignedToken], audio: Audio, aligner: ForcedAligner, language: str = "en"
 ) -> tuple[AlignedToken, ...]:
-    """The same tokens, all of them spoken and with the times of forced alignment, where that is believed.
+    """The same tokens, all spoken and with the times of forced alignment, where it can be trusted.
 
-    Unchanged where enough was recognised, where the recording is too long, and where the witnesses disagree.
+    Unchanged if enough was recognised, if the recording is too long, or if the witnesses disagree.
     """
     words = [index for index, token in enumerate(tokens) if token.token.kind is TokenKind.WORD]
     owners = [(index, unit) for index in words for unit in units(tokens[index].token.text, language)]
@@ -59,7 +59,7 @@ def recover(
 
 
 def _spans(owners: Sequence[int], placed: Sequence[HeardWord]) -> dict[int, Span]:
-    """When each token was put, from the first of its words to the last."""
+    """The span of each token, from the first of its words to the last."""
     spans: dict[int, Span] = {}
     for owner, word in zip(owners, placed, strict=True):
         spans[owner] = Span(spans[owner].start if owner in spans else word.start, word.end)
@@ -71,7 +71,7 @@ def _agrees(token: AlignedToken, span: Span) -> bool:
 
 
 def _forced(tokens: Sequence[AlignedToken], spans: dict[int, Span]) -> tuple[AlignedToken, ...]:
-    """A token that was heard elsewhere was not heard here: it stands against no word."""
+    """The tokens at their new times; a token recognised elsewhere loses its recognised word."""
     result = []
     for index, token in enumerate(tokens):
         span = spans.get(index)

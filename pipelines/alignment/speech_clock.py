@@ -1,4 +1,4 @@
-"""Time in which somebody speaks, as against time that passes."""
+"""Time counted in seconds of speech, as opposed to time in the recording."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pipelines.types import Span
 Floats = npt.NDArray[np.float64]
 
 INSTANT = 1e-6
-"""Seconds; keeps what ends at a pause in front of it, and what starts there behind it."""
+"""Seconds; keeps an end at a pause before it, and a start after it."""
 
 
 class SpeechClock:
-    """How much speech lies between two moments, and at which moment a given amount has been said.
+    """How much speech lies between two moments, and at which moment a given amount has been spoken.
 
-    Speech after `duration` does not count; without any, all of the recording may be speech.
+    Speech after `duration` does not count; without any speech, the whole recording counts as speech.
     """
 
     def __init__(self, speech: Sequence[Span], duration: float) -> None:
@@ -49,7 +49,7 @@ class SpeechClock:
         return starts, np.maximum(starts, ends)
 
     def _moment(self, said: Floats) -> Floats:
-        """When so many seconds have been spoken."""
+        """The moments at which `said` seconds have been spoken."""
         return np.asarray(np.interp(said, self._said, self._edges))
 
     def between(self, start: float, end: float) -> float:

@@ -1,7 +1,7 @@
 """Any media file as samples, and a small copy of it to listen to.
 
-decoding  any media file, untrusted, to mono 16 kHz float32
-downmix   many channels to one, none of them lost
+decoding  any untrusted media file to mono 16 kHz float32
+downmix   many channels to one, without losing any
 preview   the recording as a small Opus file, for the result page
 """
 

@@ -1,8 +1,8 @@
-"""Any media file → mono 16 kHz float32, bounded in memory, time and trust.
+"""Any media file → mono 16 kHz float32, within limits of memory, time and trust.
 
-The file is untrusted. It is opened once, by us, and ffmpeg reads it through that handle only: a container
-that points to other files or to the network (a playlist, `ffconcat`, a movie with external tracks) finds
-nothing there. What the file is, its content says, never its name; CONTAINERS lists what it may be.
+The file is untrusted. We open it once, and ffmpeg reads it only through that handle: a container that points
+to other files or to the network (a playlist, `ffconcat`, a movie with external tracks) finds nothing there.
+The content decides what the file is, never the name; CONTAINERS lists what it may be.
 """
 
 from __future__ import annotations
@@ -52,23 +52,23 @@ CONTAINERS = (
     ),
     *("mov", "mp3", "mpeg", "mpegts", "mxf", "ogg", "rm", "tta", "voc", "w64", "wav", "wv"),
 )
-"""Names of ffmpeg's demuxers that may open a file. None of them is meant to read a second file."""
+"""Names of the ffmpeg demuxers that may open a file. None of them is meant to read a second file."""
 
-MIN_DURATION = 0.2  # the shortest words of read speech take about that long
+MIN_DURATION = 0.2  # about as long as the shortest words of read speech
 SILENCE_PEAK = 1e-4  # -80 dBFS: the dither of a 16-bit file stays below it, a whisper does not
-LONGEST_FILLED_GAP = 60.0  # a larger jump of the time stamps is a new clock, not missing sound
-LONGEST_FRAME = 120.0  # no codec has longer ones, but a lie about the sampling rate makes hours of one
-HIGHEST_RATE_HZ = 3_000_000  # DSD has 2.8 million; another such lie would make a filter of gigabytes
+LONGEST_FILLED_GAP = 60.0  # a larger jump of the timestamps is a new clock, not missing sound
+LONGEST_FRAME = 120.0  # no codec has longer ones, but a false sampling rate can turn one into hours
+HIGHEST_RATE_HZ = 3_000_000  # DSD has 2.8 million; a false rate could make a filter of gigabytes
 SHORTEST_FILLED_GAP = 0.1  # smaller ones are rounding, or the priming of a lossy codec
-TRUNCATION_TOLERANCE = 1.0  # what the header may promise too much: containers round, codecs pad
+TRUNCATION_TOLERANCE = 1.0  # how far the header may overstate the length: containers round, codecs pad
 
 BROKEN = (av.FFmpegError, OSError, LookupError, ValueError)
-"""What PyAV raises on damaged files; LookupError where a track turns up later than the header says."""
+"""What PyAV raises for damaged files; LookupError where a track appears that the header does not list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a recording may cost: its duration and the time to decode it in seconds, its size in bytes.
+    """Limits of a recording: its duration and decoding time in seconds, its size in bytes.
 
     Six hours are 1.4 GB of samples.
     """
@@ -85,12 +85,12 @@ def load(
     *,
     name: str = "",
 ) -> tuple[Audio, tuple[Notice, ...]]:
-    """The recording in a file, and what the user should know about it ("truncated", "damaged").
+    """The recording in a file, and notices about it for the user ("truncated", "damaged").
 
-    Channels are averaged, those of opposite polarity turned first and dead ones left out. Time 0 is the start
-    of the container, so that times fit the picture; holes in the time stamps are filled with silence.
-    Peak memory is about that of the result. `name` is what messages and the result call the recording, where
-    that is not the file's own name.
+    Channels are averaged, after inverting those of opposite polarity and leaving out dead ones. Time 0 is the
+    start of the container, so that times fit the picture; gaps in the timestamps are filled with silence.
+    Peak memory is about that of the result. `name` is the recording's name in messages and the result, if
+    it is not the file's own name.
 
     Raises NotMediaError, NoAudioTrackError, EmptyMediaError, NoSpeechError (digital silence),
     MediaLimitError, or MediaError (no such file).
@@ -106,7 +106,7 @@ def read(
     limits: Limits = Limits(),
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> tuple[Audio, tuple[Notice, ...]]:
-    """`load` for a file that is open already: from its start, whatever its position; it stays open."""
+    """`load` for an open file: reads it from the start, whatever its position, and leaves it open."""
     status = os.fstat(file.fileno())
     _check_kind(status, name)
     _check_size(status, name, limits)
@@ -133,7 +133,7 @@ def read(
 
 @contextmanager
 def _open(path: Path, shown: str) -> Iterator[BufferedReader]:
-    """The file, if it is a regular one; `shown` is what messages call it."""
+    """Opens the file if it is a regular one; `shown` is its name in messages."""
     try:
         file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115 (closed below)
     except FileNotFoundError:
@@ -149,7 +149,7 @@ def _open(path: Path, shown: str) -> Iterator[BufferedReader]:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """A named pipe would otherwise wait for its writer."""
+    """Opens the file; opening a named pipe would otherwise wait for a writer."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -180,7 +180,7 @@ def _check_content(samples: Samples, name: str) -> None:
 
 @dataclass(slots=True)
 class _Reader:
-    """The file as ffmpeg sees it: every read minds the time limit."""
+    """The file as ffmpeg reads it, with a time limit on every read."""
 
     file: BufferedReader
     name: str
@@ -216,14 +216,14 @@ class _Reader:
 
 @dataclass(slots=True)
 class _Track:
-    """The audio track of a container, and how decoding it went."""
+    """The audio track of a container, and what happened while decoding it."""
 
     container: str
     codec: str
     sample_rate_hz: int
     channels: int
-    start: float  # of the container, on the clock of its time stamps
-    duration: float  # as the header says; 0 where it does not
+    start: float  # of the container, on the clock of its timestamps
+    duration: float  # from the header; 0 if it gives none
     frames: int = 0
     broken_packets: int = 0
 
@@ -283,7 +283,7 @@ def _describe(container: av.container.InputContainer, stream: av.AudioStream, na
 def _frames(
     container: av.container.InputContainer, stream: av.AudioStream, track: _Track
 ) -> Iterator[av.AudioFrame]:
-    """All frames that can be decoded; a packet that cannot is counted and skipped."""
+    """All frames that can be decoded; packets that cannot be decoded are counted and skipped."""
     packets = container.demux(stream)
     while True:
         try:
@@ -302,7 +302,7 @@ def _frames(
 
 
 def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channels]:
-    """The frames at SAMPLE_RATE, about a second at a time, holes between them filled with silence."""
+    """The frames at SAMPLE_RATE, about a second at a time, with gaps between them filled with silence."""
     resampler = None
     setup: object = None
     position = track.start
@@ -325,24 +325,24 @@ def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channe
 
 
 def _is_plausible(frame: av.AudioFrame) -> bool:
-    """Whether resampling it takes memory in proportion to the file."""
+    """Whether resampling the frame takes no more memory than in proportion to the file."""
     return frame.samples <= LONGEST_FRAME * frame.sample_rate and frame.sample_rate <= HIGHEST_RATE_HZ
 
 
 def _setup(frame: av.AudioFrame) -> tuple[str, str, int]:
-    """What a resampler is made for; it may change in mid-stream."""
+    """The properties that a resampler depends on, which may change in mid-stream."""
     return frame.format.name, frame.layout.name, frame.sample_rate
 
 
 def _resampler(frame: av.AudioFrame) -> av.AudioResampler:
-    """Interleaves: of planar frames with 8 channels or more, PyAV 18 reads planes that are not there."""
+    """Makes interleaved frames: PyAV 18 reads missing planes of planar frames with 8 or more channels."""
     return av.AudioResampler("flt", frame.layout, SAMPLE_RATE, frame_size=SAMPLE_RATE)
 
 
 def _resampled(
     resampler: av.AudioResampler | None, frame: av.AudioFrame | None, track: _Track
 ) -> Iterator[Channels]:
-    """`frame` None flushes the resampler; a frame that it does not take counts as broken."""
+    """Resamples a frame, None to flush; a frame that the resampler rejects counts as broken."""
     if resampler is None:
         return
     try:
@@ -356,7 +356,7 @@ def _resampled(
 
 
 def _mix(blocks: Iterable[Channels], track: _Track, reader: _Reader) -> Samples:
-    """One channel out of all blocks, within the limits."""
+    """Mixes all blocks down to one channel, within the limits."""
     mixer, parts = Downmix(), _Parts()
     for block in blocks:
         parts.append(mixer.mix(block))
@@ -371,10 +371,10 @@ def _mix(blocks: Iterable[Channels], track: _Track, reader: _Reader) -> Samples:
 
 
 class _Parts:
-    """Samples of unknown number, gathered in large parts.
+    """An unknown number of samples, gathered in large parts.
 
-    Parts this large are mapped memory of their own, taken page by page as they fill and given back one by
-    one while `join` copies them: the peak stays one part above the result.
+    Parts this large get their own memory mappings, which are allocated page by page and freed one by one
+    while `join` copies them: the peak stays one part above the result.
     """
 
     PART_SAMPLES = 2**24
@@ -394,7 +394,7 @@ class _Parts:
             samples = samples[len(piece) :]
 
     def join(self) -> Samples:
-        """All samples, shape (length_samples,); the gathered ones are gone afterwards."""
+        """All samples, shape (length_samples,); empties the parts."""
         result = np.empty(self.length_samples, np.float32)
         for start in range(0, self.length_samples, self.PART_SAMPLES):
             part = self._parts.pop(0)

@@ -1,7 +1,7 @@
-"""Many channels → one, none of them lost.
+"""Many channels → one, without losing any.
 
-Averaging alone fails on two kinds of recording: a dead channel halves the level, and a cable with one leg
-swapped averages to silence.
+Plain averaging fails on two kinds of recording: a dead channel halves the level, and a channel of inverted
+polarity (a swapped cable) cancels the other one out.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from pipelines.types import Samples
 Channels = npt.NDArray[np.float32]
 """Samples of one stretch of the recording, shape (channels, n)."""
 
-ANTIPHASE = -0.5  # correlation: around zero for the two sides of a stage, near -1 for a swapped leg
+ANTIPHASE = -0.5  # correlation: around zero for the two sides of a stage, near -1 for inverted polarity
 DEAD = 1e-6  # share of the loudest channel's power, -60 dB
 
 
 class Downmix:
     """The mean of the channels, block by block.
 
-    Each channel is turned to the polarity of the sum of those before it if the two have been anti-correlated
-    over all blocks so far.
+    Each channel is inverted if it has been anti-correlated with the sum of the channels before it over all
+    blocks so far.
     """
 
     def __init__(self) -> None:
@@ -34,13 +34,13 @@ class Downmix:
             return np.asarray(block[0], np.float32)
         if len(block) != len(self._covariance):
             self._covariance = np.zeros((len(block), len(block)))
-        bounded = np.clip(block, -1.0, 1.0)  # one absurd sample must not decide the polarity of hours
+        bounded = np.clip(block, -1.0, 1.0)  # one extreme sample must not decide the polarity of hours
         self._covariance += bounded @ bounded.T
         return np.asarray((self._polarity() / len(block)) @ block, np.float32)
 
     @property
     def gain(self) -> float:
-        """Brings the mean over all channels to the level of the mean over those that carry sound."""
+        """The factor from the mean over all channels to the mean over those that carry sound."""
         power = self._covariance.diagonal()
         live = np.count_nonzero(power > DEAD * power.max(initial=0.0))
         return len(power) / live if live else 1.0

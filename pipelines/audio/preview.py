@@ -1,4 +1,4 @@
-"""A small copy of the recording to listen to: Opus (RFC 6716) in WebM, which browsers play and seek in."""
+"""A small copy of the recording to listen to: Opus (RFC 6716) in WebM, which browsers can play and seek."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from pipelines.types import SAMPLE_RATE, Audio
 BIT_RATE = 24_000
 """Bits per second: clear speech, at most 14 MB an hour."""
 FULL_RATE = 3600.0
-"""Seconds up to which a recording has that rate; a longer one has a lower rate and the same size."""
+"""Seconds up to which a recording gets that rate; a longer one gets a lower rate and the same size."""
 LONGEST_EMBEDDED = 3 * FULL_RATE
-"""Seconds of a recording that a page holds itself: speech is understood down to a third of the rate."""
+"""Seconds up to which a page embeds the recording: a third of the rate is still intelligible."""
 
 _BLOCK_SAMPLES = 60 * SAMPLE_RATE
 
 
 def playable(audio: Audio, place: str) -> str:
-    """What a page plays: the recording itself, small, or if it is long, what lies at `place`."""
+    """The source that a page plays: the embedded recording or, if it is long, `place`."""
     return data_uri(encode_opus(audio)) if audio.duration <= LONGEST_EMBEDDED else place
 
 
@@ -32,7 +32,7 @@ def encode_opus(audio: Audio) -> bytes:
     with av.open(buffer, "w", format="webm", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libopus", rate=SAMPLE_RATE, layout="mono")
         stream.bit_rate = round(BIT_RATE * min(1.0, FULL_RATE / audio.duration))
-        stream.options = {"compression_level": "5"}  # of 10: it is a preview, and soon done
+        stream.options = {"compression_level": "5"}  # of 10: fast, and good enough for a preview
         for at in range(0, len(audio.samples), _BLOCK_SAMPLES):
             container.mux(stream.encode(_frame(audio, at)))
         container.mux(stream.encode(None))
@@ -40,7 +40,7 @@ def encode_opus(audio: Audio) -> bytes:
 
 
 def data_uri(webm: bytes) -> str:
-    """The file as a URI that holds it whole, for a page without other files."""
+    """A data URI that holds the whole file, for a self-contained page."""
     return f"data:audio/webm;base64,{base64.b64encode(webm).decode()}"
 
 

@@ -1,8 +1,8 @@
 """Where text and recording disagree, and the corrected reading.
 
 reconciliation  the findings
-correction      the corrections, and the text with them made
-glossary        the user's words that stand in the text in another spelling
+correction      the corrections, and the text with them applied
+glossary        glossary words that the text spells differently
 """
 
 from pipelines.reconciliation.correction import correct, read

@@ -1,8 +1,8 @@
-"""The corrected reading: the supplied text less what was not said, with its typing noise repaired.
+"""The corrected reading: the supplied text without what was not said, and with its typos repaired.
 
-A word is changed only on strong evidence: a dropped beginning whose whole word was heard, or a term of the
-user's glossary that is near in spelling and sound where the recogniser did not hear the supplied word.
-Every change is a `Correction` and can be undone by itself.
+A word is changed only on strong evidence: its first letters are missing and the whole word was recognised, or
+it is close in spelling and sound to a term of the user's glossary and was not recognised as written. Every
+change is a `Correction` and can be undone on its own.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from pipelines.text import ends_sentence, joined, units, words_by_turn
 from pipelines.types import AlignedToken, Correction, Finding, FindingKind, HeardWord, Match, TokenKind, Turn
 
 HEARD = 0.5
-"""Confidence of recognition that supports a word which the supplied one is the end of."""
+"""Confidence from which a recognised word may replace a supplied one that lost its first letters."""
 
 DROPPED = 2
-"""Letters that may be missing at a word's beginning."""
+"""Letters that may be missing from the beginning of a word."""
 
 HABIT = 2
-"""Words of a text that have lost letters, from which it is taken to have this fault."""
+"""Words with lost letters from which the text as a whole is taken to have this fault."""
 
 _DOUBLED = re.compile(r"([,;:!?])\1+")
 _TWO_STOPS = re.compile(r"(?<!\.)\.\.(?!\.)")
@@ -41,7 +41,7 @@ def correct(
     glossary: Iterable[str] = (),
     language: str = "en",
 ) -> tuple[Correction, ...]:
-    """The changes, in the order of the text, none of them overlapping."""
+    """The corrections, in the order of the text, without overlap."""
     reading = {index: token.token.text for index, token in enumerate(tokens)}
     reasons: dict[int, str] = {}
     for index, text, reason in (
@@ -64,7 +64,7 @@ def correct(
 def read(
     tokens: Sequence[AlignedToken], turns: Sequence[Turn], corrections: Sequence[Correction]
 ) -> tuple[str, tuple[Turn, ...]]:
-    """The corrected reading, a line for each turn, and the turns with their part of it."""
+    """The corrected reading, one line per turn, and the turns with their parts of it."""
     texts = map(joined, words_by_turn(tokens, turns, corrections))
     filled = tuple(replace(turn, corrected=text) for turn, text in zip(turns, texts, strict=True))
     return "\n".join(turn.corrected for turn in filled if turn.corrected), filled
@@ -88,10 +88,10 @@ def _dropped(tokens: Sequence[AlignedToken], findings: Sequence[Finding]) -> Ite
 
 
 def _restored(tokens: Sequence[AlignedToken], words: Sequence[HeardWord], language: str) -> Iterator[Change]:
-    """Words whose first letters were lost: "nd" where "and" was heard.
+    """Words whose first letters were lost: "nd" where "and" was recognised.
 
-    A word that was heard as written somewhere is one ("and" where "hand" was heard), and a single case in
-    the whole text rather a misheard word than a lost letter.
+    A form that is recognised as written anywhere stays ("and" where "hand" was recognised), and a single case
+    in the whole text is more likely a recognition error than a lost letter.
     """
     forms = [units(token.token.text, language) for token in tokens]
     known = {form for form, token in zip(forms, tokens, strict=True) if token.match is Match.MATCHED}
@@ -105,7 +105,7 @@ def _restored(tokens: Sequence[AlignedToken], words: Sequence[HeardWord], langua
 
 
 def _is_end(ours: tuple[str, ...], theirs: tuple[str, ...]) -> bool:
-    """Whether one word is another without up to DROPPED of its first letters."""
+    """Whether `ours` is `theirs` without up to DROPPED of its first letters."""
     if len(ours) != 1 or len(theirs) != 1:
         return False
     return 0 < len(theirs[0]) - len(ours[0]) <= DROPPED and theirs[0].endswith(ours[0])
@@ -117,7 +117,7 @@ def _named(tokens: Sequence[AlignedToken], glossary: Iterable[str], language: st
 
 
 def _reword(text: str, word: str, edges: re.Pattern[str] = _EDGES) -> str:
-    """`word` in the place of the word in `text`, with its punctuation and its capital."""
+    """`text` with `word` in place of its word; punctuation and capital stay."""
     match = edges.match(text)
     before, core, after = match.groups() if match else ("", text, "")
     return before + (word[:1].upper() + word[1:] if core[:1].isupper() else word) + after
@@ -139,7 +139,7 @@ def _punctuate(tokens: Sequence[AlignedToken], turns: Sequence[Turn], reading: d
 
 
 def _move_leading(reading: dict[int, str], kept: Sequence[int]) -> Iterator[int]:
-    """ "indeed ,Putin" and "indeed , Putin" → "indeed, Putin"; yields the tokens that are left."""
+    """ "indeed ,Putin" and "indeed , Putin" → "indeed, Putin"; yields the remaining tokens."""
     last = -1
     for index in kept:
         found = _LEADING.match(reading[index])
@@ -153,21 +153,21 @@ def _move_leading(reading: dict[int, str], kept: Sequence[int]) -> Iterator[int]
 
 
 def _join_lines(tokens: Sequence[AlignedToken], reading: dict[int, str], left: int, right: int) -> None:
-    """A full stop at the end of a line, in the middle of a sentence: "the US. / and Russia"."""
+    """Removes a full stop at a line end in the middle of a sentence: "the US. / and Russia"."""
     broken = tokens[left].token.line != tokens[right].token.line
     if broken and reading[right][:1].islower() and ends_sentence(reading[left]):
         reading[left] = _STRAY_STOP.sub("", reading[left])
 
 
 def _close(reading: dict[int, str], kept: Sequence[int]) -> None:
-    """A turn ends with a full stop, unless it has another end."""
+    """Ends the turn with a full stop, unless it already ends a sentence."""
     if kept and not ends_sentence(reading[kept[-1]]):
         last = reading[kept[-1]].rstrip(",;:-–—")
         reading[kept[-1]] = last + "." if last[-1:].isalnum() else reading[kept[-1]]
 
 
 def _capitalise(reading: dict[int, str], kept: Sequence[int]) -> None:
-    """A capital at the beginning of the turn and behind the end of a sentence, though not behind "…"."""
+    """Capitalises the beginning of the turn and of every sentence, but not after "…"."""
     begins = True
     for index in kept:
         text = reading[index]

@@ -1,12 +1,12 @@
-"""Words of the user's glossary that stand in the text in another spelling.
+"""Glossary words that the text spells differently.
 
     glossary   Pete Hegseth                      University of Bramford
     text       … Defense Secretary Pete Heath …  … Zaleski at the Bramfort campus …
                                    │    └ Hegseth: a little alike, beside    └ Bramford: much alike
                                    └ as it is in the glossary
 
-A word that was heard as it is written, here or anywhere else in the recording, is a word in its own right
-and stays. Where it was not, what was heard counts for nothing: a recogniser that lacks a name hears another.
+A word that was recognised as written, here or anywhere else in the recording, is a word in its own right and
+stays. Otherwise the recognised word is ignored: a recogniser that does not know a name outputs another.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ from pipelines.text import sound, units
 from pipelines.types import AlignedToken, Match
 
 ALIKE = 0.7
-"""Alikeness from which a word of the glossary is meant."""
+"""Similarity from which a glossary word is meant."""
 
 ALIKE_UNCAPITALISED = 0.85
-"""The same where the glossary has a capital and the text has none: it may be a common word."""
+"""The same if the glossary has a capital and the text does not: it may be a common word."""
 
 ALIKE_BESIDE = 0.5
-"""The same beside another word of its term."""
+"""The same next to another word of its term."""
 
 SPELLED_ALIKE = 0.3
-"""Alikeness in spelling that it takes in any case: many words sound alike in part."""
+"""Similarity in spelling that is always required: many words partly sound alike."""
 
 SHORTEST = 4
-"""Letters; a shorter word is like anything."""
+"""Letters; a shorter word resembles too many others."""
 
 _POSSESSIVE = re.compile(r"['’]s\W*$")
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One word of a term; the forms of its neighbours in the term, "" where it has none."""
+    """One word of a term, and the forms of its neighbours in the term, "" for none."""
 
     word: str
     before: str
@@ -53,7 +53,7 @@ class _Entry:
 def find_terms(
     tokens: Sequence[AlignedToken], terms: Iterable[str], language: str
 ) -> Iterator[tuple[int, str]]:
-    """Tokens in whose place a word of the glossary is meant, and that word; in order."""
+    """Tokens that stand for a glossary word, and that word, in order."""
     entries = _entries(terms, language)
     spoken = [(index, token) for index, token in enumerate(tokens) if token.match is not Match.NOT_SPOKEN]
     forms = ["", *(_form(token.token.text, language) for _, token in spoken), ""]
@@ -61,7 +61,7 @@ def find_terms(
         form for form, (_, token) in zip(forms[1:], spoken, strict=False) if token.match is Match.MATCHED
     )
     known = {*heard, *entries}
-    near = cache(lambda form: tuple(_near(form, entries.keys())))  # the same forms come again and again
+    near = cache(lambda form: tuple(_near(form, entries.keys())))  # the same forms recur
     for place, (index, token) in enumerate(spoken, start=1):
         if len(forms[place]) >= SHORTEST and forms[place] not in known:
             written = _Entry(token.token.text, forms[place - 1], forms[place + 1])
@@ -71,7 +71,7 @@ def find_terms(
 
 
 def _entries(terms: Iterable[str], language: str) -> Mapping[str, list[_Entry]]:
-    """The words of all terms by their form, those that are long enough."""
+    """The words of all terms that are long enough, by form."""
     entries: dict[str, list[_Entry]] = defaultdict(list)
     for term in terms:
         words = term.split()
@@ -87,7 +87,7 @@ def _form(text: str, language: str) -> str:
 
 
 def _meant(near: Iterable[tuple[str, float]], written: _Entry, entries: Mapping[str, list[_Entry]]) -> str:
-    """The most alike word that is alike enough, "" for none, of the forms that are `near`."""
+    """The most similar word among the `near` forms that is similar enough, "" for none."""
     accepted = [
         (alike, entry.word)
         for other, alike in near
@@ -98,7 +98,7 @@ def _meant(near: Iterable[tuple[str, float]], written: _Entry, entries: Mapping[
 
 
 def _near(form: str, others: Iterable[str]) -> Iterator[tuple[str, float]]:
-    """Forms that are spelled alike, and how alike they are in spelling and in sound together."""
+    """Forms with a similar spelling, and their similarity in spelling and sound together."""
     alike = OSA.normalized_similarity  # swapped letters are one slip
     found = process.extract(form, others, scorer=alike, score_cutoff=SPELLED_ALIKE, limit=None)
     for other, spelling, _ in found:

@@ -12,16 +12,16 @@ from pipelines.text import ends_sentence, join_tokens, join_words, units
 from pipelines.types import AlignedToken, Finding, FindingKind, HeardWord, Match, TokenKind, runs
 
 CLEARLY_HEARD = 0.8
-"""Confidence of recognition from which another word than the supplied one is worth showing."""
+"""Confidence from which a recognised word that differs from the supplied one is worth showing."""
 
 SPEECH_HEARD = 0.5
-"""Mean confidence from which words without a counterpart are taken for speech, not for noise."""
+"""Mean confidence from which words without a counterpart count as speech, not noise."""
 
 SHORTEST_MISSING = 3
-"""Words; a recogniser often hears one word as two or three."""
+"""Words; a recogniser often splits one word into two or three."""
 
 ROOM = 0.3
-"""Free time beside a word, in its own lengths, from which it may have been said twice."""
+"""Free time beside a word, in multiples of its length, from which it may have been said twice."""
 
 SHORTEST_WORD = 0.05  # seconds
 
@@ -48,7 +48,7 @@ def _finding(
     suggestion: str,
     confidence: float,
 ) -> Finding:
-    """About the tokens [start, end) = `place`, at least one."""
+    """A finding about the tokens [start, end) = `place`, at least one."""
     run = tokens[slice(*place)]
     text = join_tokens(tokens, range(*place))
     return Finding(kind, *place, run[0].start, run[-1].end, text, suggestion, confidence)
@@ -67,9 +67,9 @@ def _unspoken(tokens: Sequence[AlignedToken], forms: Sequence[Form]) -> Iterator
 
 
 def _is_copy(forms: Sequence[Form], start: int, end: int) -> bool:
-    """Whether [start, end) says what stands directly before it, directly behind it, or both in turn.
+    """Whether [start, end) repeats the text directly before it, directly after it, or both in turn.
 
-    Roll-up captions show a line several times: of A A B B C, "A B" may be left over between an A and a B.
+    Roll-up captions show lines more than once: in A A B B C, the inner "A B" lies between an A and a B.
     """
     while start < end:
         size = end - start
@@ -82,11 +82,11 @@ def _is_copy(forms: Sequence[Form], start: int, end: int) -> bool:
 
 
 def _overlap(left: Sequence[Form], right: Sequence[Form]) -> int:
-    """How long the longest end of `left` is with which `right` begins; at most the shorter one.
+    """The length of the longest suffix of `left` that is a prefix of `right`.
 
-    Linear, by the prefix function of Knuth, Morris and Pratt, "Fast pattern matching in strings", 1977.
+    Linear time, by the prefix function of Knuth, Morris and Pratt, "Fast pattern matching in strings", 1977.
     """
-    joined = [*right, None, *left]  # None is no form: nothing matches across it
+    joined = [*right, None, *left]  # None is not a form: nothing matches across it
     borders = [0] * len(joined)
     for at in range(1, len(joined)):
         border = borders[at - 1]
@@ -99,7 +99,7 @@ def _overlap(left: Sequence[Form], right: Sequence[Form]) -> int:
 def _stuttered(
     tokens: Sequence[AlignedToken], words: Sequence[HeardWord], forms: Sequence[Form]
 ) -> Iterator[Finding]:
-    """A word written twice of which one was heard, with no room beside it for the other."""
+    """Words written twice and recognised once, with no room beside them for the second."""
     for index, (left, right) in enumerate(pairwise(tokens)):
         alike = forms[index] and forms[index] == forms[index + 1] and not ends_sentence(left.token.text)
         if alike and {left.match, right.match} == {Match.MATCHED, Match.INTERPOLATED}:
@@ -109,7 +109,7 @@ def _stuttered(
 
 
 def _room_beside(token: AlignedToken, words: Sequence[HeardWord]) -> float:
-    """Time from the word heard before to the one behind that is not the token's, in the token's lengths."""
+    """The free time between the recognised words around the token's, in multiples of the token's length."""
     first, last = words[token.heard_start], words[token.heard_end - 1]
     before = words[token.heard_start - 1].end if token.heard_start else 0.0
     behind = words[token.heard_end].start if token.heard_end < len(words) else math.inf
@@ -121,7 +121,7 @@ def _room_beside(token: AlignedToken, words: Sequence[HeardWord]) -> float:
 
 
 def _missing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:
-    """Words heard between two tokens that have no counterpart, where no other token takes their time."""
+    """Recognised words without a counterpart in the text, unless unrecognised tokens account for them."""
     place = 0
     paired = [(i, token) for i, token in enumerate(tokens) if token.heard_end > token.heard_start]
     before = 0
@@ -134,7 +134,7 @@ def _missing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iter
 def _gap(
     tokens: Sequence[AlignedToken], words: Sequence[HeardWord], left: int, right: int, start: int, end: int
 ) -> Iterator[Finding]:
-    """Words [left, right) were heard in front of token `end`, with tokens [start, end) in the same place."""
+    """A finding for words [left, right), recognised before token `end` in place of tokens [start, end)."""
     heard = words[left:right]
     unheard = sum(token.match is Match.INTERPOLATED for token in tokens[start:end])
     if len(heard) - unheard < SHORTEST_MISSING:

@@ -1,7 +1,7 @@
 """How far a result is from a reference.
 
 scoring     every measure that the reference allows, and a table of them
-measures    the measures of the field on plain values
+measures    the field's measures on plain values
 references  references read from RTTM, STM or a list of turns
 """
 

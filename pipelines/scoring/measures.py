@@ -1,4 +1,4 @@
-"""The measures of the field, each on plain values.
+"""The field's measures, each on plain values.
 
     DER     diarization error rate: missed, false and confused speech over all speech     pyannote.metrics
     cpWER   concatenated minimum-permutation word error rate                              meeteval
@@ -12,7 +12,7 @@ challenge", 2020. WDER: L. El Shafey et al., "Joint speech recognition and speak
 transduction", Interspeech 2019, eq. 1.
 
 Words are compared in lower case, with straight apostrophes and without any other punctuation; a hyphen
-separates words. Nothing else is forgiven: "10" is not "ten", and "U.S." is "u s".
+separates words. There is no other normalisation: "10" is not "ten", and "U.S." is "u s".
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipelines.types import SpeakerSegment
 
 @dataclass(frozen=True, slots=True)
 class ErrorRate:
-    """Errors among so many words of the reference."""
+    """Errors, and the total that they are counted against."""
 
     errors: int
     total: int
@@ -44,7 +44,7 @@ class ErrorRate:
 
 @dataclass(frozen=True, slots=True)
 class DiarizationError:
-    """Seconds of speech, counted once per voice."""
+    """Seconds of speech, counted once per speaker."""
 
     missed: float
     false_alarm: float
@@ -71,14 +71,14 @@ class TurnScore:
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall, within one token: what counts both false and missed ones."""
+        """Harmonic mean of precision and recall, within one token."""
         both = self.true + self.within_one + self.false
         return 2 * self.within_one / both if both else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Tokens called unspoken, tokens that are, and tokens that are both."""
+    """The number of tokens called unspoken, of tokens that are unspoken, and of those that are both."""
 
     predicted: int
     true: int
@@ -100,7 +100,7 @@ class Detection:
 
 @dataclass(frozen=True, slots=True)
 class TokenScore:
-    """About the supplied tokens: who said them, where the speaker changes, and which were not said."""
+    """Scores of the supplied tokens: who said them, where the speaker changes, and which were not said."""
 
     speakers: ErrorRate
     turns: TurnScore
@@ -111,7 +111,7 @@ class TokenScore:
 
 
 def words(text: str) -> list[str]:
-    """The text's words as they are compared."""
+    """The words of a text in the form in which they are compared."""
     return re.findall(r"\w+(?:'\w+)*", text.replace("’", "'").casefold())
 
 
@@ -125,7 +125,7 @@ def speaker_errors(reference: Iterable[tuple[str, str]], hypothesis: Iterable[tu
     """WDER of (speaker, text) pairs: (S_IS + C_IS) / (S + C), El Shafey et al., eq. 1.
 
     S and C are substituted and correct words, IS those with an incorrect speaker. Speakers are paired
-    so that the fewest are incorrect.
+    so that as few words as possible have an incorrect one.
     """
     pairs = Counter(paired_speakers(reference, hypothesis))
     named = best_names(pairs)
@@ -136,7 +136,7 @@ def speaker_errors(reference: Iterable[tuple[str, str]], hypothesis: Iterable[tu
 def paired_speakers(
     reference: Iterable[tuple[str, str]], hypothesis: Iterable[tuple[str, str]]
 ) -> Iterator[tuple[str, str]]:
-    """The two speakers of every pair of words that stand against each other."""
+    """The two speakers of every pair of aligned words."""
     expected = [(speaker, word) for speaker, text in reference for word in words(text)]
     found = [(speaker, word) for speaker, text in hypothesis for word in words(text)]
     for block in Levenshtein.opcodes([word for _, word in expected], [word for _, word in found]):
@@ -147,9 +147,9 @@ def paired_speakers(
 
 
 def best_names(pairs: Counter[tuple[str, str]]) -> dict[str, str]:
-    """Result's speaker → reference's speaker, one to one, so that most (reference, result) pairs agree.
+    """Result's speaker → reference's speaker, one to one, so that as many pairs as possible agree.
 
-    Speakers without a pair in common are not paired. Raises EngineMissingError.
+    `pairs` counts (reference, result). Speakers without a common pair stay alone. Raises EngineMissingError.
     """
     try:
         from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
@@ -221,9 +221,9 @@ def diarization_error(
 def token_score(true: Sequence[str], predicted: Sequence[str]) -> TokenScore:
     """Scores the speaker of every token, "" for a token not spoken; both of the same length.
 
-    A change of speaker stands in front of the first token that is spoken by another speaker than the
-    spoken token before. Between two spoken tokens there is one place for a change, however many unspoken
-    tokens lie there; places are counted in spoken tokens.
+    A change of speaker lies before a spoken token whose speaker differs from that of the last spoken token.
+    Between two spoken tokens there is one place for a change, however many unspoken tokens lie there; places
+    are counted in spoken tokens.
     """
     spoken = [(ours, theirs) for ours, theirs in zip(true, predicted, strict=True) if ours]
     named = best_names(Counter((ours, theirs) for ours, theirs in spoken if theirs))
@@ -238,15 +238,15 @@ def token_score(true: Sequence[str], predicted: Sequence[str]) -> TokenScore:
 
 
 def changes(speakers: Sequence[str]) -> list[int]:
-    """Indexes of the tokens whose speaker is not that of the spoken token before."""
+    """Indexes of the tokens whose speaker differs from that of the last spoken token."""
     spoken = [index for index, speaker in enumerate(speakers) if speaker]
     return [index for before, index in pairwise(spoken) if speakers[before] != speakers[index]]
 
 
 def match_changes(true: Sequence[int], predicted: Sequence[int]) -> TurnScore:
-    """Pairs each predicted change with at most one true one at most one place away, as many as can be.
+    """Pairs predicted changes one to one with true ones at most one place away, as many as possible.
 
-    Both in rising order.
+    Both are in rising order.
     """
     exact = (Counter(true) & Counter(predicted)).total()
     within_one = first = 0

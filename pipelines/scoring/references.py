@@ -1,4 +1,4 @@
-"""References: the truth that a result is scored against, read from RTTM, STM or a list of turns.
+"""References that a result is scored against, read from RTTM, STM or a list of turns.
 
     .rttm   who speaks when                                         formats/rttm.py
     .stm    who says what, and when                                 formats/stm.py
@@ -6,7 +6,7 @@
             who says what, in order, and in which role; "role" and "name" may be missing
 
 The truth about the supplied text is a list with one entry per white-space token of it, in order:
-[{"token": "Good", "turn": 0}, …]; "turn" counts the reference's turns from 0, null says "not spoken".
+[{"token": "Good", "turn": 0}, …]; "turn" counts the reference's turns from 0, null means "not spoken".
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipelines.types import Role, SpeakerSegment
 
 @dataclass(frozen=True, slots=True)
 class ReferenceTurn:
-    """What a speaker says before another one does."""
+    """What one speaker says before the next."""
 
     speaker: str
     text: str
@@ -33,7 +33,7 @@ class ReferenceTurn:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a speaker of the reference is; UNKNOWN and "" where it does not say."""
+    """Who a speaker of the reference is; UNKNOWN and "" where the reference does not say."""
 
     role: Role
     name: str
@@ -41,7 +41,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What is known to be true; a part is empty where the reference does not tell."""
+    """What is known to be true; parts that the reference does not give are empty."""
 
     segments: tuple[SpeakerSegment, ...] = ()
     turns: tuple[ReferenceTurn, ...] = ()
@@ -50,16 +50,16 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class TokenTruth:
-    """For one supplied token: its text, and the turn in which it was said; None where it was not said."""
+    """The text of one supplied token, and the turn in which it was said; None if it was not said."""
 
     text: str
     turn: int | None
 
 
 def load(paths: Sequence[Path]) -> Reference:
-    """One reference out of one or several files: the first that has a part gives it.
+    """One reference from one or several files: each part comes from the first file that has it.
 
-    Raises TextError for a file that cannot be read or is no reference.
+    Raises TextError for a file that cannot be read or is not a reference.
     """
     reference = Reference()
     for path in paths:
@@ -127,7 +127,7 @@ def parse_truth(text: str) -> tuple[TokenTruth, ...]:
     for number, entry in _entries(text):
         turn = entry.get("turn")
         if "turn" not in entry or not (turn is None or (type(turn) is int and turn >= 0)):
-            raise TextError(f'token {number} of the truth has no "turn": a number from 0, or null')
+            raise TextError(f'token {number} of the truth has no "turn": give a number from 0, or null')
         truth.append(TokenTruth(_string(entry, number, "token"), turn))
     return tuple(truth)
 
@@ -136,7 +136,7 @@ def _entries(text: str) -> list[tuple[int, dict[str, Any]]]:
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise TextError(f"the reference is no JSON: {error}") from error
+        raise TextError(f"the reference is not JSON: {error}") from error
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise TextError(
             'a reference in JSON is a list of objects like {"speaker": "A", "text": "Good evening."}'

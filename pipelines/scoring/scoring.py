@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class TextScore:
-    """About the words; `attributed` is the corrected reading, turn by turn."""
+    """Scores of the words; `attributed` is of the corrected reading, turn by turn."""
 
     supplied: ErrorRate
     heard: ErrorRate
@@ -54,7 +54,7 @@ class IdentityScore:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Everything that the reference allows to measure; None where it does not."""
+    """Every score that the reference allows; None for the others."""
 
     diarization: DiarizationError | None
     text: TextScore | None
@@ -67,10 +67,10 @@ class Scores:
 
 
 def score(transcript: Transcript, reference: Reference, truth: Sequence[TokenTruth] = ()) -> Scores:
-    """Measures a result.
+    """Scores a result.
 
-    `truth` is about the tokens of the supplied text, () where it is not known; its turns are the reference's.
-    Raises EngineMissingError without the extra "score", and TextError where the truth is about another text.
+    `truth` is about the tokens of the supplied text, () if it is not known; its turns are the reference's.
+    Raises EngineMissingError without the extra "score", and TextError if the truth is about another text.
     """
     speakers = {each.id: each for each in transcript.speakers}
     told = bool(reference.turns)

@@ -1,8 +1,8 @@
 """Where the spoken text lies in SRT and WebVTT files, however damaged their timing lines are.
 
 SRT has no specification; files are read as players do: a number, a line with an arrow, text. WebVTT:
-https://www.w3.org/TR/webvtt1/ (blocks NOTE, STYLE and REGION, cue identifiers and settings are no text).
-Anything that is not clearly one of these is text: nothing is lost to a broken timing line.
+https://www.w3.org/TR/webvtt1/ (NOTE, STYLE and REGION blocks, cue identifiers and settings are not text).
+Anything that is not clearly one of these is text: a broken timing line loses nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIGNATURE = re.compile(r"\ufeff?WEBVTT(?:[ \t\r\n]|$)")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of text that may hold tokens: text[start:end] of the file; `line` and `cue` as in Token."""
+    """A line that may hold tokens, text[start:end] of the file; they get its `number` and `cue`."""
 
     start: int
     end: int
@@ -49,12 +49,12 @@ def split_lines(text: str) -> Iterator[Line]:
 
 
 def srt(text: str) -> Iterator[Line]:
-    """The lines of an SRT file that are text, with their cue."""
+    """The text lines of an SRT file, with their cues."""
     return _cues(text, list(split_lines(text)), _is_srt_number)
 
 
 def vtt(text: str) -> Iterator[Line]:
-    """The lines of a WebVTT file that are text, with their cue."""
+    """The text lines of a WebVTT file, with their cues."""
     return _cues(text, list(_without_blocks(text)), _is_vtt_identifier)
 
 

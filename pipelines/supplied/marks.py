@@ -2,10 +2,9 @@
 
     >> ANCHOR: Good evening. [Music]      - Thank you.      <v Mara Okoye>It rises.</v>
 
-">>" and ">>>" (a new speaker, a new story) are customs of American line-21 captions, a leading dash and a
-name in capitals those of subtitles, the voice tag is WebVTT's (https://www.w3.org/TR/webvtt1/).
-Decided conservatively: a token marked here is never looked for in the recording, so a doubtful one stays
-a word.
+">>" and ">>>" (a new speaker, a new story) are conventions of American line-21 captions, a leading dash and
+a name in capitals those of subtitles; the voice tag is WebVTT's (https://www.w3.org/TR/webvtt1/).
+A doubtful token stays a word, since a token marked here is never looked for in the recording.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ PLAIN = re.compile(f"{CHANGE}|{SOUND}")
 CAPTION = re.compile(f"{VOICE}|(?P<tag>{TAG})|{CHANGE}|{SOUND}")
 
 DASH = re.compile(rf"(?:\s|\ufeff|{TAG})*(?P<dash>[-‐–—])(?=\s+\S|[^\W\d_]|[\"“'‘¿¡])")
-DASHED_SHARE = 0.25  # of the lines of a plain text, from which a leading dash is a mark and not a slip
+DASHED_SHARE = 0.25  # of the lines of a plain text, from which a leading dash is a mark and not a typo
 
 NAME = r"[^\W\d_][\w.'’&-]{0,30}"
 LABEL = re.compile(
@@ -53,7 +52,7 @@ HEADINGS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """text[start:end] holds tokens of one kind, or markup that is no text at all (None)."""
+    """text[start:end] holds tokens of one kind, or markup that is not text at all (None)."""
 
     start: int
     end: int
@@ -64,7 +63,7 @@ def find(text: str, lines: Sequence[Line], captioned: bool) -> Iterator[list[Mar
     """The marks in each line, ordered and without overlap.
 
     `captioned`: the text is in cues, where tags, a leading "-" and a name in capitals are conventions. In
-    plain text a dash counts where many lines have one, a name where it recurs or is a part ("ANCHOR:").
+    plain text, a dash counts if many lines have one, and a name if it recurs or is a part ("ANCHOR:").
     """
     dashed = captioned or _dashes_are_marks(text, lines)
     inline = _without_repeated_voices(text, [list(_inline(text, line, captioned)) for line in lines])
@@ -90,7 +89,7 @@ def _dashes_are_marks(text: str, lines: Sequence[Line]) -> bool:
 
 
 def _inline(text: str, line: Line, captioned: bool) -> Iterator[Mark]:
-    """Markup, changes and sounds anywhere in a line; of a voice tag, the name is a label."""
+    """Markup, changes and sounds anywhere in a line; the name in a voice tag is a label."""
     kinds = {"change": TokenKind.CHANGE, "sound": TokenKind.SOUND}
     for match in (CAPTION if captioned else PLAIN).finditer(text, line.start, line.end):
         if match.lastgroup == "voice":
@@ -103,7 +102,7 @@ def _inline(text: str, line: Line, captioned: bool) -> Iterator[Mark]:
 
 
 def _without_repeated_voices(text: str, inline: list[list[Mark]]) -> list[list[Mark]]:
-    """A voice tag on every cue of one speaker says nothing new: only the first of a row is a label."""
+    """Keeps only the first of repeated voice tags as a label: the others say nothing new."""
     before = ""
     kept: list[list[Mark]] = []
     for found in inline:
@@ -122,7 +121,7 @@ def _opening(text: str, line: Line, dashed: bool) -> list[Mark]:
 
 
 def _candidates(text: str, line: Line, found: list[Mark]) -> Iterator[tuple[re.Match[str], bool]]:
-    """What looks like a name and a colon: at the start of a line (False) or after a change (True)."""
+    """Matches that look like a name and a colon, at the start of a line (False) or after a change (True)."""
     changes = [mark.end for mark in found if mark.kind is TokenKind.CHANGE]
     for start, after_change in [(line.start, False), *((end, True) for end in changes)]:
         label = LABEL.match(text, start, line.end)

@@ -1,11 +1,11 @@
-"""The text that the user gave us: txt, srt, vtt or json → tokens with their place in it.
+"""The text that the user supplied: txt, srt, vtt or json → tokens with their places in it.
 
     bytes ──decode──► text ──format──► lines ──marks──► Token…
 
-Nothing is lost: in a txt file every character that is not white space is in exactly one token, in a
-caption file every character of the cues' text that is not markup. token.text == text[char_start:char_end],
-and text.encode(encoding) is the file byte for byte. (json is the exception: there `text` is what its
-strings say, a line for each, since escapes inside a token could not be compared with speech.)
+Nothing is lost: every character of a txt file that is not white space is in exactly one token; in a caption
+file, every such character of the cues' text that is not markup. token.text == text[char_start:char_end],
+and text.encode(encoding) is the file byte for byte. (json is the exception: there `text` is its strings,
+one per line, because escapes inside a token could not be compared with speech.)
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ DOCUMENTS = (
     (b"PK\x03\x04", "an office document or archive"),
 )
 CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-LATEST = 1e7  # a hundred days; a time beyond it, or no number, is no time
+LATEST = 1e7  # a hundred days; a later time is ignored
 RUN = re.compile(r"[^\s\ufeff]+")
 
 
 def load(path: str | Path, limit_bytes: int = LIMIT_BYTES) -> Supplied:
-    """Read a text file. Raises TextError where it is missing, too large, or not text."""
+    """Reads a text file. Raises TextError if it is missing, too large, or not text."""
     path, remedy = Path(path), "supply the text, not the recording"
     return parse(files.read_bytes(path, "text", limit_bytes, remedy), path.name)
 
 
 def parse(data: bytes, name: str = "text") -> Supplied:
-    """Tokens of a txt, srt, vtt or json file; its content tells which, and its name where that is open.
+    """The tokens of a txt, srt, vtt or json file; the content decides which, then the name.
 
     Raises TextError for data that is not text or holds no words.
     """
@@ -67,7 +67,7 @@ def parse(data: bytes, name: str = "text") -> Supplied:
 
 
 def _decode(data: bytes, name: str) -> tuple[str, str]:
-    """The text and the codec that gives its bytes back; a byte order mark stays as U+FEFF."""
+    """The text and the codec that restores its bytes; a byte order mark stays as U+FEFF."""
     if not data.strip():
         raise TextError(f"{name} is empty; supply the text of what is said in the recording.")
     for signature, what in DOCUMENTS:
@@ -85,7 +85,7 @@ def _decode(data: bytes, name: str) -> tuple[str, str]:
 
 
 def _encodings(data: bytes) -> Iterator[str]:
-    """Codecs to try in order; Windows-1252 and Latin-1 last, since they take nearly anything."""
+    """Codecs to try in order; Windows-1252 and Latin-1 last, since they decode nearly anything."""
     yield from (encoding for mark, encoding in BYTE_ORDER_MARKS if data.startswith(mark))
     if len(data) % 2 == 0:
         yield from _wide(data[: 1 << 14])
@@ -93,7 +93,7 @@ def _encodings(data: bytes) -> Iterator[str]:
 
 
 def _wide(sample: bytes) -> Iterator[str]:
-    """UTF-16 without a mark shows in Western text: every other byte is zero."""
+    """UTF-16 codecs for text without a byte order mark: in Western text, every other byte is zero."""
     high, low = sample[0::2].count(0), sample[1::2].count(0)
     if low > 4 * high and low * 8 > len(sample):
         yield "utf-16-le"
@@ -105,7 +105,7 @@ def _wide(sample: bytes) -> Iterator[str]:
 
 
 def _lines(text: str, name: str) -> tuple[str, str, list[Line]]:
-    """(text, format, lines); the text is another one only for json."""
+    """(text, format, lines); the text changes only for json."""
     suffix = Path(name).suffix.casefold()
     if is_vtt(text):
         return text, "vtt", list(vtt(text))
@@ -119,7 +119,7 @@ def _lines(text: str, name: str) -> tuple[str, str, list[Line]]:
 
 
 def _segments(text: str, name: str, required: bool) -> list[tuple[str, Span | None]] | None:
-    """The texts in a JSON document; None where it is none of ours and need not be."""
+    """The texts in a JSON document; None if it is not one that we know and need not be."""
     try:
         segments = list(_said(json.loads(text.lstrip("\ufeff"))))
     except (ValueError, RecursionError):
@@ -159,7 +159,7 @@ def _claimed(start: object, end: object) -> Span | None:
 
 
 def _joined(segments: list[tuple[str, Span | None]]) -> tuple[str, str, list[Line]]:
-    """The segments on lines of their own."""
+    """The segments, each on a line of its own."""
     pieces: list[str] = []
     lines: list[Line] = []
     position = 0
@@ -183,7 +183,7 @@ def _tokens(text: str, lines: list[Line], captioned: bool) -> Iterator[Token]:
 
 
 def _stretches(line: Line, found: list[Mark]) -> Iterator[tuple[int, int, TokenKind]]:
-    """The whole line in stretches of one kind: words between the marks, markup left out."""
+    """The line cut into stretches of one kind: marks and the words between them, without markup."""
     position = line.start
     for mark in found:
         yield position, mark.start, TokenKind.WORD
@@ -194,14 +194,14 @@ def _stretches(line: Line, found: list[Mark]) -> Iterator[tuple[int, int, TokenK
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Runs between white space; in scripts written without spaces, a piece for each character."""
+    """Runs between white space; in scripts written without spaces, one piece per character."""
     for run in RUN.finditer(text, start, end):
         edges = [run.start(), *_inner_edges(run[0], run.start()), run.end()]
         yield from pairwise(edges)
 
 
 def _inner_edges(run: str, offset: int) -> Iterator[int]:
-    """Where a run is cut beside characters of spaceless scripts; marks and punctuation stay attached."""
+    """Where to cut a run beside characters of spaceless scripts; marks and punctuation stay attached."""
     if run.isascii() or not any(map(is_spaceless, run)):
         return
     filled, before = False, ""

@@ -2,8 +2,8 @@
 
 normalization  the comparable form of a token
 numerals       numbers as they are spoken
-phonetics      how an English spelling sounds, roughly
-languages      Whisper's names of languages and everybody else's tags
+phonetics      roughly how an English spelling sounds
+languages      BCP 47 tags, Whisper's codes and English names of languages
 joining        words as running text
 reading        the corrected reading as words with times
 """

@@ -1,7 +1,7 @@
 """Languages: BCP 47 tags (RFC 5646), Whisper's codes, and their English names.
 
-Whisper's codes are the first subtag of a tag, with a few old or broader ones among them. OpenAI's
-`verbose_json` writes the English name in lower case: "english" for en-GB.
+Whisper's code for a language is usually the first subtag of its tag; a few are older or broader. OpenAI's
+`verbose_json` gives the English name in lower case: "english" for en-GB.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from pipelines.errors import OptionError
 
-UNDETERMINED = "und"  # RFC 5646, 4.1: where there is nothing to tell a language by
+UNDETERMINED = "und"  # RFC 5646, 4.1: where nothing reveals the language
 CODES = {
     "cmn": "zh",
     "fil": "tl",
@@ -24,7 +24,7 @@ CODES = {
 }
 """BCP 47 → Whisper, where they differ."""
 TAGS = {"jw": "jv"}
-"""Whisper → BCP 47, where its code is none."""
+"""Whisper → BCP 47, where its code is not a BCP 47 tag."""
 
 
 NAMES = {
@@ -129,30 +129,30 @@ NAMES = {
     "yue": "cantonese",
     "zh": "chinese",
 }
-"""Whisper's code of a language → its name (the table in openai-whisper's tokenizer has the same)."""
+"""Whisper's code of a language → its name, as in openai-whisper's tokenizer."""
 CODES_OF_NAMES = {name: code for code, name in NAMES.items()}
 UNKNOWN = "unknown"
-"""Name of a language where there is nothing to tell it by."""
+"""The name where nothing reveals the language."""
 
 
 def english_name(tag: str) -> str:
-    """The name for a BCP 47 tag; of a language that is not in the table, its first subtag."""
+    """The name for a BCP 47 tag; its first subtag for a language that is not in the table."""
     code = parse(tag)
     return UNKNOWN if code in ("", UNDETERMINED) else NAMES.get(code, code)
 
 
 def from_name(name: str) -> str:
-    """The tag for an English name; what is not one stays as it is."""
+    """The tag for an English name; anything else is returned unchanged."""
     code = CODES_OF_NAMES.get(name.lower())
     return serialize(code) if code else name
 
 
 def check_known(tag: str) -> str:
-    """The tag as BCP 47 has it, if it names a language of the table, or nothing. Raises OptionError."""
+    """The tag in BCP 47 form, "" for none. Raises OptionError for a language that is not in the table."""
     if tag.strip() and parse(tag) not in NAMES:
         raise OptionError(
-            f"There is no language {tag!r}: give a BCP 47 tag such as en, fr or pt-BR, or none, and it is"
-            " detected."
+            f"There is no language {tag!r}: give a BCP 47 tag such as en, fr or pt-BR, or none to have the"
+            " language detected."
         )
     return tag.strip().replace("_", "-")
 
@@ -171,17 +171,17 @@ def serialize(code: str) -> str:
 def check(tag: str, known: Collection[str], model: str) -> str:
     """Whisper's code for `tag`, if the model knows that language; "" stays "".
 
-    Raises OptionError, which says what to do.
+    Raises OptionError for any other language.
     """
     code = parse(tag)
     if not tag.strip() or code in known:
         return code
     if set(known) == {"en"}:
         raise OptionError(
-            f"The model {model} hears English only, not {tag!r}: choose a multilingual one"
+            f"The model {model} knows English only, not {tag!r}: choose a multilingual one"
             ' (a name without ".en") or --language en.'
         )
     raise OptionError(
-        f"The model {model} does not know the language {tag!r}: give a BCP 47 tag of one that it knows,"
-        " such as en, fr or pt-BR, or none, and it is detected."
+        f"The model {model} does not know the language {tag!r}: give the BCP 47 tag of one that it knows,"
+        " such as en, fr or pt-BR, or none to have the language detected."
     )

@@ -1,11 +1,11 @@
-"""The comparable form of a token; the original is never changed.
+"""The comparable form of a token; the original never changes.
 
     "U.S.-Russia" → us · russia        ",Putin" → putin          "it’s" → its
     "2014"        → twenty · fourteen  "Müller" → muller         "??"   → (nothing)
 
-Two texts of the same speech differ in case, quotes, dashes, doubled punctuation and the writing of
-numbers; none of that is audible, so `units` removes it. A contraction stays one unit without its
-apostrophe, so that "its", "it's" and "it’s" are equal and "weve" is one edit from "we".
+Two texts of the same speech may differ in case, quotes, dashes, doubled punctuation and the spelling of
+numbers. None of that is audible, so `units` removes it. A contraction stays one unit without its
+apostrophe, so that "its", "it's" and "it’s" are equal.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pipelines.text.phonetics import sound, syllables
 __all__ = ["ends_sentence", "fold", "is_question", "is_spaceless", "sound", "syllables", "units"]
 
 SIGNIFICANT = frozenset("'.,:&%$£€¥")
-"""Punctuation that means something next to a letter or digit; all other punctuation separates."""
+"""Punctuation that has a meaning next to a letter or digit; all other punctuation separates."""
 
 APOSTROPHES = str.maketrans(dict.fromkeys("’‘‛ʼʹ′`´", "'"))
 LATIN_LETTERS = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ð": "d", "þ": "th", "ı": "i"}
 )
-"""Latin letters that no decomposition brings down to ASCII."""
+"""Latin letters that Unicode does not decompose into ASCII."""
 
 ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
-"""Captions come out of web pages half decoded: "&amp;", "&#39;"."""
+"""Captions from web pages are often half decoded: "&amp;", "&#39;"."""
 
 INITIALISM = re.compile(r"(?<![^\W_])[^\W\d_](?:\.[^\W\d_])+(?![^\W_])\.?")
 WORD = r"[^\s0-9.,:&%$£€¥']+(?:'[^\s0-9.,:&%$£€¥']+)*"
@@ -60,7 +60,7 @@ UNFINISHED = re.compile(
     r"mr|mrs|ms|mx|dr|prof|sen|rep|gov|gen|lt|col|capt|sgt|cpl|cmdr|adm|maj|hon|rev|fr|sr|jr|st|mt|vs"
     r"|[^\W\d_](?:\.[^\W\d_])*"
 )
-"""Titles, initials and initialisms: a full stop after one is nearly always no end of a sentence."""
+"""Titles, initials and initialisms: a full stop after one hardly ever ends a sentence."""
 
 
 @lru_cache(maxsize=1 << 17)
@@ -77,7 +77,7 @@ def units(text: str, language: str = "en") -> tuple[str, ...]:
 
 
 def fold(text: str) -> str:
-    """Casefolded; compatibility forms, typographic apostrophes, HTML entities and Latin accents folded."""
+    """The text without case, compatibility forms, typographic apostrophes, HTML entities or Latin accents."""
     if "&" in text:
         text = ENTITY.sub(lambda entity: unescape(entity[0]), text)
     if text.isascii():
@@ -120,7 +120,7 @@ def _english(match: re.Match[str]) -> tuple[str, ...]:
 
 
 def _words(word: str) -> tuple[str, ...]:
-    """One word without its apostrophes; a unit for every character of a spaceless script."""
+    """One word without its apostrophes; one unit per character of a spaceless script."""
     bare = word.replace("'", "")
     if bare.isascii() or not any(map(is_spaceless, bare)):
         return (bare,)
@@ -128,7 +128,7 @@ def _words(word: str) -> tuple[str, ...]:
 
 
 def _clusters(word: str) -> list[str]:
-    """Characters of spaceless scripts with the marks on them; runs of other letters stay whole."""
+    """Characters of spaceless scripts with their combining marks; runs of other letters stay whole."""
     clusters: list[str] = []
     before = True
     for character in word:
@@ -143,7 +143,7 @@ def _clusters(word: str) -> list[str]:
 
 
 def _separated(text: str) -> str:
-    """Punctuation that separates becomes a space; invisible format characters vanish."""
+    """Replaces separating punctuation by spaces and removes invisible format characters."""
     return "".join(map(_kept, text))
 
 
@@ -162,7 +162,7 @@ def _joined(initialism: re.Match[str]) -> str:
 
 
 def _without_accents(text: str) -> str:
-    """Combining marks dropped from Latin letters only: elsewhere they may be vowels."""
+    """Drops combining marks from Latin letters only: elsewhere they may be vowels."""
     kept: list[str] = []
     latin = False
     for character in unicodedata.normalize("NFKD", text):

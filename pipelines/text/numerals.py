@@ -1,7 +1,7 @@
 """Numbers as spoken in English: "2014" → twenty fourteen, "$3.5bn" → three point five billion dollars.
 
-Only ASCII digits; the caller folds other forms first. Nothing here raises on any digits: numbers too
-long to have a name are read digit by digit, as telephone numbers are.
+Only for ASCII digits; the caller folds other forms first. No digits raise an error: numbers too long to
+have a name are read digit by digit, like telephone numbers.
 """
 
 from __future__ import annotations

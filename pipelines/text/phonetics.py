@@ -1,4 +1,4 @@
-"""How an English spelling sounds, roughly: keys whose edit distance is small where words sound alike.
+"""Roughly how an English spelling sounds: keys whose edit distance is small if words sound alike.
 
 The idea is Metaphone's (L. Philips, "Hanging on the Metaphone", Computer Language 7(12), 1990): ordered
 letter-to-sound rules into few sound classes. Unlike Metaphone the key keeps a vowel class inside the
@@ -9,7 +9,7 @@ word, so that each character is one sound and an edit distance over keys means s
     K  k g        X  sh ch j    L  l        W  w
     0  th         H  h          R  r
 
-Voiced and unvoiced pairs share a class because they are what listeners and recognisers swap.
+Voiced and unvoiced pairs share a class because listeners and recognisers confuse them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ HIATUS = re.compile(
 
 @lru_cache(maxsize=1 << 17)
 def sound(unit: str) -> str:
-    """The sound classes of one comparable unit; characters that no rule covers stand for themselves."""
+    """The sound classes of one comparable unit; characters without a rule stand for themselves."""
     return SPELLING.sub(_classes, unit) or unit
 
 
@@ -98,10 +98,10 @@ def _classes(match: re.Match[str]) -> str:
 
 @lru_cache(maxsize=1 << 17)
 def syllables(unit: str) -> int:
-    """About how many syllables one comparable unit has, for estimates of speaking time; at least 1.
+    """An estimate of the number of syllables of one comparable unit, for speaking time; at least 1.
 
-    Groups of vowels, divided at a hiatus, without a silent e; a unit without vowels is spelled out
-    ("bbc"), and a character of another script counts as one.
+    Counts groups of vowels, divided at a hiatus, without a silent e. A unit without vowels is spelled out
+    ("bbc"), and a character of another script counts as one syllable.
     """
     divided = HIATUS.sub(r"\g<0> ", SILENT_E.sub("", unit))
     groups = len(VOWELS.findall(divided)) or len(VOWELS.findall(unit))  # "the": its only vowel is not silent

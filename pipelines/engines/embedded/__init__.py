@@ -1,12 +1,12 @@
-"""The engines of the base install: small, on any processor, without torch.
+"""The engines of the base install: small, for any processor, without torch.
 
 silero               Silero voice activity detection
 pocketsphinx         PocketSphinx: speech recognition and forced alignment
-pocketsphinx_worker  what its worker processes run
-pronunciation        how an English word sounds that the dictionary lacks
-diarizer             speech in pieces, a d-vector for each, clustered
+pocketsphinx_worker  the script of its worker processes
+pronunciation        the pronunciation of English words that the dictionary lacks
+diarizer             speech cut into pieces, a d-vector for each, clustered
 dvector              a voice as 256 numbers
-agglomeration        pieces into speakers, and how many there are
+agglomeration        pieces grouped into speakers, and how many there are
 lstm                 an LSTM as an ONNX model
 onnx                 small networks in onnxruntime
 """

@@ -1,17 +1,18 @@
-"""Voices into speakers, and how many speakers there are: agglomerative clustering on debiased similarity.
+"""Which pieces of speech are one speaker's, and how many speakers there are.
 
-Each voice (one per piece of speech) is noisy, so two pieces of one speaker are not at cosine 1 but at, say,
-0.7, and plain average linkage against a fixed threshold confuses "two speakers" with "noisy pieces". Here
-the mean cosine between two clusters is divided by the mean cosine inside them, without the pairs of a piece
-with itself. For two halves of one speaker that ratio is about 1 however noisy the pieces are and however
-few there are: the correction for attenuation of Spearman, "The Proof and Measurement of Association between
-Two Things", American Journal of Psychology 15, 1904. One threshold on it serves quiet studios and phones.
+Agglomerative clustering by debiased similarity. The embedding of each piece is noisy, so two pieces of one
+speaker are not at cosine 1 but at, say, 0.7, and plain average linkage with a fixed threshold confuses "two
+speakers" with "noisy pieces". Here the mean cosine between two clusters is divided by the mean cosine inside
+them, without the pairs of a piece with itself. For two halves of one speaker that ratio is about 1, however
+noisy or few the pieces are: the correction for attenuation of Spearman, "The Proof and Measurement of
+Association between Two Things", American Journal of Psychology 15, 1904. One threshold on it serves both
+quiet studios and telephones.
 
-The clusters with the largest ratio are merged until none reaches SAME_SPEAKER. Measured beside spectral
-clustering with the normalised maximum eigengap (Park et al. 2020) in docs/accuracy.md.
+The clusters with the largest ratio are merged until no ratio reaches SAME_SPEAKER. docs/accuracy.md compares
+this with spectral clustering by the normalised maximum eigengap (Park et al. 2020).
 
-A cluster is its size and the sum of its vectors; that is all the ratio needs. So a long recording is
-clustered in blocks whose clusters are then clustered, in memory that grows with its length, not its square.
+The ratio needs only the size of a cluster and the sum of its vectors. So a long recording is clustered in
+blocks, and then the blocks' clusters, in memory that grows linearly with the length of the recording.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ from pipelines.types import SpeakerCount
 Matrix = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.intp]
 Merge = tuple[float, tuple[int, int]]
-"""How alike two clusters were, and (the row they are now, the row that is gone)."""
+"""The ratio of two clusters when they were merged, and (the row they have now, the row removed)."""
 
 SAME_SPEAKER = 0.87
-"""Halves of one reader gave 0.90 or more, two readers 0.86 or less (22 readers of LibriSpeech)."""
+"""Two halves of one reader gave 0.90 or more, two readers 0.86 or less (22 readers of LibriSpeech)."""
 
 PRIOR_COSINE = 0.56
 PRIOR_PAIRS = 8.0
-"""What is assumed of the cosines inside a cluster while there are few pairs to measure, and its weight."""
+"""The cosine assumed inside a cluster while it has few pairs to measure, and its weight in pairs."""
 
 SMALLEST_SPEAKER = 1.0
 SMALLEST_SPEAKER_SHARE = 0.005
 LARGEST_SMALLEST_SPEAKER = 10.0
 SHORTEST_TURN = 0.8
-"""A speaker has that many seconds of speech (that share of it all, within these bounds) and once speaks for
-SHORTEST_TURN without another in between. Other clusters are sounds, not somebody: in ten minutes one voice
+"""A speaker has at least this share of all speech, within these bounds in seconds, and speaks at least once
+for SHORTEST_TURN without interruption. Other clusters are sounds, not speakers: in ten minutes one person
 says "and" often enough to make a cluster of it, but never twice in a row."""
 
 BLOCK_PIECES = 1200
@@ -49,7 +50,7 @@ BLOCK_PIECES = 1200
 
 @dataclass(frozen=True, slots=True)
 class _Speech:
-    """Piece i lasts durations[i] seconds and touches the next one where both are of one stretch."""
+    """Piece i lasts durations[i] seconds; it touches the next one if both belong to one stretch."""
 
     durations: Matrix
     stretches: Labels
@@ -60,7 +61,7 @@ class _Speech:
         return min(max(SMALLEST_SPEAKER, share), LARGEST_SMALLEST_SPEAKER)
 
     def is_somebody(self, pieces: Sequence[int]) -> bool:
-        """Whether those pieces are enough for a speaker."""
+        """Whether these pieces are enough for a speaker."""
         rows = np.sort(np.asarray(pieces, np.intp))
         apart = (np.diff(rows) != 1) | (np.diff(self.stretches[rows]) != 0)
         starts = np.flatnonzero(np.concatenate([[True], apart]))
@@ -70,7 +71,7 @@ class _Speech:
 
 @dataclass(slots=True)
 class _Clusters:
-    """Row i: the sum of the unit vectors of cluster i, how many they are, and which."""
+    """Row i: the sum of the unit vectors of cluster i, their number, and which pieces they are."""
 
     sums: Matrix
     sizes: Matrix
@@ -89,10 +90,10 @@ class _Clusters:
 def cluster(vectors: Matrix, durations: Matrix, stretches: Labels, count: SpeakerCount) -> Labels:
     """The speaker of every piece of speech, 0 up to k - 1, shape (n,).
 
-    `vectors`, shape (n, d): one voice per piece, of any length but 0, in the order of time. `durations`,
-    shape (n,): seconds. `stretches`, shape (n,): pieces that touch are of one stretch.
-    k lies within `count` where the pieces allow it: more speakers than there are clusters that could be
-    somebody cannot be told apart, and then k is smaller.
+    `vectors`, shape (n, d): one embedding per piece, of any length but 0, in order of time. `durations`,
+    shape (n,): seconds. `stretches`, shape (n,): pieces that touch belong to one stretch.
+    k lies within `count` if the pieces allow it; it is smaller if there are fewer clusters that could be
+    speakers.
     """
     if len(vectors) == 0:
         return np.empty(0, np.intp)
@@ -108,7 +109,7 @@ def _alone(unit: Matrix) -> _Clusters:
 
 
 def _reduce(pieces: _Clusters) -> _Clusters:
-    """Clusters of clusters until they fit into one block; where merging no longer helps, the largest."""
+    """Clusters the pieces in blocks until one block holds them; if that stops helping, keeps the largest."""
     while len(pieces.sizes) > BLOCK_PIECES:
         found: list[_Clusters] = []
         for start in range(0, len(pieces.sizes), BLOCK_PIECES):
@@ -130,20 +131,20 @@ def _concatenate(parts: Sequence[_Clusters]) -> _Clusters:
 
 
 def _inner_cosine(sums: Matrix, sizes: Matrix) -> Matrix:
-    """Mean cosine of the pairs inside each cluster, drawn to PRIOR_COSINE while there are few."""
+    """Mean cosine of the pairs inside each cluster, pulled towards PRIOR_COSINE while there are few."""
     pair_sum = (sums**2).sum(axis=-1) - sizes  # of unit vectors, without each one's pair with itself
     pairs = sizes * (sizes - 1)
     return np.asarray(np.maximum(pair_sum + PRIOR_PAIRS * PRIOR_COSINE, 1e-6) / (pairs + PRIOR_PAIRS))
 
 
 def _ratios(clusters: _Clusters, row: int, inner: Matrix) -> Matrix:
-    """The debiased similarity of one cluster to all."""
+    """The debiased similarity of one cluster to every other."""
     cosine = clusters.sums @ clusters.sums[row] / (clusters.sizes * clusters.sizes[row])
     return np.asarray(cosine / np.sqrt(inner * inner[row]))
 
 
 def _merge(pieces: _Clusters, threshold: float) -> list[Merge]:
-    """All merges in order, while the most alike reach `threshold`; `pieces` stays as it is."""
+    """All merges in order, while the largest ratio reaches `threshold`; leaves `pieces` unchanged."""
     clusters = pieces.take(range(len(pieces.sizes)))
     inner = _inner_cosine(clusters.sums, clusters.sizes)
     ratio = np.stack([_ratios(clusters, row, inner) for row in range(len(inner))])
@@ -162,7 +163,7 @@ def _merge(pieces: _Clusters, threshold: float) -> list[Merge]:
 
 
 def _update(ratio: Matrix, nearest: Labels, best: Matrix, fresh: Matrix, merged: tuple[int, int]) -> None:
-    """Puts the merged cluster's similarities in and strikes the row that is gone."""
+    """Enters the merged cluster's similarities and strikes out the removed row."""
     into, row = merged
     fresh = np.where(np.isneginf(ratio[into]), -np.inf, fresh)  # itself, and those struck before
     ratio[into] = ratio[:, into] = fresh
@@ -182,7 +183,7 @@ def _replay(pieces: _Clusters, merges: Sequence[tuple[int, int]]) -> _Clusters:
 
 
 def _at_level(pieces: _Clusters, merges: Sequence[Merge], count: SpeakerCount, speech: _Speech) -> _Clusters:
-    """The clusters after as many merges as the threshold says, or more or fewer where `count` asks for it."""
+    """The clusters after the merges above the threshold, or more or fewer if `count` requires it."""
     speakers = _speakers_per_level(pieces, [pair for _, pair in merges], speech)
     level = next((i for i, (ratio, _) in enumerate(merges) if ratio < SAME_SPEAKER), len(merges))
     while count.maximum and speakers[level] > count.maximum:
@@ -194,7 +195,7 @@ def _at_level(pieces: _Clusters, merges: Sequence[Merge], count: SpeakerCount, s
 
 
 def _speakers_per_level(pieces: _Clusters, merges: Sequence[tuple[int, int]], speech: _Speech) -> list[int]:
-    """How many clusters are somebody after 0, 1, 2, … merges."""
+    """The number of clusters that are speakers after 0, 1, 2, … merges."""
     clusters = pieces.take(range(len(pieces.sizes)))
     somebody = [speech.is_somebody(members) for members in clusters.members]
     speakers = [sum(somebody)]
@@ -207,7 +208,7 @@ def _speakers_per_level(pieces: _Clusters, merges: Sequence[tuple[int, int]], sp
 
 
 def _assign(unit: Matrix, clusters: _Clusters, speech: _Speech) -> Labels:
-    """Every piece to the nearest speaker, which for nearly all is the cluster that they are in."""
+    """Assigns every piece to the nearest speaker, which for nearly all is the cluster they are in."""
     rows = [row for row, members in enumerate(clusters.members) if speech.is_somebody(members)]
     centroids = clusters.sums[rows or [int(clusters.sizes.argmax())]]
     centroids /= np.linalg.norm(centroids, axis=1, keepdims=True)

@@ -1,14 +1,14 @@
 """The embedded diarizer: speech cut at its quietest places, a d-vector for every piece, and clustering.
 
-Where it is good: close microphones (studio, telephone, headset) and turns over about 1.5 s; a shorter
-answer is found where a pause stands on both sides. Where it is not: far-field meetings, where the room
-drowns the voice and the result is no better than one speaker for all; two people at once, of whom one is
-named; voices that only a trained ear tells apart. Take pyannote for those.
+It is good with close microphones (studio, telephone, headset) and turns over about 1.5 s; it finds a shorter
+answer if there is a pause on both sides. It is not good at far-field meetings, where the room drowns out the
+voice and the result is no better than one speaker for all; at two people speaking at once, of whom it names
+one; or at voices that only a trained ear can distinguish. Use pyannote for those.
 
     speech   ├────────────────────────────┤      ├─────────┤
     pieces   ├───┼────┼──┼─────┼────┼─────┤      ├────┼────┤     cut at the quietest place, 0.25 to 1 s long
-    own               ├──┤                                       a voice from the piece alone: sharp,
-    context        ├────────┤                                    and from 1.6 s around it: sure
+    own               ├──┤                                       a vector from the piece alone: precise,
+    context        ├────────┤                                    and one from 1.6 s around it: reliable
     speaker  └─ 1 ────┴──┘└─ 2 ───────────┘      └─ 2 ─────┘     a first guess
     context     ├────────┤                                       again, now from its speaker's run only
 """
@@ -45,17 +45,17 @@ SHORTEST_PIECE_FRAMES = 25
 SMOOTHING_FRAMES = 7
 BATCH_WINDOWS = 256
 FIRST_LOOK = 0.8
-"""Share of the work that is done before the speakers are guessed for the first time."""
+"""Share of the work done before the first guess at the speakers."""
 
 CHANGE_COST = 0.02
-"""What one more change of speaker must gain, in seconds times cosine."""
+"""What a further change of speaker must gain, in seconds times cosine."""
 JOINED_PAUSE = 0.3
-"""One speaker's segments are one segment across a pause up to this."""
+"""Seconds; segments of one speaker are joined across a pause of at most this."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Frames [start, end) of a stretch of speech: short, and at best one speaker's."""
+    """Frames [start, end) of a stretch of speech: short, and ideally by one speaker."""
 
     stretch: Span
     start: int
@@ -68,11 +68,11 @@ class _Piece:
 
 
 Run = tuple[int, int]
-"""Frames [start, end) of a stretch in which, as far as is known, one speaker speaks."""
+"""Frames [start, end) of a stretch in which one speaker speaks, as far as is known."""
 
 
 def cut_points(loudness: npt.NDArray[np.float64]) -> list[int]:
-    """Where to cut a stretch: at its quietest frame, and again in each part that is still too long."""
+    """Where to cut a stretch: at its quietest frame, and so on in each part that is still too long."""
     points: list[int] = []
     parts = [(0, len(loudness))]
     while parts:
@@ -86,7 +86,7 @@ def cut_points(loudness: npt.NDArray[np.float64]) -> list[int]:
 
 
 def smooth_loudness(mel: Array) -> npt.NDArray[np.float64]:
-    """Decibels per frame, smoothed over 70 ms so that the closure of a "t" is no pause."""
+    """Decibels per frame, smoothed over 70 ms so that the closure of a "t" is not a pause."""
     decibels = 10 * np.log10(mel.sum(axis=1, dtype=np.float64) + 1e-8)
     padded = np.pad(decibels, SMOOTHING_FRAMES // 2, mode="edge")
     return np.convolve(padded, np.full(SMOOTHING_FRAMES, 1 / SMOOTHING_FRAMES), mode="valid")
@@ -110,14 +110,14 @@ def _look_again(audio: Audio, pieces: Sequence[_Piece], runs: Sequence[Run]) -> 
 
 
 def _context(mel: Array, piece: _Piece, run: Run) -> Array:
-    """WINDOW_FRAMES around the middle of the piece, moved into the run; all of a run that is shorter."""
+    """WINDOW_FRAMES around the middle of the piece, moved inside the run; all of a shorter run."""
     low, high = run
     first = max(low, min((piece.start + piece.end - WINDOW_FRAMES) // 2, high - WINDOW_FRAMES))
     return fill_window(mel[first : min(high, first + WINDOW_FRAMES)])
 
 
 def _runs(pieces: Sequence[_Piece], labels: Labels) -> list[Run]:
-    """For each piece the run of pieces around it that touch and have its label."""
+    """For each piece, the run of touching pieces with the same label around it."""
     runs: list[Run] = []
     pairs = zip(pieces, labels.tolist(), strict=True)
     for _, group in groupby(pairs, key=lambda pair: (pair[0].stretch, pair[1])):
@@ -127,7 +127,7 @@ def _runs(pieces: Sequence[_Piece], labels: Labels) -> list[Run]:
 
 
 def decode(scores: Matrix, change_cost: float) -> Labels:
-    """The labels of largest total score, shape (n,), where each change of label costs (Viterbi).
+    """The labels with the largest total score, shape (n,), less `change_cost` per change (Viterbi).
 
     `scores`, shape (n, k): what piece i gains from label j.
     """
@@ -146,15 +146,15 @@ def decode(scores: Matrix, change_cost: float) -> Labels:
 
 
 def _centroids(vectors: Matrix, durations: Matrix, labels: Labels) -> Matrix:
-    """The voice of each label, of length 1, longer pieces counting more; shape (k, d)."""
+    """The mean vector of each label, scaled to length 1, weighted by duration; shape (k, d)."""
     belongs = np.eye(int(labels.max()) + 1)[labels] * durations[:, None]
     return _unit(belongs.T @ vectors)
 
 
 class EmbeddedDiarizer:
-    """Tells voices apart on the processor alone, in about 0.015 of the recording's length on four cores.
+    """Separates speakers on the processor alone, in about 0.015 of the recording's length on four cores.
 
-    See the top of this file for what it is good for and what not.
+    See the top of this file for its strengths and weaknesses.
     """
 
     @property
@@ -169,10 +169,10 @@ class EmbeddedDiarizer:
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
     ) -> Diarization:
-        """Who speaks when, inside `speech`; nobody where that is empty. `segments` is `exclusive`.
+        """Who speaks when, inside `speech`; nobody if that is empty. `segments` is `exclusive`.
 
-        Labels are "speaker_1", "speaker_2", … in order of first appearance. Raises EngineMissingError
-        where the weights are not here and ModelCorruptError where they are not the ones described.
+        Speakers are "speaker_1", "speaker_2", … in order of first appearance. Raises EngineMissingError if
+        the weights are missing and ModelCorruptError if they are not the expected ones.
         """
         pieces, own, context = self._first_look(audio, speech, progress)
         if not pieces:
@@ -197,7 +197,7 @@ class EmbeddedDiarizer:
     def _first_look(
         self, audio: Audio, speech: Sequence[Span], progress: Progress
     ) -> tuple[list[_Piece], Matrix, Matrix]:
-        """Every piece, its own voice and that of its context; a batch at a time, in bounded memory."""
+        """Every piece, its own vector and that of its context; a batch at a time, in bounded memory."""
         pieces: list[_Piece] = []
         voices = [np.empty((0, DIMENSIONS))]
         found = _look(audio, speech)
@@ -211,8 +211,8 @@ class EmbeddedDiarizer:
     def _second_look(
         self, audio: Audio, pieces: Sequence[_Piece], runs: Sequence[Run], context: Matrix
     ) -> Matrix:
-        """`context`, computed again for those pieces beside whose run another speaker was guessed."""
-        ends = {piece.stretch: piece.end for piece in pieces}  # the last one's stays
+        """`context`, computed again for pieces whose run ends at a guessed change of speaker."""
+        ends = {piece.stretch: piece.end for piece in pieces}  # that of the last piece
         changed = [i for i, run in enumerate(runs) if run != (0, ends[pieces[i].stretch])]
         windows = _look_again(audio, [pieces[i] for i in changed], [runs[i] for i in changed])
         voices = [np.empty((0, DIMENSIONS))]
@@ -231,6 +231,6 @@ def _unit(vectors: Matrix) -> Matrix:
 
 
 def _by_appearance(labels: Labels) -> Labels:
-    """The labels numbered 0, 1, 2, … in the order in which they first occur."""
+    """The labels renumbered 0, 1, 2, … in order of first occurrence."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first))[inverse], dtype=np.intp)

@@ -1,10 +1,10 @@
 """d-vectors: a voice as 256 numbers (the GE2E encoder of the `resemblyzer` package, without torch).
 
-Wan, Wang, Papir, Moreno, "Generalized End-to-End Loss for Speaker Verification", ICASSP 2018: three
-LSTM layers of 256 over 40 mel bands, the last hidden state through a linear layer, ReLU, length 1.
-The weights expect resemblyzer's front end: mel power without logarithm. So level matters, and is set here
-window by window (resemblyzer raises a whole recording to -30 dBFS): the voice of a quiet speaker next to a
-loud one is the same as alone, and of levels from -36 to -12 dBFS this one told 22 readers apart best.
+Wan, Wang, Papir, Moreno, "Generalized End-to-End Loss for Speaker Verification", ICASSP 2018: three LSTM
+layers of 256 units over 40 mel bands, the last hidden state through a linear layer and ReLU, scaled to
+length 1. The weights expect resemblyzer's front end: mel power without a logarithm. So the level matters, and
+is set here window by window (resemblyzer raises a whole recording to -30 dBFS): a quiet speaker's vector is
+the same beside a loud one as alone. Of levels from -36 to -12 dBFS, this one distinguished 22 readers best.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BLOCK_FRAMES = 4096
 BATCH_WINDOWS = 16  # 25 MB in a thread
 MOST_THREADS = 8
 MEAN_POWER = 1.36
-"""Mel power per frame, summed over the bands, to which every window is brought: read speech at -24 dBFS."""
+"""Mel power per frame, summed over the bands, to which every window is scaled: read speech at -24 dBFS."""
 
 
 @lru_cache(maxsize=1)
@@ -75,10 +75,10 @@ def mel_power(samples: Samples) -> Array:
 
 
 def fill_window(mel: Array) -> Array:
-    """Mel power of up to WINDOW_FRAMES frames, at the level the encoder knows, shape (WINDOW_FRAMES, BANDS).
+    """Mel power of up to WINDOW_FRAMES frames at the encoder's level, shape (WINDOW_FRAMES, BANDS).
 
-    Silence is left out, as resemblyzer does. A shorter stretch is repeated: half a second so named the right
-    one of four readers in 94 % of trials, padded with silence in 84 %.
+    Silence is left out, as in resemblyzer. A shorter stretch is repeated: half a second then identified one
+    of four readers correctly in 94 % of trials; padded with silence, in 84 %.
     """
     power = mel.sum(axis=1)
     voiced = mel[power >= SILENCE * power.max()]
@@ -104,10 +104,10 @@ class VoiceEncoder:
         return cls(load(data))
 
     def encode(self, mels: Array) -> Array:
-        """Mel power, shape (n, frames, BANDS) → voices of length 1, shape (n, DIMENSIONS).
+        """Mel power, shape (n, frames, BANDS) → d-vectors of length 1, shape (n, DIMENSIONS).
 
-        One thread per batch of windows: nothing waits for a neighbour, which on a busy machine is most of
-        the time, and the result does not depend on how many processors there are.
+        One thread per batch of windows: no thread waits for another, which on a busy machine would be most of
+        the time, and the result does not depend on the number of processors.
         """
         batches = [mels[i : i + BATCH_WINDOWS] for i in range(0, len(mels), BATCH_WINDOWS)]
         with ThreadPoolExecutor(min(MOST_THREADS, available_processors())) as pool:

@@ -1,6 +1,6 @@
 """A stack of LSTM layers as an ONNX model, from its weights: onnxruntime runs it in half of numpy's time.
 
-ONNX is a Protocol Buffers message; the few fields needed are written here by their numbers in `onnx.proto`
+A model is a Protocol Buffers message; the few fields needed are written by their numbers in `onnx.proto`
 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, IR version 8, operator set 14), so that the `onnx`
 package is not needed.
 """
@@ -25,7 +25,7 @@ def serialize_lstm(weights: Mapping[str, Array], layers: int) -> bytes:
     """A model from "frames", shape (frames, batch, n), to "state", (1, batch, units): the last hidden state.
 
     `weights` has PyTorch's names and gate order: weight_ih_l0 (4 units, n), weight_hh_l0 (4 units, units),
-    bias_ih_l0, bias_hh_l0 (4 units), and so on for each layer.
+    bias_ih_l0 and bias_hh_l0 (4 units), and so on for each layer.
     """
     units = weights["weight_hh_l0"].shape[1]
     graph = _text(2, "lstm")
@@ -59,7 +59,7 @@ def _layer(weights: Mapping[str, Array], layer: int, units: int) -> bytes:
 
 
 def _reorder(gates: Array) -> Array:
-    """PyTorch stacks input, forget, cell, output; ONNX input, output, forget, cell."""
+    """From PyTorch's order of gates (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
     into, forget, cell, out = np.split(gates, 4)
     return np.concatenate([into, out, forget, cell])
 
@@ -100,7 +100,7 @@ def _tensor(name: str, values: npt.NDArray[np.generic], kind: int) -> bytes:
 
 
 def _value(name: str, shape: tuple[str, ...]) -> bytes:
-    """A float tensor's name and shape; a size that is no number is free."""
+    """A float tensor's name and shape; a size that is not a number is variable."""
     sizes = (_number(1, int(size)) if size.isdigit() else _text(2, size) for size in shape)
     dimensions = b"".join(_field(1, size) for size in sizes)
     return _text(1, name) + _field(2, _field(1, _number(1, FLOAT) + _field(2, dimensions)))

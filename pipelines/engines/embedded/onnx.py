@@ -11,7 +11,7 @@ ERRORS_ONLY = 3
 
 
 def open_session(model: bytes, *, arena: bool = True) -> onnxruntime.InferenceSession:
-    """The network of an ONNX file; without the `arena` it does not keep the memory of its largest call."""
+    """The network of an ONNX file; without the `arena` it frees the memory of its largest call."""
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()

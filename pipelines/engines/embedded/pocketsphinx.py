@@ -1,9 +1,9 @@
 """PocketSphinx 5: US-English speech recognition and forced alignment that need no network and no GPU.
 
 D. Huggins-Daines et al., "PocketSphinx: a free, real-time continuous speech recognition system for hand-held
-devices", ICASSP 2006. The wheel carries the model. The decoder keeps an estimate of the noise from one
-utterance to the next; here every chunk starts from a fresh one, so that what is heard in a chunk depends on
-nothing else, the number of processes included.
+devices", ICASSP 2006. The wheel contains the model. The decoder carries its noise estimate from one utterance
+to the next; here every chunk starts with a fresh one, so that its result depends on nothing else, not even
+the number of processes.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from pipelines.errors import EngineMissingError, OptionError
 from pipelines.protocols import Progress, no_progress
 from pipelines.types import Audio, EngineInfo, Heard, HeardWord, Samples, Span
 
-LONGEST_CHUNK = 10.0  # long enough for the language model, mostly of one voice, and shared out evenly
+LONGEST_CHUNK = 10.0  # long enough for the language model, mostly one speaker, and easy to share out evenly
 MOST_PROCESSES = 8  # each holds about 125 MB
-AUDIO_PER_PROCESS = 60.0  # aligning that much takes a process three times as long as starting
-TOLERANCE = 0.1  # the detector of speech and the recogniser place a sound's edge that far apart
-QUIETEST_PEAK = 1e-3  # -60 dBFS: what is below that is no speech to be made louder
+AUDIO_PER_PROCESS = 60.0  # aligning this much takes a process three times as long as starting up
+TOLERANCE = 0.1  # how far apart the speech detector and the recogniser place the edge of a sound
+QUIETEST_PEAK = 1e-3  # -60 dBFS: anything quieter is not speech to be amplified
 WORKER = str(Path(__file__).with_name("pocketsphinx_worker.py"))
 EVEN_SCORE, SCORE_WIDTH = (
     -4.3,
     1.0,
-)  # logistic fit to right and wrong words, equally many: area under ROC 0.97
+)  # logistic fit to equally many right and wrong words: area under the ROC curve 0.97
 ALTERNATE = re.compile(r"\(\d+\)$")  # "the(2)": the second pronunciation of "the"
 
 Request = tuple[Span, tuple[str, ...]]
@@ -63,7 +63,7 @@ class PocketSphinx:
         Raises OptionError unless the language is English or "".
         """
         if not _is_english(language):
-            raise OptionError(f"PocketSphinx hears English only, not {language!r}: choose another engine.")
+            raise OptionError(f"PocketSphinx knows English only, not {language!r}: choose another engine.")
         info = self.info
         chunks = chunking.cut(audio, speech, LONGEST_CHUNK)
         answers = workers.run(
@@ -79,7 +79,7 @@ class PocketSphinx:
 
 
 def _is_english(language: str) -> bool:
-    """Whether the tag is English's, or says nothing."""
+    """Whether the tag is English or empty."""
     return language.lower().replace("_", "-").split("-")[0] in {"", "en"}
 
 
@@ -97,11 +97,11 @@ class PocketSphinxAligner:
         return _is_english(language)
 
     def place(self, audio: Audio, requests: Sequence[Request]) -> list[list[HeardWord]]:
-        """The words, normalised; those that the dictionary lacks are pronounced by rule.
+        """The words, normalised; words that the dictionary lacks are pronounced by rule.
 
-        The confidence falls with the distance between a word's sound and its phones. Empty where the stretch
-        is too short for its words, or a word has nothing to pronounce. Starting takes a quarter of a second
-        and each request a fiftieth of its length: ask for many at once.
+        The confidence falls with the distance between a word's sound and its phones. A result is empty if the
+        stretch is too short for its words, or if a word cannot be pronounced. Starting takes a quarter of a
+        second and each request a fiftieth of its length: ask for many at once.
         """
         phones = _missing_phones({word for _, words in requests for word in words})
 
@@ -114,7 +114,7 @@ class PocketSphinxAligner:
         return [_placed(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
     def _share(self, requests: Sequence[Request]) -> int:
-        """How many processes are worth starting."""
+        """The number of processes worth starting."""
         total = sum(span.duration for span, _ in requests)
         return min(self._processes, 1 + int(total / AUDIO_PER_PROCESS))
 
@@ -126,14 +126,14 @@ def _process_count(asked: int) -> int:
 
 
 def _pcm(samples: Samples) -> bytes:
-    """16-bit little-endian samples, at a level where a whisper keeps its bits."""
+    """16-bit little-endian samples, scaled so that quiet speech keeps its resolution."""
     peak = max(float(np.abs(samples).max(initial=0.0)), QUIETEST_PEAK)
     pcm: bytes = np.rint(samples * (32767.0 / peak)).astype("<i2").tobytes()
     return pcm
 
 
 def _inside(words: Sequence[HeardWord], speech: Sequence[Span]) -> tuple[HeardWord, ...]:
-    """Those of the words whose middle lies in `speech`: between its spans, noise is taken for words."""
+    """The words whose middle lies in `speech`: between its spans, noise is mistaken for words."""
     starts = [span.start for span in speech]
     kept = []
     for word in words:
@@ -145,7 +145,7 @@ def _inside(words: Sequence[HeardWord], speech: Sequence[Span]) -> tuple[HeardWo
 
 
 def _placed(request: Request, answer: Sequence[tuple[str, float, float, float]]) -> list[HeardWord]:
-    """The aligner's answer in the words of the request; empty if it lost some on the way."""
+    """The aligner's answer with the words of the request; empty if some were lost."""
     span, words = request
     if len(answer) != len(words):
         return []
@@ -156,18 +156,18 @@ def _placed(request: Request, answer: Sequence[tuple[str, float, float, float]])
 
 
 def _word(chunk: Span, text: str, start: float, end: float, confidence: float) -> HeardWord:
-    """A word with times from the start of its chunk, in the recording."""
+    """A word with times in the recording, from times in its chunk."""
     start, end = (min(round(chunk.start + time, 3), chunk.end) for time in (start, end))
     return HeardWord(ALTERNATE.sub("", text), start, end, confidence)
 
 
 def _confidence(score: float) -> float:
-    """The chance that a word is the one spoken, from the mean log likelihood of its frames."""
+    """The probability that a word is the one spoken, from the mean log likelihood of its frames."""
     return 1.0 / (1.0 + math.exp(-(score - EVEN_SCORE) / SCORE_WIDTH))
 
 
 def _missing_phones(words: set[str]) -> dict[str, str]:
-    """Phones of those words that the dictionary lacks; "" for the unpronounceable."""
+    """The phones of the words that the dictionary lacks; "" for unpronounceable ones."""
     known = pronunciation.look_up(words, _model_folder() / "cmudict-en-us.dict")
     return {word: pronunciation.pronounce(word, known) for word in words if word not in known}
 
@@ -182,7 +182,7 @@ def _model_folder() -> Path:
 
 @lru_cache(maxsize=1)
 def _info() -> EngineInfo:
-    """Hashes the model's 40 MB, once per process."""
+    """The engine's provenance; hashes the model's 40 MB once per process."""
     folder = _model_folder()
     total = hashlib.sha256()
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -1,9 +1,9 @@
-"""What a worker process runs: PocketSphinx on one chunk after another.
+"""A worker process that runs PocketSphinx on one chunk after another.
 
     python -P pocketsphinx_worker.py hear|place
 
-Started by `pipelines.engines.workers` as a script, never imported by the package: a worker holds the
-decoder and next to nothing else (about 125 MB to hear, 50 MB to place; numpy and the rest of us stay out).
+Started by `pipelines.engines.workers` as a script, never imported by the package: a worker holds the decoder
+and next to nothing else (about 125 MB to recognise, 50 MB to align), neither numpy nor the rest of Turnwise.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     import pocketsphinx
 
 FRAME_DURATION = 0.01
-WINDOW_BYTES = 2 * 410  # the decoder needs one analysis window at least
+WINDOW_BYTES = 2 * 410  # the decoder needs at least one analysis window
 
-# At most 5000 states and 10 word ends a frame cost a third less than the defaults (30 000 and all) and lose
-# no words; the second pass does better with the language weight of the first than with its own (8.5).
+# At most 5000 states and 10 word ends per frame take a third less time than the defaults (30 000 and all) and
+# lose no words; the second pass does better with the language weight of the first than with its own (8.5).
 RECOGNITION = {"maxhmmpf": 5000, "maxwpf": 10, "fwdflatlw": 6.5}
 
-# A forced alignment has one path only: beams as narrow as those of free recognition lose it at the first word
-# that is not the one spoken, and the best path through the lattice may skip a word.
+# A forced alignment has only one path: beams as narrow as those of free recognition lose it at the first word
+# that differs from the one spoken, and the best path through the lattice may skip a word.
 ALIGNMENT = {"beam": 1e-160, "wbeam": 1e-160, "pbeam": 1e-160, "bestpath": False}
-SCORE_UNIT = 1024  # without that path, acoustic scores come out in the decoder's inner unit
+SCORE_UNIT = 1024  # without that path, acoustic scores are in the decoder's internal unit
 
 Words = list[tuple[str, float, float, float]]
 """Word, start, end in seconds from the first sample, and a score."""
@@ -54,7 +54,7 @@ def aligner() -> Callable[[bytes, Sequence[str], Mapping[str, str]], Words]:
     decoder = pocketsphinx.Decoder(lm=None, samprate=16_000, loglevel="FATAL", **ALIGNMENT)
 
     def place(pcm: bytes, words: Sequence[str], pronunciations: Mapping[str, str]) -> Words:
-        """The words on the samples; the score is the mean log likelihood of their frames, 0 at best.
+        """The words aligned with the samples; the score is the mean log likelihood of their frames.
 
         `pronunciations` holds the phones of the words that the dictionary lacks.
         """
@@ -72,7 +72,7 @@ def aligner() -> Callable[[bytes, Sequence[str], Mapping[str, str]], Words]:
 def _decode(decoder: pocketsphinx.Decoder, pcm: bytes) -> Sequence[pocketsphinx.Segment]:
     if len(pcm) < WINDOW_BYTES:
         return []
-    decoder.reinit_feat()  # forgets the noise of the chunk before, all that is carried over
+    decoder.reinit_feat()  # forgets the noise of the previous chunk, the only state carried over
     decoder.start_utt()
     decoder.process_raw(pcm, full_utt=True)
     decoder.end_utt()
@@ -84,20 +84,20 @@ def _times(segment: pocketsphinx.Segment) -> tuple[float, float]:
 
 
 def _frame_score(segment: pocketsphinx.Segment) -> float:
-    """Natural logarithm."""
+    """The mean natural log likelihood of the segment's frames."""
     frames: int = segment.end_frame + 1 - segment.start_frame
     return SCORE_UNIT * math.log(segment.ascore) / frames
 
 
 def _is_word(word: str) -> bool:
-    """Not silence (<sil>, <s>), noise ([NOISE]) or a filler (++UM++)."""
+    """Whether this is not silence (<sil>, <s>), noise ([NOISE]) or a filler (++UM++)."""
     return not word.startswith(("<", "[", "+"))
 
 
 def main() -> None:
     die_with_parent()
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not come between the answers
+    os.dup2(2, 1)  # output of a library must not get in among the answers
     handle: Callable[..., Words] = recogniser() if sys.argv[1] == "hear" else aligner()
     while True:
         try:

@@ -1,4 +1,4 @@
-"""How an English word is pronounced that the dictionary lacks: names above all.
+"""The pronunciation of English words that the dictionary lacks, above all names.
 
 Phones are those of the CMU Pronouncing Dictionary, without stress: "HH EH G S EH TH". A possessive is read as
 its stem, a word without a vowel letter by letter ("jd"), any other by letter-to-sound rules in the manner of
@@ -147,9 +147,9 @@ POSSESSIVE = re.compile(r"'s$|(?<=s)'$")
 
 
 def look_up(words: Set[str], dictionary: Path) -> dict[str, str]:
-    """The first pronunciation of each of the words that a dictionary file in CMU's format has.
+    """The first pronunciation of each of the words, and of the stems of possessives, that a dictionary has.
 
-    Looks for the stems of possessives too.
+    The file is in CMU's format.
     """
     wanted = words | {POSSESSIVE.sub("", word) for word in words}
     with dictionary.open(encoding="utf-8") as lines:
@@ -158,7 +158,7 @@ def look_up(words: Set[str], dictionary: Path) -> dict[str, str]:
 
 
 def pronounce(word: str, known: Mapping[str, str]) -> str:
-    """The phones of a word; `known` has those of the dictionary. "" where there is nothing to pronounce."""
+    """The phones of a word, "" if there is nothing to pronounce; `known` are those from the dictionary."""
     if word in known:
         return known[word]
     stem = POSSESSIVE.sub("", word)
@@ -182,7 +182,7 @@ def _plain(word: str) -> str:
 
 
 def _read(letters: str) -> str:
-    """A run of letters, or one digit."""
+    """The phones of a run of letters, or of one digit."""
     if not VOWEL.search(letters):
         return " ".join(CHARACTERS[letter] for letter in letters)
     phones = (RULES[(match.lastindex or 1) - 1][1] for match in SPELLING.finditer(letters))

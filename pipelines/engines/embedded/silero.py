@@ -1,8 +1,8 @@
 """Silero voice activity detection through onnxruntime: the `SpeechDetector` of the embedded engines.
 
 The network (Silero Team, 2021-2025, version 6) gives one probability for each window of 512 samples (32 ms),
-of which it also sees the 64 samples before. This build takes many windows in a call and hands its LSTM's
-state on, so that a recording of any length is read in bounded memory with the same result.
+from the window and the 64 samples before it. This build takes many windows per call and passes the state of
+its LSTM on, so that a recording of any length is read in bounded memory with the same result.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ STATE_SHAPE = (1, 1, 128)
 
 SPEECH_PROBABILITY = 0.4
 SILENCE_PROBABILITY = 0.1
-"""Far apart: the first word after a pause ("Well,") on a telephone or by a synthetic voice may reach 0.5 for
-a moment only and fall to 0.1. Synthetic music and noises stayed below 0.15, but for isolated windows."""
+"""Far apart: the first word after a pause ("Well,") on a telephone or by a synthetic voice may reach 0.5 only
+for a moment and fall to 0.1. Synthetic music and noise stayed below 0.15, except in isolated windows."""
 SHORTEST_SPEECH = 0.15
 SHORTEST_SILENCE = 0.16
-PADDING = 0.06  # before the speech only: the probability rises late, and falls late too
+PADDING = 0.06  # only before the speech: the probability rises late, and falls late too
 
 Probabilities = npt.NDArray[np.float32]
 
 
 def spans_of_speech(probabilities: Probabilities, duration: float) -> tuple[Span, ...]:
-    """Stretches of speech by hysteresis, ordered and apart.
+    """Stretches of speech by hysteresis, ordered, without overlap.
 
     probability   ▁▃▇█▇▅▇██▂▁▁▁▁▁▁▁▃▇▇█▆▂▁▁
     speech          [──────)        [────)     opens at 0.4, closes below 0.1
@@ -62,7 +62,7 @@ def _hysteresis(probabilities: Probabilities) -> list[tuple[int, int]]:
 
 
 class SileroDetector:
-    """Finds speech; takes about 0.0015 of the recording's length on one core."""
+    """Finds speech in about 0.0015 of the recording's length on one core."""
 
     @property
     def info(self) -> EngineInfo:
@@ -74,7 +74,7 @@ class SileroDetector:
         return open_session(models.read("silero-vad"), arena=False)
 
     def probabilities(self, samples: Samples, progress: Progress = no_progress) -> Probabilities:
-        """Probability of speech for each window of WINDOW_SAMPLES, the last one filled up with silence."""
+        """The probability of speech in each window of WINDOW_SAMPLES; the last one is padded with silence."""
         found = [np.empty(0, np.float32)]
         h = c = np.zeros(STATE_SHAPE, np.float32)
         step = WINDOWS_PER_CALL * WINDOW_SAMPLES
@@ -86,16 +86,16 @@ class SileroDetector:
         return np.concatenate(found)
 
     def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
-        """Speech, ordered, without overlap; empty for silence and nearly so for music.
+        """Stretches of speech, ordered, without overlap; none in silence and hardly any in music.
 
-        Raises EngineMissingError where the weights are not here and ModelCorruptError where they are not
-        the ones described.
+        Raises EngineMissingError if the weights are missing and ModelCorruptError if they are not the
+        expected ones.
         """
         return spans_of_speech(self.probabilities(audio.samples, progress), audio.duration)
 
 
 def _windows(samples: Samples, start: int, end: int) -> Samples:
-    """The windows of samples [start, end), each behind its context, shape (n, 576)."""
+    """The windows of samples [start, end), each preceded by its context, shape (n, 576)."""
     part = samples[max(0, start - CONTEXT_SAMPLES) : end]
     part = np.pad(part, (max(0, CONTEXT_SAMPLES - start), -(len(samples[start:end])) % WINDOW_SAMPLES))
     whole = np.lib.stride_tricks.sliding_window_view(part, CONTEXT_SAMPLES + WINDOW_SAMPLES)

@@ -61,7 +61,7 @@ def test_an_unknown_one_says_what_to_give(tag: str) -> None:
 
 
 def test_an_english_model_says_that_it_is_one() -> None:
-    with pytest.raises(OptionError, match=r"small\.en hears English only, not 'fr-CA'.*multilingual"):
+    with pytest.raises(OptionError, match=r"small\.en knows English only, not 'fr-CA'.*multilingual"):
         check("fr-CA", ("en",), "small.en")
 
 

@@ -140,7 +140,7 @@ def test_an_english_model_is_not_asked() -> None:
     pretender = Pretender(languages=("en",))
     assert Pretended(pretender).transcribe(recording(20), SPEECH[:1], "").language == "en"
     assert not pretender.asked
-    with pytest.raises(OptionError, match="hears English only"):
+    with pytest.raises(OptionError, match="knows English only"):
         Pretended(pretender).transcribe(recording(20), SPEECH[:1], "fr")
 
 

@@ -229,7 +229,7 @@ def test_an_english_model(english: Path, clip: Spoken) -> None:
     engine = Whisper(str(english), "cpu")
     assert engine.transcribe(clip.audio, [], "").language == "und"
     assert engine.transcribe(clip.audio, [], "en-GB").language == "en"
-    with pytest.raises(OptionError, match=r"small\.en hears English only, not 'fr'"):
+    with pytest.raises(OptionError, match=r"small\.en knows English only, not 'fr'"):
         engine.transcribe(clip.audio, clip.speech, "fr")
 
 
