@@ -1,7 +1,7 @@
-"""Words as running text, the one way to join them: a blank between two, unless their script has none.
+"""Words joined to running text: with a space between two, unless their script has none.
 
-Good evening.       supplied or heard, a blank
-今天|天气           a blank only where the supplied text has one
+Good evening.       supplied or recognised: a space
+今天|天气           a space only where the supplied text has one
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pipelines.types import AlignedToken
 
 
 def join(words: Iterable[tuple[str, bool]]) -> str:
-    """Each word with whether it is glued to the one before."""
+    """Running text from words, each with whether it is glued to the one before."""
     return "".join(word if glued else f" {word}" for word, glued in words).removeprefix(" ")
 
 
 def join_words(words: Iterable[str]) -> str:
-    """Words that were heard, of which nothing but their script says whether there is a blank between them."""
+    """Running text from recognised words, where only the script decides about a space between two words."""
     kept = [word for word in words if word]
     return join(zip(kept, seams(kept), strict=True))
 
 
 def join_tokens(tokens: Sequence[AlignedToken], indexes: Sequence[int]) -> str:
-    """These of the tokens, as far apart as they are in the supplied text."""
+    """Running text from the tokens at `indexes`, spaced as in the supplied text."""
     glue = [False, *(glued(tokens, *pair) for pair in pairwise(indexes))]
     return join((tokens[index].token.text, seam) for index, seam in zip(indexes, glue, strict=False))
 
@@ -36,7 +36,7 @@ def seams(words: Sequence[str]) -> list[bool]:
 
 
 def glued(tokens: Sequence[AlignedToken], left: int, right: int) -> bool:
-    """Whether nothing separates two tokens in the supplied text but tokens, in a script without spaces."""
+    """Whether, in a script without spaces, only tokens lie between two tokens of the supplied text."""
     places = [token.token for token in tokens[left : right + 1]]
     touch = all(first.char_end == second.char_start for first, second in pairwise(places))
     return touch and _spaceless(places[0].text, places[-1].text)

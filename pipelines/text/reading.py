@@ -17,7 +17,7 @@ from pipelines.types import AlignedToken, Correction, Match, Turn
 
 @dataclass(frozen=True, slots=True)
 class ReadWord:
-    """One word to read; `glued` where no blank separates it from the word before."""
+    """One word to read; `glued` if no space separates it from the word before."""
 
     text: str
     start: float

@@ -1,4 +1,4 @@
-"""How many chunks go through a network at once, and what happens where the memory does not hold them."""
+"""How many chunks go through a network at once, and what happens if they do not fit into memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Batches:
     ) -> None:
         """Calls work(first, last) for batches that together make [start, end), and done(last) after each.
 
-        What `done` raises is passed on as it is. Raises EngineMemoryError where even one chunk is too
-        much, and EngineError where the network fails.
+        Exceptions from `done` are passed on unchanged. Raises EngineMemoryError if even one chunk is too
+        much, and EngineError if the network fails.
         """
         while start < end:
             last = min(start + self.size, end)
@@ -30,7 +30,7 @@ class Batches:
                 done(last)
 
     def _fits(self, first: int, last: int, work: Callable[[int, int], None]) -> bool:
-        """Whether the memory was enough; if not, the next batch is half as large."""
+        """Runs one batch and returns whether it fitted into memory; if not, halves the batches."""
         with explained(NAME):
             try:
                 work(first, last)
@@ -45,7 +45,7 @@ class Batches:
 
 
 def free_memory() -> None:
-    """Gives back what torch keeps of the graphics card's memory for later."""
+    """Frees the memory on the graphics card that torch keeps for later."""
     import torch  # noqa: PLC0415
 
     if torch.cuda.is_available():

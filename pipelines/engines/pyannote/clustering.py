@@ -1,10 +1,10 @@
 """Which of the chunks' local speakers are the same person: pyannote.audio's clustering, in bounded memory.
 
-Hierarchical clustering compares every voice with every other one: 0.5 GB for an hour, 4 GB for three. So
-it is shown at most TRAINING_VOICES of them, from chunks spread evenly over the recording; it then says where
-the speakers' centroids lie, and every voice goes to the nearest one, as in pyannote.audio. Up to that number
-the result is pyannote.audio's. Beyond it, each voice shown stands for those around it that were not: the
-least size of a cluster shrinks, and VBx's weight of a voice grows, in the same proportion.
+Here a voice is the embedding of one local speaker. Hierarchical clustering compares every voice with every
+other: 0.5 GB for an hour, 4 GB for three. So it gets at most TRAINING_VOICES of them, from chunks spread
+evenly over the recording. It finds the speakers' centroids, and every voice goes to the nearest one, as in
+pyannote.audio. Up to that number, the result is pyannote.audio's. Beyond it, each voice used stands for those
+around it that were not: the minimum cluster size shrinks, and VBx's weight of a voice grows, in proportion.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from pyannote.audio.core.plda import PLDA
 
 TRAINING_VOICES = 5000
-"""Their distances fill 100 MB, which clustering copies once. An hour and a half of one voice at a time."""
+"""Their distances fill 100 MB, which clustering copies once. An hour and a half of one speaker at a time."""
 
 LEAST_SHARE = 0.2
-"""A voice is shown to the clustering if it is heard alone in this part of its chunk."""
+"""A voice is used for clustering if its speaker is alone in this share of the chunk."""
 
 BLOCK_CHUNKS = 1000
 NOBODY = -2
@@ -52,9 +52,9 @@ class Clusterer:
     """The clustering that a recipe names."""
 
     def __init__(self, recipe: Recipe, density: float = 1.0) -> None:
-        """`density`: how many chunks there are, of those that the recipe asks for.
+        """`density`: the share of the recipe's chunks that are used.
 
-        Raises ModelUnusableError for damaged files of PLDA.
+        Raises ModelUnusableError for damaged PLDA files.
         """
         self._density = density
         self._kind = recipe.clustering
@@ -97,7 +97,7 @@ class Clusterer:
             return _run(clustering, embeddings, active, count), False
 
     def _stock(self, share: float) -> Any:
-        """pyannote.audio's clustering, for voices that are `share` of all."""
+        """pyannote.audio's clustering, adjusted for a `share` of all voices."""
         from pyannote.audio.pipelines.clustering import (  # noqa: PLC0415
             AgglomerativeClustering,
             VBxClustering,
@@ -134,7 +134,7 @@ def _run(
 
 
 def heard_alone(active: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """Which local speakers are heard alone for LEAST_SHARE of their chunk, shape (chunks, speakers)."""
+    """Which local speakers speak alone for LEAST_SHARE of their chunk, shape (chunks, speakers)."""
     alone = np.empty((len(active), active.shape[2]), np.bool_)
     for chunk, frames in enumerate(active):
         single = frames.sum(axis=1, keepdims=True) == 1
@@ -143,7 +143,7 @@ def heard_alone(active: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 
 def _spread(alone: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.intp]:
-    """Chunks, evenly spread, that hold about `most` voices; all where they hold no more."""
+    """Evenly spread chunks that hold about `most` voices; all chunks if they hold no more."""
     chunks, voices = len(alone), int(alone.sum())
     if voices <= most:
         return np.arange(chunks)
@@ -156,10 +156,10 @@ def assign(
     speaks: npt.NDArray[np.bool_],
     constrained: bool,
 ) -> npt.NDArray[np.int64]:
-    """The nearest centroid of every voice by the cosine, NOBODY for the silent; shape (chunks, speakers).
+    """The nearest centroid of every voice by cosine, NOBODY for silent speakers; shape (chunks, speakers).
 
-    `constrained`: the voices of one chunk go to different centroids, those of least total distance; where
-    there are more voices than centroids, some go to NOBODY.
+    `constrained`: the voices of one chunk go to different centroids with the least total distance; if there
+    are more voices than centroids, some go to NOBODY.
     """
     assigned = np.full(speaks.shape, NOBODY, np.int64)
     for start in range(0, len(embeddings), BLOCK_CHUNKS):
@@ -179,7 +179,7 @@ def _closeness(embeddings: Embeddings, centroids: npt.NDArray[Any]) -> npt.NDArr
 
 
 def _different(closeness: npt.NDArray[np.float64], speaks: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-    """Different centroids for the voices of one chunk (Hungarian method), the silent last."""
+    """Different centroids for the voices of one chunk (Hungarian method), silent speakers last."""
     from scipy.optimize import linear_sum_assignment  # noqa: PLC0415
 
     closeness = np.nan_to_num(closeness, nan=float(np.nanmin(closeness)))
@@ -192,7 +192,7 @@ def _different(closeness: npt.NDArray[np.float64], speaks: npt.NDArray[np.bool_]
 
 
 def load_plda(folder: Path) -> PLDA:
-    """The PLDA of a folder. numpy's files are read without pickles. Raises ModelUnusableError."""
+    """The PLDA in a folder; its numpy files are read without pickles. Raises ModelUnusableError."""
     from pyannote.audio.core.plda import PLDA  # noqa: PLC0415
 
     transform, plda = (folder / name for name in PLDA_FILES)
@@ -203,5 +203,5 @@ def load_plda(folder: Path) -> PLDA:
         return PLDA(transform, plda)
     except Exception as error:  # of a zip archive, numpy or linear algebra
         raise ModelUnusableError(
-            f"{folder.name} is no PLDA that pyannote.audio can use ({first_line(error)}): fetch it again."
+            f"{folder.name} is not a PLDA that pyannote.audio can use ({first_line(error)}): fetch it again."
         ) from error

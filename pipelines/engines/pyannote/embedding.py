@@ -1,19 +1,19 @@
-"""A voice for each local speaker of each chunk, at about a third of the work, and the same to the last bit.
+"""A voice embedding for each local speaker of each chunk: identical bits for about a third of the work.
 
-pyannote.audio pushes a chunk through the speaker network once for each of its local speakers, silent ones
-too, and only then, in the last layers, looks at where the speaker is active:
+pyannote.audio runs each chunk through the speaker network once for each of its local speakers, even silent
+ones; only the last layers take into account where the speaker is active:
 
     stock                                    here
     chunk ─ fbank ─ ResNet ─ pool 1 ─ linear    chunk ─ fbank ─ ResNet ┬ pool 1 ┐
     chunk ─ fbank ─ ResNet ─ pool 2 ─ linear                           ├ pool 2 ├ linear
     chunk ─ fbank ─ ResNet ─ pool 3 ─ linear                           └ pool 3 ┘
 
-Chunks in which nobody speaks are left out altogether. The frames of a chunk and what is pooled from them are
-the same bits in a batch of any size (measured on the processor); those of the linear layer are not, so it
-sees the rows in the batches in which pyannote.audio would show them.
+Chunks in which nobody speaks are left out altogether. The frames of a chunk and the values pooled from them
+are the same bits in a batch of any size (measured on the processor). Those of the linear layer are not, so it
+gets its rows in the same batches as in pyannote.audio.
 
-Nothing can be shared from chunk to chunk: the features are centred over the chunk, and the network pads its
-ends, so that the same second of audio has other frames in every chunk.
+Nothing can be shared between chunks: the features are centred over the chunk, and the network pads its ends,
+so the same second of audio has different frames in every chunk.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import torch
 
 CHUNKS_AT_ONCE = {"cpu": 1, "cuda": 32}
-"""On a processor larger batches were slower (tests/benchmarks/pyannote.py)."""
+"""On a processor, larger batches were slower (tests/benchmarks/pyannote.py)."""
 
 Embeddings = npt.NDArray[np.float32]
 Masks = npt.NDArray[np.float32]
@@ -43,8 +43,8 @@ Masks = npt.NDArray[np.float32]
 class Voices(Protocol):
     """A speaker network in two steps, so that the first is done once per chunk."""
 
-    width: int  # of what is pooled
-    silence: float  # what is pooled, in every place, where a speaker is never active
+    width: int  # of a pooled vector
+    silence: float  # every value of the pooled vector of a silent speaker
 
     def pool(self, chunks: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """(n, samples) and (n, speakers, frames) → (n, speakers, width)"""
@@ -80,7 +80,7 @@ class WholeVoices:
     def __init__(self, network: Any) -> None:
         self._network = network
         self.width = int(network.dimension)
-        self.silence = 1.0  # anything but a vector of no length
+        self.silence = 1.0  # anything but a zero vector
 
     def pool(self, chunks: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         speaking = masks.any(dim=2)
@@ -103,7 +103,7 @@ class Embedder:
     """A speaker network on its device."""
 
     def __init__(self, network: Any, device: str, exclude_overlap: bool, rows_at_once: int) -> None:
-        """`rows_at_once`: the batch in which pyannote.audio would compute, in speakers of chunks."""
+        """`rows_at_once`: pyannote.audio's batch size, in local speakers."""
         self.dimension = int(network.dimension)
         self._voices = _voices(network.to(device))
         self._device = device
@@ -114,13 +114,13 @@ class Embedder:
     def embed(
         self, samples: Samples, segmentation: Segmentation, done: Callable[[float], None]
     ) -> Embeddings:
-        """Shape (chunks, speakers, dimension), finite; that of a silent speaker means nothing.
+        """Embeddings, shape (chunks, speakers, dimension), finite; those of silent speakers are meaningless.
 
-        `done` takes the fraction of chunks that are through, rising to 1.
+        `done` takes the fraction of chunks finished, rising to 1.
         """
         chunks, _, speakers = segmentation.active.shape
         embeddings = np.empty((chunks, speakers, self.dimension), np.float32)
-        for start in range(0, chunks, self._rows):  # so many chunks are a whole number of batches of rows
+        for start in range(0, chunks, self._rows):  # this many chunks make a whole number of batches of rows
             end = min(start + self._rows, chunks)
             shape = end - start, speakers, self._voices.width
             pooled: Embeddings = np.full(shape, self._voices.silence, np.float32)
@@ -146,8 +146,8 @@ class Embedder:
             return np.asarray(pooled.cpu().numpy())
 
     def _masks(self, segmentation: Segmentation, chunk: int) -> Masks:
-        """Where to listen to each speaker, shape (speakers, frames): where nobody else speaks, if that is
-        asked for and long enough."""
+        """The frames to use for each speaker, shape (speakers, frames): those where nobody else speaks, if
+        the recipe asks for it and they are long enough."""
         active = segmentation.active[chunk].astype(np.float32)
         if self._least_samples is not None:
             alone = active * (active.sum(axis=1, keepdims=True) < 2)
@@ -166,7 +166,7 @@ class Embedder:
 
 
 def _least_samples(network: Any, device: str) -> int:
-    """The shortest audio that the network takes, as pyannote.audio finds it: by trying."""
+    """The shortest audio that the network accepts, found by trial, as in pyannote.audio."""
     import torch  # noqa: PLC0415
     from pyannote.audio.pipelines.speaker_verification import (  # noqa: PLC0415
         PyannoteAudioPretrainedSpeakerEmbedding,

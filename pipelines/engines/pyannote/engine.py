@@ -31,18 +31,18 @@ from pipelines.types import Audio, Diarization, EngineInfo, Samples, Span, Speak
 INSTALL = "run pip install 'turnwise[pyannote]'"
 
 FAST_STEP = 0.25
-"""Hop from chunk to chunk, as a part of a chunk, where `fast` is asked for; pyannote.audio's own is 0.1."""
+"""Hop from chunk to chunk, as a fraction of a chunk, with `fast`; pyannote.audio's own is 0.1."""
 
 SEGMENTED, EMBEDDED, CLUSTERED = 0.15, 0.9, 0.95
-"""The part of the work that is done after each stage."""
+"""The fraction of the work done after each stage."""
 
 
 class Pyannote:
-    """pyannote.audio 4: the best at telling voices apart, several of them at once included.
+    """pyannote.audio 4: the best at separating speakers, even when several speak at once.
 
-    `model` is a folder's name below `pyannote` in the models folder ("community-1", "3.1"), or the path of
-    any folder with a config.yaml for diarization. `fast` looks at 2.5 times fewer chunks: see
-    docs/engines-pyannote.md for what that changes.
+    `model` is the name of a folder in `pyannote` in the models folder ("community-1", "3.1"), or the path of
+    any folder with a config.yaml for diarization. `fast` uses 2.5 times fewer chunks:
+    docs/engines-pyannote.md describes the effect.
     """
 
     def __init__(self, model: str, device: str = "auto", fast: bool = False) -> None:
@@ -67,11 +67,11 @@ class Pyannote:
         return models.locate("pyannote", self._model)
 
     def check(self) -> None:
-        """Whether it could work, without loading the networks.
+        """Checks that it can work, without loading the networks.
 
-        Raises EngineMissingError where pyannote.audio or the model is not here, ModelCorruptError where the
-        model is not the one that was fetched, ModelUnusableError where its folder is none or misses a part,
-        OptionError for a device that is not here.
+        Raises EngineMissingError if pyannote.audio or the model is missing, ModelCorruptError if the model
+        is not the one that was fetched, ModelUnusableError if its folder is not a pipeline or is incomplete,
+        OptionError for a missing device.
         """
         _check_library()
         load_recipe(self._folder)
@@ -81,11 +81,11 @@ class Pyannote:
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
     ) -> Diarization:
-        """Who speaks when; it detects speech itself and does not look at `speech`.
+        """Who speaks when; detects speech itself and ignores `speech`.
 
-        Labels are "speaker_1", "speaker_2", … in order of first appearance. Nobody where nobody speaks.
-        What `progress` raises is passed on. Raises what `check` does, ModelUnusableError for damaged
-        weights, EngineMemoryError where the memory is not enough even for single chunks, and EngineError.
+        Speakers are "speaker_1", "speaker_2", … in order of first appearance; none if nobody speaks.
+        Exceptions from `progress` are passed on. Raises what `check` raises, ModelUnusableError for damaged
+        weights, EngineMemoryError if there is not enough memory even for single chunks, and EngineError.
         """
         stages = self.load()
         if not len(audio.samples):
@@ -126,7 +126,7 @@ class Pyannote:
         counts: np.typing.NDArray[np.uint8],
         count: SpeakerCount,
     ) -> Diarization:
-        """Frames to segments, speakers named, each with its voice."""
+        """The segments from the frames, with names and embeddings for the speakers."""
         times = segmentation.windows.frame_times
         known = len(clusters.centroids)
 
@@ -163,7 +163,7 @@ class Pyannote:
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """A pipeline folder, loaded."""
+    """A loaded pipeline folder."""
 
     recipe: Recipe
     segmenter: Segmenter
@@ -193,7 +193,7 @@ def _check_library() -> None:
 
 @contextmanager
 def _exact() -> Iterator[None]:
-    """Within, graphics cards compute in float32 as pyannote.audio asks for: TensorFloat-32 costs accuracy."""
+    """Makes graphics cards compute in float32, as pyannote.audio does: TensorFloat-32 costs accuracy."""
     import torch  # noqa: PLC0415
 
     before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32

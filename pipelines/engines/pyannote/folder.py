@@ -6,9 +6,9 @@
         embedding/pytorch_model.bin
         plda/plda.npz, plda/xvec_transform.npz
 
-Where the configuration names a part by its address on the model hub, as 3.1's does
-(`pyannote/segmentation-3.0`), the part is looked for in the folder, under its role (`segmentation`), its own
-name (`segmentation-3.0`) or the whole address. Nothing is ever fetched.
+If the configuration names a part by its address on the model hub, as in 3.1 (`pyannote/segmentation-3.0`),
+the part is looked for in the folder under its role (`segmentation`), its own name (`segmentation-3.0`) or the
+whole address. Nothing is ever fetched.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ PIPELINES = (
 )
 VBX, AGGLOMERATIVE = "VBxClustering", "AgglomerativeClustering"
 PARAMETERS = {VBX: ("threshold", "Fa", "Fb"), AGGLOMERATIVE: ("threshold", "method", "min_cluster_size")}
-"""What each clustering must be told."""
+"""The parameters that each clustering needs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a pipeline folder says: its parts and its parameters."""
+    """The parts and parameters of a pipeline folder."""
 
     segmentation: Path
     embedding: Path
     plda: Path | None  # the folder of PLDA_FILES; only for VBX
     clustering: str
     clustering_parameters: Mapping[str, Any]
-    exclude_overlap: bool  # voices are taken where nobody else speaks
+    exclude_overlap: bool  # embeddings are computed only where nobody else speaks
     embedding_batch_size: int
     segmentation_step: float  # of a chunk's length
-    min_duration_off: float  # shorter pauses of a speaker are filled
-    threshold: float = field(default=0.5)  # of activity; networks that choose one set of speakers need none
+    min_duration_off: float  # a speaker's shorter pauses are filled
+    threshold: float = field(default=0.5)  # of activity; not needed by networks that choose a set of speakers
 
 
 def load_recipe(folder: Path) -> Recipe:
     """Reads config.yaml and finds the parts, without opening them.
 
-    Raises ModelUnusableError where the folder is no pipeline for diarization or misses a part.
+    Raises ModelUnusableError if the folder is not a pipeline for diarization or is incomplete.
     """
     configuration = _load_configuration(folder)
     pipeline = _table(configuration, "pipeline", folder)
@@ -84,21 +84,21 @@ def _load_configuration(folder: Path) -> dict[str, Any]:
     path = folder / CONFIGURATION
     if not path.is_file():
         raise ModelUnusableError(
-            f"{folder.name} is no pyannote folder: it misses {CONFIGURATION}; fetch the whole folder again."
+            f"{folder.name} is not a pyannote folder: it lacks {CONFIGURATION}; fetch the whole folder again."
         )
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ModelUnusableError(f"{folder.name}/{CONFIGURATION} is no YAML: fetch it again.") from error
+        raise ModelUnusableError(f"{folder.name}/{CONFIGURATION} is not YAML: fetch it again.") from error
     if not isinstance(loaded, dict):
-        raise ModelUnusableError(f"{folder.name}/{CONFIGURATION} describes no pipeline: fetch it again.")
+        raise ModelUnusableError(f"{folder.name}/{CONFIGURATION} holds no pipeline: fetch it again.")
     return loaded
 
 
 def _table(within: Mapping[str, Any], name: str, folder: Path) -> dict[str, Any]:
     found = within.get(name)
     if not isinstance(found, dict):
-        raise ModelUnusableError(f"{folder.name}/{CONFIGURATION} misses {name!r}: fetch it again.")
+        raise ModelUnusableError(f"{folder.name}/{CONFIGURATION} lacks {name!r}: fetch it again.")
     return found
 
 
@@ -108,7 +108,7 @@ def _parameters(configuration: Mapping[str, Any], clustering: str, folder: Path)
     missing = [name for name in PARAMETERS[clustering] if name not in of_clustering]
     if missing:
         raise ModelUnusableError(
-            f"{folder.name}/{CONFIGURATION} misses the parameter {missing[0]!r} of {clustering}:"
+            f"{folder.name}/{CONFIGURATION} lacks the parameter {missing[0]!r} of {clustering}:"
             " fetch it again."
         )
     of_segmentation = parameters.get("segmentation", {})
@@ -135,7 +135,7 @@ def _find_plda(folder: Path, named: object) -> Path:
 
 
 def _places(folder: Path, role: str, named: object) -> Iterator[Path]:
-    """Where a part may lie, the likeliest first. `named` is what the configuration says of it."""
+    """Where a part may lie, likeliest first; `named` is its entry in the configuration."""
     if isinstance(named, Mapping):
         yield folder / str(named.get("subfolder") or role)
         named = named.get("checkpoint")
@@ -148,8 +148,8 @@ def _places(folder: Path, role: str, named: object) -> Iterator[Path]:
 
 def _missing_part(folder: Path, role: str, named: object, expected: str) -> ModelUnusableError:
     return ModelUnusableError(
-        f"The pyannote folder {folder.name} misses its {role} part ({_described(named)}): put it there as"
-        f" {expected}; nothing is fetched while working."
+        f"The pyannote folder {folder.name} lacks its {role} part ({_described(named)}): put it there as"
+        f" {expected}; nothing is fetched during the work."
     )
 
 

@@ -1,15 +1,15 @@
-"""Importing pyannote.audio: whatever the build of torch, in silence, and without its telemetry.
+"""Importing pyannote.audio: with any build of torch, silently, and without its telemetry.
 
-torchaudio. Its wheel on PyPI is built for CUDA: beside a CPU build of torch its native libraries cannot be
-loaded (`libc10_cuda.so`), and beside another CUDA it refuses to start. pyannote.audio calls only what
-torchaudio has in plain Python on top of torch: `compliance.kaldi.fbank`, `functional.resample` and
-`transforms.MFCC`. So, where the real import fails, torchaudio is imported again with `torchaudio._extension`
-taken by a module that says what torchaudio's own says where it was built without native libraries.
+torchaudio. Its wheel on PyPI is built for CUDA: its native libraries cannot be loaded with a CPU build of
+torch (`libc10_cuda.so`), and with another CUDA version it refuses to start. pyannote.audio uses only parts of
+torchaudio in plain Python on top of torch: `compliance.kaldi.fbank`, `functional.resample` and
+`transforms.MFCC`. So if the real import fails, torchaudio is imported again with a replacement for
+`torchaudio._extension` that reports, as a build without native libraries would, that there are none.
 
-torchcodec decodes files. This engine is given samples, so torchcodec is kept out while pyannote.audio is
-imported: it would load a second ffmpeg beside PyAV's into the process, or warn that it cannot.
+torchcodec decodes files. This engine gets samples, so torchcodec is kept out while pyannote.audio is
+imported: it would load a second ffmpeg into the process besides PyAV's, or warn that it cannot.
 
-Telemetry. pyannote.audio 4 starts an OpenTelemetry exporter and its thread as soon as it is imported, and
+Telemetry. pyannote.audio 4 starts an OpenTelemetry exporter and its thread on import, and
 PYANNOTE_METRICS_ENABLED=0 only keeps it from sending. Here the module that does so is never imported.
 """
 
@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import TypeVar
 
 LOCK = RLock()
-"""Held while something of the whole process is changed for a moment: modules, filters of warnings."""
+"""Held while process-wide state is changed for a moment: modules, warning filters."""
 
 LOGGER = logging.getLogger(__name__)
 TRACKERS = ("track_model_init", "track_pipeline_init", "track_pipeline_apply")
@@ -39,7 +39,7 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def import_pyannote() -> None:
     """Makes `import pyannote.audio` work; afterwards its modules can be imported as usual.
 
-    Raises ImportError where it is not installed.
+    Raises ImportError if it is not installed.
     """
     with LOCK:
         if "pyannote.audio" in sys.modules:
@@ -53,7 +53,7 @@ def import_pyannote() -> None:
 
 
 def import_torchaudio() -> None:
-    """Imports torchaudio, its native libraries only where they fit the torch that is here."""
+    """Imports torchaudio, with its native libraries only if they fit the installed torch."""
     try:
         import_module("torchaudio")
     except (OSError, RuntimeError) as error:
@@ -65,7 +65,7 @@ def import_torchaudio() -> None:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """No warnings and nothing of lightning's log on the screen, for all threads: not for long work."""
+    """Hides warnings and lightning's log messages, in all threads: not for long work."""
     logger = logging.getLogger("lightning.pytorch")
     with LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -79,11 +79,11 @@ def silenced() -> Iterator[None]:
 
 @contextmanager
 def _kept_out(name: str) -> Iterator[None]:
-    """Within, `name` cannot be imported, unless it was before."""
+    """Makes `name` impossible to import, unless it was imported before."""
     if name in sys.modules:
         yield
         return
-    sys.modules[name] = None  # type: ignore[assignment]  # "not to be found" (language reference, 5.3.1)
+    sys.modules[name] = None  # type: ignore[assignment]  # "not found" (language reference, 5.3.1)
     try:
         yield
     finally:
@@ -96,7 +96,7 @@ def _forget(package: str) -> None:
 
 
 def _no_extension() -> ModuleType:
-    """What torchaudio._extension is where torchaudio has no native libraries."""
+    """A torchaudio._extension like that of a torchaudio without native libraries."""
     module = ModuleType("torchaudio._extension")
     vars(module).update(
         _IS_TORCHAUDIO_EXT_AVAILABLE=False, _IS_ALIGN_AVAILABLE=False, fail_if_no_align=_missing
@@ -118,9 +118,9 @@ def _no_telemetry() -> ModuleType:
 
 
 def _nothing(*_: object, **__: object) -> None:
-    """Tracks nobody."""
+    """Tracks nothing."""
 
 
 def _log(*words: object, **_: object) -> None:
-    """What pyannote prints goes to the log."""
+    """Sends what pyannote prints to the log."""
     LOGGER.debug("%s", " ".join(map(str, words)).strip())

@@ -1,9 +1,9 @@
-"""Networks from pyannote's checkpoint files, without running code that a file brings along.
+"""Networks from pyannote's checkpoint files, without running code that a file contains.
 
-pyannote.audio loads checkpoints with `weights_only=False`, which runs whatever a file says. Here the file is
-read with `weights_only=True`. Of the names in it, those of pyannote's own description of a network are
-admitted; classes of the training framework, kept in old checkpoints beside the weights, are replaced by
-one that does nothing; every other name makes the file refused.
+pyannote.audio loads checkpoints with `weights_only=False`, which runs any code in the file. Here the file is
+read with `weights_only=True`. The names in pyannote's own description of a network are admitted; classes of
+the training framework, which old checkpoints store beside the weights, are replaced by one that does nothing;
+a file with any other name is refused.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ ADMITTED = (
     "torch.torch_version.TorchVersion",
 )
 MEMBER = "builtins.getattr"
-"""How Python 3.11.0 to 3.11.3 wrote the member of an enumeration; read by `_member`, which takes no other."""
+"""How Python 3.11.0 to 3.11.3 pickled an enumeration's member; `_member` reads it, and nothing else."""
 
 INERT = ("pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "pyannote.audio.core.model.")
-"""Names beginning with these are read as something that does nothing."""
+"""Names with these prefixes are read as a class that does nothing."""
 
 NETWORKS = "pyannote.audio.models."
-"""Where the class of a network must come from: a checkpoint must not choose what is imported."""
+"""The class of a network must come from here: a checkpoint must not choose what is imported."""
 
 INSTANTIATOR = "_instantiator"
-"""lightning before 2.6 calls the function that a checkpoint names so, whatever it is."""
+"""lightning before 2.6 calls any function that a checkpoint gives under this name."""
 
 
 class _Inert:
@@ -51,7 +51,7 @@ class _Inert:
 def load_network(path: Path) -> Any:
     """The network of a checkpoint file, on the processor, ready for inference.
 
-    Raises ModelUnusableError for a file that is none, holds more than a network, or is for another engine.
+    Raises ModelUnusableError if the file is not one, holds more than a network, or is for another engine.
     """
     import_pyannote()
     try:
@@ -65,7 +65,7 @@ def load_network(path: Path) -> Any:
         if is_memory_short(error):
             raise
         raise ModelUnusableError(
-            f"{_name(path)} is no network that pyannote.audio can use ({first_line(error)}): fetch it again."
+            f"{_name(path)} is not a network for pyannote.audio ({first_line(error)}): fetch it again."
         ) from error
     network.eval()
     return network
@@ -78,7 +78,7 @@ def _read(path: Path) -> dict[str, Any]:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, zipfile.BadZipFile, EOFError, ValueError, KeyError) as error:
         raise ModelUnusableError(
-            f"{_name(path)} is no checkpoint of PyTorch, or only a part of one: fetch it again."
+            f"{_name(path)} is not a PyTorch checkpoint, or only part of one: fetch it again."
         ) from error
     if not isinstance(checkpoint, dict) or "pyannote.audio" not in checkpoint:
         raise ModelUnusableError(
@@ -101,7 +101,7 @@ def _network_class(checkpoint: dict[str, Any], path: Path) -> Any:
 
 @contextmanager
 def _admitted(path: Path) -> Iterator[None]:
-    """Within, torch reads the names of this file that do no harm. Raises ModelUnusableError for another."""
+    """Lets torch read the harmless names in this file. Raises ModelUnusableError for any other name."""
     from torch.serialization import safe_globals  # noqa: PLC0415
 
     names = _names(path)
@@ -121,22 +121,22 @@ def _names(path: Path) -> list[str]:
 
     try:
         return sorted(get_unsafe_globals_in_checkpoint(path))
-    except Exception:  # not a checkpoint, or one of before 2020: what reads it will refuse it
+    except Exception:  # not a checkpoint, or one from before 2020: reading it will fail
         return []
 
 
 def _stand_in(name: str) -> Any:
-    """What a name in a checkpoint is read as."""
+    """What a name in a checkpoint stands for."""
     if name == MEMBER:
         return _member
     return _find(name) if name in ADMITTED else _Inert
 
 
 def _member(kind: object, name: str) -> Enum:
-    """A member of an enumeration, and nothing else of it or of anything. Raises UnpicklingError."""
+    """A member of an enumeration, and no other attribute. Raises UnpicklingError."""
     if isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__:
         return kind[name]
-    raise pickle.UnpicklingError(f"{name} is no member of an enumeration")
+    raise pickle.UnpicklingError(f"{name} is not a member of an enumeration")
 
 
 def _find(name: str) -> Any:

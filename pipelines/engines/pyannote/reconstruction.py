@@ -1,7 +1,7 @@
-"""The frames of all chunks put together: in each frame, the speakers of most activity, as many as speak.
+"""Segments from the frames of all chunks: in each frame, the most active speakers, as many as speak at once.
 
-pyannote.audio holds an array of chunks × frames × speakers in float64 for this, 3 GB for three hours and 20
-speakers. Here the frames of about a minute are summed up at a time, and of each only those in front are kept.
+pyannote.audio uses an array of chunks × frames × speakers in float64, 3 GB for three hours and 20 speakers.
+Here about a minute of frames is summed up at a time, and only the speakers in front are kept.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def rank(
     counts: npt.NDArray[np.uint8],
     speakers: int,
 ) -> Active:
-    """The `counts[frame]` speakers in front in each frame. Where that is more than `speakers`, further
-    indexes stand for speakers whose voice is not known."""
+    """The `counts[frame]` most active speakers in each frame. If there are more than `speakers`, further
+    indexes stand for speakers without an embedding."""
     at_once = int(counts.max(initial=0))
     active = np.full((len(counts), at_once), NO_SPEAKER, np.int16)
     for start, activations in _activations(segmentation, assigned, max(speakers, at_once)):
@@ -44,7 +44,7 @@ def rank(
 def _activations(
     segmentation: Segmentation, assigned: npt.NDArray[np.int64], speakers: int
 ) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """The first frame of each block and its activity, summed over the chunks, shape (frames, speakers)."""
+    """The first frame of each block and its activity summed over the chunks, shape (frames, speakers)."""
     firsts, length = segmentation.windows.first_frames, segmentation.active.shape[1]
     frames = segmentation.windows.frames
     for start in range(0, frames, BLOCK_FRAMES):
@@ -61,7 +61,7 @@ def _activations(
 
 
 def spans(active: Active, times: npt.NDArray[np.float64], end: float) -> list[tuple[float, float, int]]:
-    """(start, end, speaker) of each run of frames, ordered; nothing lasts longer than the recording."""
+    """(start, end, speaker) of each run of frames, ordered, clipped to the end of the recording."""
     found: list[tuple[float, float, int]] = []
     for speaker in np.unique(active[active != NO_SPEAKER]):
         frames = runs((active == speaker).any(axis=1))
@@ -71,7 +71,7 @@ def spans(active: Active, times: npt.NDArray[np.float64], end: float) -> list[tu
 
 
 def fill_pauses(found: list[tuple[float, float, int]], shortest: float) -> list[tuple[float, float, int]]:
-    """A speaker's pauses shorter than `shortest` filled.
+    """Fills each speaker's pauses shorter than `shortest`.
 
     ```
     before   ├─1─┤ ├─1─┤    ├─2─┤

@@ -1,4 +1,4 @@
-"""Who of a chunk's local speakers is active in which frame, kept in one byte per frame and speaker."""
+"""Which of a chunk's local speakers are active in which frames, in one byte per frame and speaker."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pipelines.errors import ModelUnusableError
 from pipelines.types import SAMPLE_RATE, Samples
 
 CHUNKS_AT_ONCE = {"cpu": 32, "cuda": 32}
-"""On an idle processor 4 are as fast (tests/benchmarks/pyannote.py), but where threads wait for each other
-because other work shares it, 32 lose least: many small steps. The output does not depend on it."""
+"""On an idle processor, 4 are as fast (tests/benchmarks/pyannote.py). On a busy one, threads wait for each
+other at every step, and 32 lose least time. The output does not depend on it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Segmentation:
     """The activity of local speakers; both arrays have the shape (chunks, frames of a chunk, speakers).
 
-    `active` is 0 or 1. `scores` is the same array where the network chooses one set of speakers for each
-    frame ("powerset"), and float32 in [0, 1] where it scores every speaker for itself.
+    `active` is 0 or 1. `scores` is the same array if the network chooses one set of speakers for each frame
+    ("powerset"), and float32 in [0, 1] if it scores every speaker separately.
     """
 
     windows: Windows
@@ -41,14 +41,14 @@ class Segmenter:
     """A segmentation network on its device."""
 
     def __init__(self, network: Any, device: str, step: float, threshold: float) -> None:
-        """`step` is the hop from chunk to chunk, as a part of a chunk. Raises ModelUnusableError for a
-        network that does something else."""
+        """`step` is the hop from chunk to chunk, as a fraction of a chunk. Raises ModelUnusableError for a
+        network of another kind."""
         specifications = network.specifications
         is_framewise = not isinstance(specifications, tuple) and specifications.resolution.name == "FRAME"
         if not is_framewise or network.hparams["sample_rate"] != SAMPLE_RATE:
             raise ModelUnusableError(
-                "The segmentation part of the pyannote folder is no network for diarization at 16 kHz: fetch"
-                " the folder again."
+                "The segmentation part of the pyannote folder is not a network for diarization at 16 kHz:"
+                " fetch the folder again."
             )
         self._network = network.to(device)
         self._device = device
@@ -60,7 +60,7 @@ class Segmenter:
         self.batches = Batches(CHUNKS_AT_ONCE[device])
 
     def segment(self, samples: Samples, done: Callable[[float], None]) -> Segmentation:
-        """`done` takes the fraction of chunks that are through, rising to 1."""
+        """The segmentation of all chunks; `done` takes the fraction finished, rising to 1."""
         windows = self._windows(len(samples))
         scores = np.empty((windows.chunks, *self._shape), np.float32 if self._convert is None else np.uint8)
 
@@ -90,7 +90,7 @@ class Segmenter:
 
 
 def _set_to_speakers(specifications: Any, device: str) -> Any:
-    """What turns the likeliest set of speakers into 0 and 1 for each; None where there are no sets."""
+    """Converts scores of sets of speakers into 0 or 1 for each speaker; None if there are no sets."""
     from pyannote.audio.utils.powerset import Powerset  # noqa: PLC0415
 
     if not specifications.powerset:
@@ -99,7 +99,7 @@ def _set_to_speakers(specifications: Any, device: str) -> Any:
 
 
 def _binarize(scores: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
-    """Active where the score is above the threshold; where it is equal, as in the frame before."""
+    """1 where the score is above the threshold; where it is equal, as in the frame before."""
     active = np.empty(scores.shape, np.uint8)
     before = np.zeros((scores.shape[0], scores.shape[2]), np.bool_)
     for frame in range(scores.shape[1]):
@@ -110,8 +110,8 @@ def _binarize(scores: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[
 
 
 def count_speakers(segmentation: Segmentation) -> npt.NDArray[np.uint8]:
-    """How many speak at once in each frame of the recording, shape (frames,): the mean over the chunks that
-    see the frame, rounded."""
+    """How many people speak at once in each frame of the recording, shape (frames,): the rounded mean over
+    the chunks that contain the frame."""
     windows = segmentation.windows
     speakers = np.zeros(windows.frames, np.float32)
     chunks = np.zeros(windows.frames, np.float32)

@@ -4,7 +4,7 @@ openai_whisper  openai-whisper
 faster_whisper  faster-whisper
 long_form       a whole recording through a window of 30 s, for both
 sections        speech in sections that fill the window
-prompting       names and spellings that Whisper is told
+prompting       a prompt with names and spellings
 """
 
 from pipelines.engines.whisper.faster_whisper import FasterWhisper

@@ -1,10 +1,10 @@
-"""faster-whisper: Whisper in CTranslate2, several times faster and half the memory of PyTorch.
+"""faster-whisper: Whisper in CTranslate2, several times faster than PyTorch and with half the memory.
 
-Sections go through the model in batches at temperature 0, without timestamps: the library's batched pipeline
-would lose what it hears behind the last one. It has neither temperature fallback nor a test for speech, and
-may stop in the middle; sections that came out repetitive, doubtful or with holes are therefore heard once
-more, one at a time, as the library does without batches. In both cases the word times are aligned by dynamic
-time warping over the decoder's attention.
+Sections go through the model in batches at temperature 0, without timestamps: with them, the library's
+batched pipeline would lose the words after the last timestamp. It has neither temperature fallback nor a test
+for speech, and may stop in the middle. So sections that come out repetitive, doubtful or with holes are
+recognised once more, one at a time, in the library's way without batches. Either way, word times come from
+dynamic time warping over the decoder's attention.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from pipelines.types import SAMPLE_RATE, EngineInfo, HeardWord, Samples
 BEAM_WIDTH = 5
 BATCH = {"cpu": 4, "cuda": 16}  # sections
 COMPUTE_TYPES = {"cpu": ("int8", "float32"), "cuda": ("float16", "int8_float32", "float32")}
-"""The first that the processor or the graphics card supports."""
+"""The first that the device supports is used."""
 MOST_THREADS = 16
-MOST_COMPRESSION = 2.4  # a text that gzip makes shorter than that repeats itself
+MOST_COMPRESSION = 2.4  # a text that gzip compresses further repeats itself
 LEAST_LOG_PROBABILITY = -1.0  # mean of the tokens
-LONGEST_HOLE = 2.5  # from one word's start to the next: a slow word and a section's longest pause
+LONGEST_HOLE = 2.5  # from the start of one word to the next: a slow word and the longest pause in a section
 SEED = 0
 INSTALL = "run pip install 'turnwise[faster-whisper]'"
 PARTS = ("model.bin", "config.json", "tokenizer.json")  # the library would ask the network for the last
@@ -53,7 +53,7 @@ class FasterWhisper(LongFormTranscriber):
             raise EngineMissingError(f"faster-whisper is not installed: {INSTALL}.") from None
         if device.lacks_avx():
             raise EngineMissingError(
-                "faster-whisper needs a processor with AVX, which this one has not: choose --asr whisper."
+                "faster-whisper needs a processor with AVX, which this one lacks: choose --asr whisper."
             )
         _check_folder(self._path)
         if self._device != "auto":
@@ -92,7 +92,7 @@ def _load(path: Path, chosen: str) -> Any:
         import faster_whisper  # noqa: PLC0415
         from faster_whisper.feature_extractor import FeatureExtractor  # noqa: PLC0415
 
-    logging.getLogger("faster_whisper").addHandler(logging.NullHandler())  # else remarks reach the screen
+    logging.getLogger("faster_whisper").addHandler(logging.NullHandler())  # or its messages reach the screen
     ctranslate2.set_log_level(logging.ERROR)
     with failures.loading(path.name, "faster-whisper"):
         supported = ctranslate2.get_supported_compute_types(chosen)
@@ -109,7 +109,7 @@ def _load(path: Path, chosen: str) -> Any:
 
 
 def _threads() -> int:
-    """Of the processor; 0 leaves it to OMP_NUM_THREADS."""
+    """The number of processor threads; 0 leaves it to OMP_NUM_THREADS."""
     return 0 if "OMP_NUM_THREADS" in os.environ else min(workers.available_processors(), MOST_THREADS)
 
 
@@ -152,7 +152,7 @@ class _Recognizer:
             ]
 
     def _together(self, pieces: Sequence[Samples], options: dict[str, Any]) -> list[list[HeardWord] | None]:
-        """The words of each piece, None where they are doubtful. A piece lies at every 30 s of one array."""
+        """The words of each piece, None if they are doubtful. One array holds a piece every 30 s."""
         slots = np.zeros(len(pieces) * LONGEST_SAMPLES, dtype=np.float32)
         clips = []
         for k, samples in enumerate(pieces):
@@ -186,12 +186,12 @@ class _Recognizer:
 
 
 def _is_doubtful(segment: Any) -> bool:
-    """The conditions under which Whisper decodes again at a higher temperature, or finds no speech."""
+    """Whether Whisper would decode the segment again at a higher temperature, or find no speech."""
     return bool(segment.compression_ratio > MOST_COMPRESSION or segment.avg_logprob < LEAST_LOG_PROBABILITY)
 
 
 def _has_hole(words: Sequence[HeardWord], duration: float) -> bool:
-    """Whether speech was left out: where it was, the neighbouring words are stretched."""
+    """Whether speech was left out, which stretches the neighbouring words."""
     starts = [0.0, *(word.start for word in words), duration]
     return any(after - before > LONGEST_HOLE for before, after in pairwise(starts))
 

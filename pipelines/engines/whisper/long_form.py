@@ -1,8 +1,9 @@
-"""A whole recording through a recogniser whose window is 30 s: what the two Whisper engines share.
+"""A whole recording through a recogniser with a window of 30 s: the code that the two Whisper engines share.
 
-Sections are heard one by one (or some at a time), none is told what was heard before it: Whisper then repeats
-itself less often and one mistake does not lead to the next, which weighs more than one spelling throughout;
-names to be spelt one way are told to every section instead. WhisperX does the same, for that reason.
+Sections are recognised one by one (or several at a time), without the text of the section before: Whisper
+then repeats itself less often, and one mistake does not lead to the next. That outweighs consistent spelling;
+names with a fixed spelling go into the prompt of every section instead. WhisperX does the same, for the same
+reason.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from pipelines.protocols import Progress, no_progress
 from pipelines.text import languages
 from pipelines.types import Audio, EngineInfo, Heard, HeardWord, Samples, Span
 
-DETECTION_SECTIONS = 3  # at the start, in the middle and at the end: a report may open in another language
-TOLERANCE = 0.2  # s; so far may a word reach beyond the speech that the detector found
-SPOKEN_SIGNS = "&%@#°§"  # punctuation that is read out
+DETECTION_SECTIONS = 3  # at the start, in the middle and at the end, as a report may open in another language
+TOLERANCE = 0.2  # s; how far a word may reach beyond the detected speech
+SPOKEN_SIGNS = "&%@#°§"  # punctuation that is read aloud
 
 
 class Recognizer(Protocol):
@@ -34,14 +35,14 @@ class Recognizer(Protocol):
 
     @property
     def languages(self) -> Sequence[str]:
-        """Whisper's codes of those it knows; ("en",) if it is English only."""
+        """Whisper's codes of the languages it knows; ("en",) if it knows only English."""
         ...
 
     @property
     def sections_at_once(self) -> int: ...
 
     def detect(self, samples: Samples) -> dict[str, float]:
-        """Probability of each language."""
+        """The probability of each language."""
         ...
 
     def recognize(
@@ -51,12 +52,12 @@ class Recognizer(Protocol):
         ...
 
     def shrink(self) -> bool:
-        """Needs less memory from now on; False if it cannot."""
+        """Reduces the memory needed from now on; returns False if it cannot."""
         ...
 
 
 class LongFormTranscriber(ABC):
-    """Transcriber: the model is loaded once, on first use, and hears one recording at a time."""
+    """Transcriber: loads the model once, on first use, and recognises one recording at a time."""
 
     def __init__(self, model: str, device: str = "auto") -> None:
         self._name = model
@@ -65,7 +66,7 @@ class LongFormTranscriber(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """That all is here, before the long work; loads no weights.
+        """Checks before the long work that everything is here; loads no weights.
 
         Raises EngineMissingError, ModelCorruptError, ModelUnusableError, and OptionError for the device.
         """
@@ -93,7 +94,7 @@ class LongFormTranscriber(ABC):
         """Words with times to 0.01 s; the confidence is the mean probability of the word's tokens.
 
         Raises what `check` raises, OptionError for a language that the model does not know, and
-        EngineMemoryError where the memory is not enough for a single section.
+        EngineMemoryError if there is not enough memory for a single section.
         """
         with self._lock:
             code = languages.check(language, self._recognizer.languages, self.info.model)
@@ -115,7 +116,7 @@ def hear(
     terms: Sequence[str],
     progress: Progress,
 ) -> list[HeardWord]:
-    """The words of all sections as the recogniser gives them, with times in the recording."""
+    """The words of all sections as recognised, with times in the recording."""
     total = sum(part.duration for part in parts)
     words: list[HeardWord] = []
     done, heard = 0, 0.0
@@ -135,7 +136,7 @@ def hear(
 def _answers(
     recognizer: Recognizer, pieces: Sequence[Samples], code: str, terms: Sequence[str]
 ) -> list[list[HeardWord]] | None:
-    """None where the memory was not enough, but may be for the smaller steps that come next."""
+    """The words of each piece; None if memory ran out and smaller steps should be tried."""
     try:
         return recognizer.recognize(pieces, code, terms)
     except EngineMemoryError:
@@ -145,7 +146,7 @@ def _answers(
 
 
 def detect(recognizer: Recognizer, audio: Audio, parts: Sequence[Section]) -> str:
-    """The code of the language that is likeliest over a few sections of the recording."""
+    """The code of the likeliest language over a few sections of the recording."""
     if len(recognizer.languages) == 1:
         return recognizer.languages[0]
     total: Counter[str] = Counter()
@@ -155,7 +156,7 @@ def detect(recognizer: Recognizer, audio: Audio, parts: Sequence[Section]) -> st
 
 
 def _spread(parts: Sequence[Section], count: int) -> list[Section]:
-    """At most `count` of them, evenly, the first and the last among them."""
+    """At most `count` parts, evenly spaced, including the first and the last."""
     if len(parts) <= count:
         return list(parts)
     return [parts[k * (len(parts) - 1) // (count - 1)] for k in range(count)]
@@ -165,7 +166,7 @@ def _spread(parts: Sequence[Section], count: int) -> list[Section]:
 
 
 def clean(words: Sequence[HeardWord], speech: Sequence[Span], duration: float) -> tuple[HeardWord, ...]:
-    """The words that are spoken, inside `speech` and the recording; starts never decrease."""
+    """The spoken words, clipped to `speech` and the recording, with starts that never decrease."""
     ends = [span.end for span in speech]
     cleaned: list[HeardWord] = []
     latest = 0.0
@@ -182,7 +183,7 @@ def clean(words: Sequence[HeardWord], speech: Sequence[Span], duration: float) -
 
 
 def _nearest(word: HeardWord, speech: Sequence[Span], ends: Sequence[float]) -> Span | None:
-    """The stretch of speech that most of the word is in; None where it lies outside of all."""
+    """The stretch of speech that overlaps the word most; None if it lies outside all of them."""
     candidates = []
     for k in range(bisect_left(ends, word.start - TOLERANCE), len(speech)):
         if speech[k].start - TOLERANCE > word.end:
@@ -196,10 +197,10 @@ def _overlap(word: HeardWord, span: Span) -> float:
 
 
 def _probability(value: float) -> float:
-    """In [0, 1]; half precision may give no number."""
+    """The value clipped to [0, 1], and 0 for a NaN, which half precision may give."""
     return 0.0 if math.isnan(value) else min(max(value, 0.0), 1.0)
 
 
 def is_spoken(text: str) -> bool:
-    """Whether there is anything to say in it: "…", "-" and "♪" are written, not said."""
+    """Whether any of the text can be spoken: "…", "-" and "♪" cannot."""
     return any(c.isalnum() or c in SPOKEN_SIGNS or unicodedata.category(c) in {"Sc", "Sm"} for c in text)

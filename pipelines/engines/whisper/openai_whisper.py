@@ -1,7 +1,7 @@
 """openai-whisper: speech recognition in a hundred languages, in PyTorch.
 
-A. Radford et al., "Robust speech recognition via large-scale weak supervision", 2022. Word times by dynamic
-time warping over the decoder's attention, temperature fallback and seeking in a section are the library's.
+A. Radford et al., "Robust speech recognition via large-scale weak supervision", 2022. The library does the
+temperature fallback, the seeking in a section, and word times by dynamic time warping over the attention.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipelines.types import EngineInfo, HeardWord, Samples
 BEAM_WIDTH = 5
 CANDIDATES = 5  # at temperatures above 0, where tokens are drawn at random
 SEED = 0
-OLDEST_SAFE_TORCH = (2, 6)  # older ones run code from checkpoints even when told not to
+OLDEST_SAFE_TORCH = (2, 6)  # older versions may run code from checkpoints even with weights_only
 INSTALL = "run pip install 'turnwise[whisper]'"
 
 
@@ -68,12 +68,12 @@ def _check_library() -> None:
 
 
 def _load(path: Path, chosen: str, sha256: str) -> Any:
-    """The model, with the alignment heads that OpenAI chose where it is one of theirs."""
+    """The model; if it is one of OpenAI's, with the alignment heads that OpenAI chose."""
     with _called():
         import whisper  # noqa: PLC0415
 
     with failures.loading(path.name, "openai-whisper"), _called():
-        model = whisper.load_model(str(path.resolve()), device=chosen)  # a bare name would be fetched
+        model = whisper.load_model(str(path.resolve()), device=chosen)  # a bare name would be downloaded
         for name, url in whisper._MODELS.items():
             if sha256 in url:
                 model.set_alignment_heads(whisper._ALIGNMENT_HEADS[name])
@@ -82,10 +82,10 @@ def _load(path: Path, chosen: str, sha256: str) -> Any:
 
 
 def _keep_threads() -> None:
-    """Has numba, which aligns the words, start its threads now, and puts torch's number of threads back.
+    """Makes numba, which aligns the words, start its threads now, and restores torch's number of threads.
 
-    They share OpenMP, and numba raises the number to that of the processors, whatever OMP_NUM_THREADS says:
-    on a machine with other work everything behind the first words is then many times slower.
+    They share OpenMP, and numba raises the number to that of the processors, whatever OMP_NUM_THREADS says.
+    On a busy machine, everything after the first words would then be many times slower.
     """
     import torch  # noqa: PLC0415
     from whisper.timing import dtw_cpu  # noqa: PLC0415
@@ -153,7 +153,7 @@ class _Recognizer:
 
     @contextmanager
     def _seeded(self) -> Iterator[None]:
-        """The same recording gives the same words, whatever is drawn elsewhere."""
+        """Makes the same recording give the same words, whatever random numbers are drawn elsewhere."""
         import torch  # noqa: PLC0415
 
         with torch.random.fork_rng(devices=[self._model.device] if self._cuda else []):
@@ -170,10 +170,10 @@ class _Recognizer:
 
 @contextmanager
 def _called() -> Iterator[None]:
-    """Around a call of the library.
+    """Wraps a call of the library: explains its errors and hides its warnings.
 
-    Without its remarks, about which a user can do nothing (no Triton, a card not used). They are switched off
-    for good: `warnings.catch_warnings` would also restore what another thread has switched meanwhile.
+    A user can do nothing about those (no Triton, an unused card). They are switched off for good, since
+    `warnings.catch_warnings` would also undo what another thread has changed in the meantime.
     """
     warnings.filterwarnings("ignore", module=r"whisper\b")
     with failures.explained("openai-whisper"):

@@ -1,7 +1,7 @@
-"""Names and spellings that Whisper is told: the text that would have stood before the recording.
+"""The prompt that gives Whisper names and spellings, as if it were the text before the recording.
 
-Whisper takes the end of an earlier text as context (A. Radford et al., "Robust speech recognition via
-large-scale weak supervision", 2022, section 2.3), and so tends to spell what it hears as it is spelt there.
+Whisper takes the end of the preceding text as context (A. Radford et al., "Robust speech recognition via
+large-scale weak supervision", 2022, section 2.3), and so tends to use the spellings found there.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Sequence
 
 TOKEN_LIMIT = 223
-"""Half of Whisper's 448 tokens of text, less the mark in front: the rest is for what it writes."""
-SPECIAL = re.compile(r"<\|.*?\|>|<\|")  # Whisper's own marks, which no name has
+"""Half of Whisper's 448 text tokens, less the mark in front; the rest is for its output."""
+SPECIAL = re.compile(r"<\|.*?\|>|<\|")  # Whisper's own marks, which names do not contain
 
 
 def prompt(terms: Sequence[str], count_tokens: Callable[[str], int]) -> str:
-    """The terms, whole and in order, as many as TOKEN_LIMIT allows; "" for none."""
+    """As many whole terms as TOKEN_LIMIT allows, in order; "" for none."""
     taken = ""
     for term in dict.fromkeys(_plain(term) for term in terms):
         longer = f"{taken}, {term}" if taken else term

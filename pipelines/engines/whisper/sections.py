@@ -4,8 +4,8 @@
     pieces         ├─────────────────┤                                  ├──────────┤
     section        ├─────────────────┼──────────┤   the long pause is gone, a short one stays
 
-What is not there cannot be taken for words, and every window costs the same however little is said in it. As
-in the "VAD Cut & Merge" of M. Bain et al., "WhisperX", Interspeech 2023, a section ends in a pause.
+Audio that is left out cannot be mistaken for words, and every window costs the same, however little speech it
+holds. As in the "VAD Cut & Merge" of M. Bain et al., "WhisperX", Interspeech 2023, a section ends in a pause.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pipelines.types import SAMPLE_RATE, Audio, HeardWord, Samples, Span, join_s
 LONGEST_SECTION = 30.0
 LONGEST_SAMPLES = round(LONGEST_SECTION * SAMPLE_RATE)
 SHORTEST_SAMPLES = SAMPLE_RATE // 2  # the libraries fail on a frame or two
-EARLIEST_END = 20.0  # a section ends at the longest pause behind that
-LONGEST_CHUNK = 10.0  # so that what is left of a full section, and one chunk more, fit into the next
-LONGEST_KEPT_PAUSE = 1.0  # a longer one is cut down to the margins that chunks keep
+EARLIEST_END = 20.0  # a section ends at the longest pause after this
+LONGEST_CHUNK = 10.0  # so that the rest of a full section and one more chunk fit into the next section
+LONGEST_KEPT_PAUSE = 1.0  # a longer one is cut down to the margins of the chunks
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Pieces of the recording, in order and apart, that are heard one behind the other."""
+    """Pieces of the recording, in order and without overlap, that are recognised as one."""
 
     pieces: tuple[Span, ...]
 
@@ -39,14 +39,14 @@ class Section:
         return sum(piece.duration for piece in self.pieces)
 
     def cut(self, audio: Audio) -> Samples:
-        """The samples of all pieces, shape (n,); silence behind them where they are very short."""
+        """The samples of all pieces, shape (n,), padded with silence if they are very short."""
         samples = np.concatenate([audio.cut(piece) for piece in self.pieces])
         return np.pad(samples, (0, max(0, SHORTEST_SAMPLES - len(samples))))[:LONGEST_SAMPLES]
 
     def place(self, word: HeardWord) -> HeardWord:
-        """A word with times from the start of this section, in the recording.
+        """A word with times in the recording, from times in this section.
 
-        It lies in the piece that holds its middle: none reaches over a pause that was cut out.
+        It lies inside the piece that holds its middle, so no word extends over a pause that was cut out.
         """
         offsets = [0.0, *accumulate(piece.duration for piece in self.pieces)]
         middle = (word.start + word.end) / 2
@@ -60,7 +60,7 @@ class Section:
 
 
 def divide(audio: Audio, speech: Sequence[Span]) -> tuple[Section, ...]:
-    """Sections of at most LONGEST_SECTION that hold all `speech` (ordered and apart) in order."""
+    """Sections of at most LONGEST_SECTION that hold all `speech`, which is ordered and without overlap."""
     inside = [Span(max(0.0, s.start), min(s.end, audio.duration)) for s in speech if s.start < audio.duration]
     chunks = chunking.cut(audio, inside, LONGEST_CHUNK)
     return tuple(_sections([chunk for chunk in chunks if chunk.duration > 0]))
@@ -79,7 +79,7 @@ def _sections(chunks: Sequence[Span]) -> Iterator[Section]:
 
 
 def _best_end(chunks: Sequence[Span]) -> int:
-    """How many of the chunks a section takes: up to the longest pause that is late enough, the last such."""
+    """How many of the chunks a section takes: up to the longest late enough pause, the last of equals."""
     best, longest = len(chunks), 0.0
     for count in range(len(chunks) - 1, 0, -1):
         if _join(chunks[:count]).duration < EARLIEST_END:
@@ -91,5 +91,5 @@ def _best_end(chunks: Sequence[Span]) -> int:
 
 
 def _join(chunks: Sequence[Span]) -> Section:
-    """Chunks as pieces: joined over the pauses that are kept."""
+    """A section of the chunks, joined over pauses that are kept."""
     return Section(tuple(join_spans(chunks, LONGEST_KEPT_PAUSE)))

@@ -283,7 +283,7 @@ def test_a_file(folder: Path) -> None:
 @pytest.mark.parametrize("part", ["segmentation/pytorch_model.bin", "plda/plda.npz"])
 def test_a_part_is_missing(folder: Path, part: str) -> None:
     (folder / part).unlink()
-    refused(str(folder), ModelUnusableError, "misses its")
+    refused(str(folder), ModelUnusableError, "lacks its")
 
 
 @pytest.mark.parametrize("part", ["segmentation/pytorch_model.bin", "plda/plda.npz"])

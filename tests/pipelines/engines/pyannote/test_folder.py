@@ -84,19 +84,19 @@ def test_a_part_elsewhere_by_its_path(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["segmentation", "embedding"])
 def test_a_network_is_missing(folder: Path, part: str) -> None:
     (folder / part / "pytorch_model.bin").unlink()
-    refused(folder, f"misses its {part} part .*nothing is fetched")
+    refused(folder, f"lacks its {part} part .*nothing is fetched")
 
 
 @pytest.mark.parametrize("name", ["plda.npz", "xvec_transform.npz"])
 def test_a_part_of_the_plda_is_missing(tmp_path: Path, name: str) -> None:
     folder = Path(shutil.copytree(CHECKPOINTS / "pyannote-vbx", tmp_path / "mine"))
     (folder / "plda" / name).unlink()
-    refused(folder, "misses its plda part")
+    refused(folder, "lacks its plda part")
 
 
 def test_no_configuration(folder: Path) -> None:
     (folder / "config.yaml").unlink()
-    refused(folder, r"misses config\.yaml")
+    refused(folder, r"lacks config\.yaml")
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "just words", "- a\n- b\n", "pipeline: 3\n", "\ufeff\x00"])
