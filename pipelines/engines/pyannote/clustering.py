@@ -62,7 +62,7 @@ class Clusterer:
         self._plda: Any = load_plda(recipe.plda) if recipe.plda else None
 
     def cluster(self, embeddings: Embeddings, segmentation: Segmentation, count: SpeakerCount) -> Clusters:
-        """`embeddings`: shape (chunks, speakers, dimension), finite."""
+        """The clusters of `embeddings`, shape (chunks, speakers, dimension), finite."""
         alone = heard_alone(segmentation.active)
         shown = _spread(alone, TRAINING_VOICES)
         voices = int(alone[shown].sum())
@@ -93,7 +93,7 @@ class Clusterer:
         centroids = _run(clustering, embeddings, active, SpeakerCount())
         if count.minimum <= len(centroids) <= count.maximum:
             return centroids, voices > 1
-        with silenced():  # K-means warns where voices are the same
+        with silenced():  # K-means warns if voices are identical
             return _run(clustering, embeddings, active, count), False
 
     def _stock(self, share: float) -> Any:

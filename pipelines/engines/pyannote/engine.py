@@ -59,7 +59,7 @@ class Pyannote:
 
     @property
     def weights_bytes(self) -> int:
-        """Of the folder, which is what they take in memory."""
+        """The size of the folder, which is what the weights take in memory."""
         return models.size_bytes(self._folder)
 
     @cached_property

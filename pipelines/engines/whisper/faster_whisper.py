@@ -66,7 +66,7 @@ class FasterWhisper(LongFormTranscriber):
 
     @property
     def weights_bytes(self) -> int:
-        """Of the folder's files."""
+        """The size of the folder's files."""
         return models.size_bytes(self._path)
 
     @cached_property

@@ -46,7 +46,7 @@ class Whisper(LongFormTranscriber):
 
     @property
     def weights_bytes(self) -> int:
-        """Half of what loading takes: the file, in half precision, and the model, in single."""
+        """Half of what loading takes: the file in half precision and the model in single precision."""
         return 3 * models.size_bytes(self._path) // 2
 
     @cached_property

@@ -143,7 +143,7 @@ def test_weights_that_do_not_fit_the_network(tmp_path: Path, checkpoint: dict[st
     checkpoint["hyper_parameters"]["lstm"]["hidden_size"] = 7
     path = tmp_path / "pytorch_model.bin"
     torch.save(checkpoint, path)
-    refused(path, "no network")
+    refused(path, "is not a network")
 
 
 def test_a_model_of_something_else(tmp_path: Path) -> None:
