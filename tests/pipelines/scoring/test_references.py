@@ -66,14 +66,14 @@ def test_truth_about_the_supplied_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "suffix", "problem"),
     [
-        ("{", ".json", "no JSON"),
+        ("{", ".json", "not JSON"),
         ("{}", ".json", "list of objects"),
         ("[1]", ".json", "list of objects"),
         ('[{"text": "Yes."}]', ".json", "'speaker'"),
         ('[{"speaker": "A"}]', ".json", "'text'"),
         ('[{"speaker": "A", "text": 7}]', ".json", "'text'"),
         ('[{"speaker": "A", "text": "", "role": "boss"}]', ".json", "use one of anchor"),
-        ("[" * 100_000, ".json", "no JSON"),
+        ("[" * 100_000, ".json", "not JSON"),
         ("SPEAKER", ".rttm", "no RTTM"),
         ("talk 1", ".stm", "no STM"),
         ("Hello.", ".txt", ".rttm, .stm or .json"),
