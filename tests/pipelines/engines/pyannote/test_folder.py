@@ -107,7 +107,7 @@ def test_a_configuration_that_is_none(folder: Path, text: str) -> None:
 
 def test_a_configuration_that_runs_code(folder: Path) -> None:
     (folder / "config.yaml").write_text("a: !!python/object/apply:os.system ['false']", encoding="utf-8")
-    refused(folder, "no YAML")
+    refused(folder, "not YAML")
 
 
 def test_a_pipeline_for_something_else(folder: Path) -> None:

@@ -72,7 +72,7 @@ def test_one_of_the_old_format_is_refused_too(tmp_path: Path, checkpoint: dict[s
     path, sign = tmp_path / "pytorch_model.bin", tmp_path / "sign"
     harmful = {**checkpoint, "callbacks": Harmful(f"touch {sign}")}
     torch.save(harmful, path, _use_new_zipfile_serialization=False)
-    refused(path, "no checkpoint")
+    refused(path, "not a PyTorch checkpoint")
     assert not sign.exists()
 
 
@@ -119,7 +119,7 @@ def test_no_other_attribute_of_anything_is_read(
     path = tmp_path / "pytorch_model.bin"
     for owner in (Problem, Specifications):
         torch.save({**checkpoint, "callbacks": Attribute(owner, name)}, path)
-        refused(path, "no checkpoint of PyTorch")
+        refused(path, "not a PyTorch checkpoint")
 
 
 def test_the_class_of_the_network_must_be_one_of_pyannote(tmp_path: Path, checkpoint: dict[str, Any]) -> None:
