@@ -65,7 +65,7 @@ JobId = Annotated[
 def _known(name: str) -> str:
     """Raises ValueError for an unknown format."""
     if name not in FORMATS:
-        raise ValueError(f"unknown format: choose from {', '.join(FORMATS)}")
+        raise ValueError(f"there is no such format: choose from {', '.join(FORMATS)}")
     return name
 
 
