@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -34,7 +35,9 @@ def run(request: Namespace) -> int:
     )
     names = parse_formats(request.formats)
     text = supplied.load(request.text) if request.text else None
-    files.check_folder(request.output, [f"result.{name}" for name in names])
+    results = [f"result.{name}" for name in names]
+    _check_apart(request, [request.output / name for name in results])
+    files.check_folder(request.output, results)
     with finished.kept(request) as keep:
         recording, transcript = work(request, text, options, keep)
         sound = partial(playable, recording, relative_uri(request.audio, request.output))
@@ -43,6 +46,14 @@ def run(request: Namespace) -> int:
     show.show_transcript(transcript, request.quiet)
     show.show_files(paths)
     return 0
+
+
+def _check_apart(request: Namespace, results: Sequence[Path]) -> None:
+    """Raises OptionError where a result would take the place of a file that was given."""
+    places = {os.path.realpath(path) for path in results}
+    for path in (request.audio, request.text, request.heard, request.diarization, request.glossary):
+        if path and os.path.realpath(path) in places:
+            raise OptionError(f"The results would replace {path}: choose another folder for them.")
 
 
 def work(request: Namespace, text: Supplied | None, options: Options, keep: Keep) -> tuple[Audio, Transcript]:

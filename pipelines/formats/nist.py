@@ -44,12 +44,12 @@ def lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def times(name: str, number: int, *values: str) -> tuple[float, ...]:
-    """Fields of line `number` as finite, non-negative seconds. Raises TextError."""
+    """Fields of line `number` as non-negative seconds with a finite sum. Raises TextError."""
     try:
         result = tuple(float(value) for value in values)
     except ValueError:
         result = (math.nan,)
-    if not all(0 <= value < math.inf for value in result):
+    if not (min(result) >= 0 and sum(result) < math.inf):
         raise TextError(
             f"Line {number} of this {name} has times that are not seconds: correct {' '.join(values)!r}."
         )

@@ -21,7 +21,8 @@ log = structlog.get_logger("turnwise.door")
 PATIENCE = 20.0
 """Seconds for a whole request head."""
 READING = 3600.0
-"""Seconds in which something of an answer has to be read: a player that pauses reads nothing."""
+"""Seconds in which something of an answer has to be read: a player that pauses reads nothing. A body
+may take as long: how much silence is allowed in it, the upload's own limit says."""
 MOST = 4096
 SHARE = 4
 """One descriptor in so many is a connection's: each may need a file too, and the rest is our own work."""
@@ -60,10 +61,13 @@ class Door(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
+        if self.conn.their_state is h11.SEND_BODY and self.conn.our_state is not h11.DONE:
+            self._forget()  # its silence begins anew
         self._expect()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._forget()
         self._expect()
 
     def pause_writing(self) -> None:
@@ -79,9 +83,10 @@ class Door(H11Protocol):
         self._forget()
 
     def _expect(self) -> None:
-        """Waits for a head, or for our answer to be read; or no longer."""
+        """Waits for a head, for more of a body, or for our answer to be read; or no longer."""
         answered = h11.IDLE is self.conn.their_state or h11.DONE is self.conn.our_state
-        if self.transport.is_closing() or not (answered or self.flow.write_paused):
+        sending = h11.SEND_BODY is self.conn.their_state
+        if self.transport.is_closing() or not (answered or sending or self.flow.write_paused):
             self._forget()
         elif self not in self._silent:
             wait = PATIENCE if answered else READING

@@ -365,6 +365,17 @@ def test_what_is_kept_outlives_results_that_cannot_be_written(
     assert (tmp_path / "diarization.rttm").exists()
 
 
+@pytest.mark.parametrize("option", ["--text", "--heard", "--diarization", "--glossary"])
+def test_no_result_takes_the_place_of_a_file_that_was_given(
+    turnwise: Turnwise, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    mine = tmp_path / "result.txt"
+    mine.write_text("mine", encoding="utf-8")
+    assert turnwise("run", recording, "-o", tmp_path, "--formats", "txt", option, mine) == 2
+    assert f"would replace {mine}: choose another folder" in capsys.readouterr().err
+    assert [mine.read_text(encoding="utf-8"), len(list(tmp_path.glob("result.*")))] == ["mine", 1]
+
+
 def test_files_of_the_user_stay_where_they_are(
     turnwise: Turnwise, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

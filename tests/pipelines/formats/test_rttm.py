@@ -82,6 +82,7 @@ def test_an_empty_file_is_no_speech() -> None:
         (LINE.replace("1.25", "-1"), "are not seconds"),
         (LINE.replace("1.25", "nan"), "are not seconds"),
         (LINE.replace("1.25", "inf"), "are not seconds"),
+        (LINE.replace("0.5", "1e308").replace("1.25", "1e308"), "are not seconds"),
         (LINE + LINE.replace(" a ", " b "), "mixes 2 recordings"),
     ],
 )
