@@ -34,6 +34,9 @@ class Code(Enum):
     UPLOAD_GONE = ("upload_gone", HTTPStatus.GONE)
     VERSION = ("tus_version", HTTPStatus.PRECONDITION_FAILED)
     TOO_LARGE = ("too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    QUOTA = ("quota_exceeded", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+    """Not 507, as RFC 4331 has it: it is for the sender to do something, and what a 5xx answers many clients
+    send again by themselves, here the whole recording."""
     MEDIA_TYPE = ("unsupported_media_type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     RANGE = ("range_not_satisfiable", HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
     INVALID = ("invalid", HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -72,6 +75,7 @@ EXAMPLES = {
     Code.UPLOAD_GONE: "The upload has expired, or was deleted or used: begin a new one.",
     Code.VERSION: "This is tus 1.0.0: send the header Tus-Resumable: 1.0.0.",
     Code.TOO_LARGE: "The part audio is larger than the limit of 4096 MiB: send less.",
+    Code.QUOTA: "Your jobs and uploads take 9 of 10 MiB, and this does not fit: delete jobs, or send less.",
     Code.MEDIA_TYPE: "Send the recording and its files as multipart/form-data.",
     Code.RANGE: "The recording has 192044 bytes: ask for a range within them.",
     Code.INVALID: "The part audio is missing: send the recording as a file, or name an upload.",

@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     queue_limit: PositiveInt = 1000
     """Jobs that may wait or run at the same time for one key; another one is answered 429."""
 
+    quota_mb: int = Field(default=0, ge=0)
+    """Space in MiB that the jobs of one key may take, recordings and results together; what goes beyond it is
+    answered 413. 0 for no limit."""
+
     # ---------------------------------------------------------------- what comes in
 
     max_upload_mb: PositiveInt = 4096
@@ -215,6 +219,10 @@ class Settings(BaseSettings):
     @property
     def min_free_bytes(self) -> int:
         return self.min_free_mb * MEBIBYTE
+
+    @property
+    def quota_bytes(self) -> int:
+        return self.quota_mb * MEBIBYTE
 
     @property
     def max_upload_bytes(self) -> int:

@@ -33,7 +33,7 @@ from service.api.shapes import (
     check_engines,
     parse_options,
 )
-from service.api.submission import SUBMISSION, Form, incoming, receive, submit
+from service.api.submission import SUBMISSION, Form, incoming, receive, submit, used_bytes
 from service.api.upload_routes import handed_over
 from service.files import artifacts
 from service.files.storage import Storage, failure_of
@@ -105,7 +105,8 @@ async def create(
             "heard": (folder.heard, LARGEST_SUPPLIED_BYTES),
             "diarization": (folder.diarization, LARGEST_SUPPLIED_BYTES),
         }
-        form = await receive(request, context, places)
+        used = await used_bytes(context, owner, idempotency_key)
+        form = await receive(request, context, places, used)
         options, upload = _options(form, settings)
         async with (
             nullcontext()

@@ -34,7 +34,7 @@ from service.problems import Code, ProblemError
 from service.records import jobs
 from service.records.jobs import Job
 from service.records.workflows import JOB
-from service.settings import MEBIBYTE
+from service.settings import MEBIBYTE, Settings
 
 BLOCK_BYTES = MEBIBYTE
 """How much is collected before it is parsed and written, in a thread."""
@@ -43,7 +43,7 @@ FIELDS_BYTES = MEBIBYTE
 LARGEST_CHECKED_BYTES = 32 * MEBIBYTE
 """Largest heard words and speakers together that are checked here; six hours of recording stay below. Parsing
 more would delay all other requests, so the stages check it, before any engine works."""
-BODY = (Code.BAD_REQUEST, Code.TIMEOUT, Code.TOO_LARGE, Code.MEDIA_TYPE, Code.DISK_FULL)
+BODY = (Code.BAD_REQUEST, Code.TIMEOUT, Code.TOO_LARGE, Code.QUOTA, Code.MEDIA_TYPE, Code.DISK_FULL)
 """Problems of every operation that receives a large body."""
 SUBMISSION = (*BODY, Code.KEY_REUSED, Code.INVALID, Code.QUEUE_FULL)
 """Problems of every operation that makes a job."""
@@ -90,17 +90,23 @@ class Form:
 # --------------------------------------------------------------------------- receiving
 
 
-async def receive(request: HttpRequest, context: Context, places: Mapping[str, tuple[Path, int]]) -> Form:
+async def receive(
+    request: HttpRequest, context: Context, places: Mapping[str, tuple[Path, int]], used_bytes: int = 0
+) -> Form:
     """Reads the form of a request; `places` gives file and size limit in bytes of each part that is a file.
+    `used_bytes` is how much of the quota is used before.
 
     Raises ProblemError: not multipart, broken, too large, too slow, or no space left.
     """
     parser = _Parser(places)
     multipart = _multipart(request, parser)
-    _check_length(request, context)
+    _check_length(request, context, used_bytes)
+    received_bytes = 0
     try:
         async for block in blocks(request, context.settings.upload_timeout):
             check_space(context)
+            received_bytes += len(block)
+            check_quota(context.settings, used_bytes, received_bytes)
             await run_in_threadpool(multipart.write, block)
         await run_in_threadpool(multipart.finalize)
     except FormParserError:
@@ -125,14 +131,34 @@ def _multipart(request: HttpRequest, parser: _Parser) -> MultipartParser:
         raise _broken() from None
 
 
-def _check_length(request: HttpRequest, context: Context) -> None:
+def _check_length(request: HttpRequest, context: Context, used_bytes: int) -> None:
     """Raises ProblemError for a request whose Content-Length is too large, before it arrives."""
     settings = context.settings
     length = request.headers.get("content-length", "")
     most = settings.max_upload_bytes + settings.max_text_bytes + 4 * MEBIBYTE
     if length.isdecimal() and int(length) > most:
         raise _too_large("The request", settings.max_upload_bytes)
+    check_quota(settings, used_bytes, int(length) if length.isdecimal() else 0)
     check_space(context)
+
+
+async def used_bytes(context: Context, owner: str, idempotency_key: str = "") -> int:
+    """Size of all jobs of an owner; 0 if there is no quota, or if the request repeats an earlier one."""
+    if not context.settings.quota_bytes:
+        return 0
+    repeated = idempotency(owner, idempotency_key)
+    if idempotency_key and await context.transact(jobs.find_repeated, repeated) is not None:
+        return 0
+    return await context.transact(jobs.kept_bytes, owner)
+
+
+def check_quota(settings: Settings, used_bytes: int, more_bytes: int = 0) -> None:
+    """Raises ProblemError if this much more exceeds the quota of an owner."""
+    quota = settings.quota_bytes
+    if quota and used_bytes + more_bytes > quota:
+        taken = f"{used_bytes / MEBIBYTE:.0f} of {settings.quota_mb} MiB"
+        detail = f"Your jobs and uploads take {taken}, and this does not fit: delete jobs, or send less."
+        raise ProblemError(Code.QUOTA, detail, {"Connection": "close"})
 
 
 def check_space(context: Context) -> None:
@@ -346,11 +372,15 @@ async def submit(
         raise ProblemError(Code.NOT_FOUND, "There is no longer an upload with this id: send it again.")
     await run_in_threadpool(_check_files, folder, request)
     await run_in_threadpool(folder.write_request, request)
+    size_bytes = await run_in_threadpool(folder.size_bytes)
     await run_in_threadpool(context.storage.admit, id)
 
     def insert(connection: sa.Connection) -> Job:
         _hold_queue(connection, owner)
-        turn = jobs.insert(connection, id, owner, fingerprint, repeated, notify=bool(request.webhook))
+        notify = bool(request.webhook)
+        turn = jobs.insert(connection, id, owner, fingerprint, repeated, notify, size_bytes)
+        if context.settings.quota_bytes:
+            check_quota(context.settings, jobs.kept_bytes(connection, owner) - size_bytes, size_bytes)
         _check_queue(connection, owner, context.settings.queue_limit, inserted=1)
         context.queue.enqueue(connection, JOB, id, turn=turn)
         return _found(connection, id)

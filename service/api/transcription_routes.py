@@ -18,7 +18,7 @@ from pipelines.types import Transcript
 from service.api.access import ACCESS, WAITS, Owner
 from service.api.context import Context, Reach
 from service.api.job_routes import STREAM, stop
-from service.api.submission import SUBMISSION, incoming, receive, submit
+from service.api.submission import SUBMISSION, incoming, receive, submit, used_bytes
 from service.api.tracing import request_id
 from service.files import artifacts
 from service.files.storage import Failure, Storage, failure_of
@@ -119,7 +119,8 @@ async def create(
             "file": (folder.recording, settings.max_upload_bytes),
             "text": (folder.text, settings.max_text_bytes),
         }
-        form = await receive(request, context, places)
+        used = await used_bytes(context, owner, idempotency_key)
+        form = await receive(request, context, places, used)
         options = parse(form.fields, ours=settings.engines == Settings.model_fields["engines"].default)
         missing = "The field file is missing: send the recording as a file."
         hashes = await run_in_threadpool(form.hashes, folder, "file", missing)

@@ -27,7 +27,17 @@ from service.api.context import Context, Reach
 from service.api.descriptions import FILE
 from service.api.handlers import full
 from service.api.shapes import EXAMPLE_ID, ID_PATTERN, UploadView
-from service.api.submission import BODY, Form, ReceivedFile, blocks, check_space, clean_name, idempotency
+from service.api.submission import (
+    BODY,
+    Form,
+    ReceivedFile,
+    blocks,
+    check_quota,
+    check_space,
+    clean_name,
+    idempotency,
+    used_bytes,
+)
 from service.files import uploads
 from service.files.objects import AwayError
 from service.files.storage import JobFolder
@@ -143,7 +153,7 @@ async def show_options(context: Reach) -> Response:
     openapi_extra=EXTRA,
     responses={
         **_answer(201, "The upload has begun, empty.", "Location", "Upload-Offset", "Upload-Expires"),
-        **responses(*COMMON, Code.TOO_LARGE, Code.DISK_FULL),
+        **responses(*COMMON, Code.TOO_LARGE, Code.QUOTA, Code.DISK_FULL),
     },
 )
 async def create(
@@ -168,6 +178,9 @@ async def create(
     """Then send the recording with PATCH, in pieces or all at once. If a connection breaks, ask with HEAD how
     much has arrived. When all of it has, name the upload as `upload` in POST /v1/jobs."""
     _check_size(upload_length, context)
+    if context.settings.quota_bytes:
+        others = await run_in_threadpool(_begun_bytes, context.begun[owner], context)
+        check_quota(context.settings, await used_bytes(context, owner) + others, upload_length)
     name, sha256 = _described(upload_metadata)
     info = Info(owner, upload_length, upload_metadata, name, sha256, time.time())
     await _check_begun(context.begun[owner], context)
@@ -265,6 +278,7 @@ async def _receive(request: Request, upload: Upload, tail: Tail, begin: int, con
     length = request.headers.get("content-length", "")
     _check_piece(offset_bytes + (int(length) if length.isdecimal() else 0), upload)
     check_space(context)
+    check_quota(context.settings, await used_bytes(context, upload.info.owner), upload.info.length_bytes)
     async for block in blocks(request, context.settings.upload_timeout):
         offset_bytes += len(block)
         _check_piece(offset_bytes, upload)
@@ -325,6 +339,12 @@ async def _tail(upload: Upload) -> AsyncIterator[Tail]:
     finally:
         with anyio.CancelScope(shield=True):
             await run_in_threadpool(tail.close)
+
+
+def _begun_bytes(begun: set[str], context: Context) -> int:
+    """Size of these uploads once they are complete."""
+    found = (context.uploads.find(id) for id in begun)
+    return sum(upload.info.length_bytes for upload in found if upload is not None)
 
 
 async def _check_begun(begun: set[str], context: Context) -> None:

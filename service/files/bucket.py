@@ -145,6 +145,9 @@ class SharedStorage:
             if name.rpartition("/")[0] not in lasting:
                 self.objects.delete_one(_name(id, "stages", name))
 
+    def size_bytes(self, id: str) -> int:
+        return sum(found.size_bytes for found in self.objects.find(_name(id)).values())
+
     def leave(self, id: str) -> None:
         self.here.discard(id)
 

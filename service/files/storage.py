@@ -148,6 +148,9 @@ class JobFolder:
             shutil.rmtree(attempt)
         flush(place.parent)
 
+    def size_bytes(self) -> int:
+        return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
+
     def tidy(self) -> None:
         """Drops what nobody asks for after the end."""
         shutil.rmtree(self.path / "attempts", ignore_errors=True)
@@ -215,6 +218,9 @@ class Storage(Protocol):
 
     def finish(self, id: str, accepted: Mapping[str, str]) -> None:
         """Drops what nobody asks for after the end of a job."""
+
+    def size_bytes(self, id: str) -> int:
+        """What the files of a job take."""
 
     def leave(self, id: str) -> None:
         """This process works on the job no more."""
@@ -301,6 +307,9 @@ class FolderStorage:
 
     def finish(self, id: str, accepted: Mapping[str, str]) -> None:
         self.job(id).tidy()
+
+    def size_bytes(self, id: str) -> int:
+        return self.job(id).size_bytes()
 
     def leave(self, id: str) -> None:
         """All of it stays here."""

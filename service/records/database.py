@@ -37,6 +37,7 @@ jobs = sa.Table(
     sa.Column("revision", sa.Integer, nullable=False),  # counts the changes that a watcher can see
     sa.Column("notify", sa.Boolean, nullable=False),  # whether a webhook is to be called
     sa.Column("turn", sa.Integer, nullable=False, server_default="0"),  # lower ones begin first
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),  # of all its files
     sa.Index("jobs_by_owner", "owner", "id"),
     sa.Index("jobs_by_state", "state", "finished"),
 )

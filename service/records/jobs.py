@@ -105,13 +105,19 @@ def insert(
     fingerprint: str,
     idempotency: str | None = None,
     notify: bool = False,
+    size_bytes: int = 0,
 ) -> int:
     """A queued job; returns its turn. Raises IntegrityError where its idempotency hash is taken."""
     turn = _next_turn(connection, owner)
     values = {"id": id, "owner": owner, "fingerprint": fingerprint, "idempotency": idempotency, "turn": turn}
     connection.execute(
         sa.insert(db.jobs).values(
-            **values, state=JobState.QUEUED, created=time.time(), revision=1, notify=notify
+            **values,
+            state=JobState.QUEUED,
+            created=time.time(),
+            revision=1,
+            notify=notify,
+            size_bytes=size_bytes,
         )
     )
     rows = [
@@ -187,6 +193,17 @@ def revisions(connection: sa.Connection, ids: Iterable[str]) -> dict[str, int]:
 def count_active(connection: sa.Connection, owner: str) -> int:
     query = sa.select(sa.func.count()).where(db.jobs.c.owner == owner, db.jobs.c.state.in_(ACTIVE))
     return connection.execute(query).scalar_one()
+
+
+def kept_bytes(connection: sa.Connection, owner: str) -> int:
+    """What all jobs of an owner take."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(db.jobs.c.size_bytes), 0)).where(db.jobs.c.owner == owner)
+    return int(connection.execute(query).scalar_one())
+
+
+def resize(connection: sa.Connection, id: str, size_bytes: int) -> None:
+    """What its files take by now; no watcher sees it."""
+    connection.execute(sa.update(db.jobs).where(db.jobs.c.id == id).values(size_bytes=size_bytes))
 
 
 def count_by_state(connection: sa.Connection) -> dict[str, int]:

@@ -130,9 +130,11 @@ class Runner:
         """Drops what nobody asks for any more: of a job that was deleted, what came after that. Where the
         store is away, that waits for the job's deletion, or the search for strays."""
         accepted = await self.transact(jobs.accepted, job)
-        with suppress(AwayError):
+        with suppress(AwayError, FileNotFoundError):
             if accepted:
                 await asyncio.to_thread(self._storage.finish, job, accepted)
+                size_bytes = await asyncio.to_thread(self._storage.size_bytes, job)
+                await self.transact(jobs.resize, job, size_bytes)
             else:
                 await asyncio.to_thread(self._storage.discard, job)
 

@@ -142,6 +142,15 @@ def test_why_a_stage_failed_is_said_elsewhere(one: At, other: At, job: str) -> N
     assert one.left(job) == set()
 
 
+def test_at_the_end_what_stays_counts_for_the_quota(one: At, job: str) -> None:
+    one.perform(job, Stage.DECODE)
+    one.perform(job, Stage.STORE)
+    asyncio.run(one.runner._finish(job))
+    with one.parts.engine.begin() as connection:
+        kept = jobs.kept_bytes(connection, "")
+    assert kept == one.storage.size_bytes(job) > len("RIFF")
+
+
 # --------------------------------------------------------------------------- at the same time
 
 

@@ -30,6 +30,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "cors_origins": ("https://a.example, https://b.example,", ("https://a.example", "https://b.example")),
     "requests_per_minute": ("5", 5),
     "queue_limit": ("6", 6),
+    "quota_mb": ("4", 4),
     "max_upload_mb": ("7", 7),
     "max_text_mb": ("8", 8),
     "max_duration_hours": ("0.5", 0.5),

@@ -451,6 +451,58 @@ def test_many_at_once_are_not_too_many(tables: sa.Engine, whole: Context) -> Non
     asyncio.run(run())
 
 
+def test_a_quota_is_for_one_owner_and_what_they_delete_is_free_again(
+    tables: sa.Engine, whole: Context
+) -> None:
+    async def run() -> None:
+        settings = whole.settings.model_copy(update={"quota_mb": 1})
+        small = Context(settings, tables, whole.storage, whole.queue, whole.uploads)
+        big = bytes(600_000)
+        first = await send(small, big, "key")
+        with pytest.raises(ProblemError, match="Your jobs and uploads take 1 of 1 MiB") as error:
+            await send(small, big)
+        assert error.value.code is Code.QUOTA
+        assert folders(small) == {first.id}
+        assert await send(small, big, "key") == first
+        assert await submission.used_bytes(small, "", "key") == 0
+        assert 600_000 < await submission.used_bytes(small, "") < 610_000
+        await send(small, big, owner="somebody else")
+        with tables.begin() as connection:
+            jobs.delete(connection, first.id)
+        await send(small, big)
+
+    asyncio.run(run())
+
+
+def test_many_at_once_are_not_more_than_the_quota(tables: sa.Engine, whole: Context) -> None:
+    async def run() -> None:
+        settings = whole.settings.model_copy(update={"quota_mb": 1})
+        small = Context(settings, tables, whole.storage, whole.queue, whole.uploads)
+        sent = [send(small, bytes(300_000)) for _ in range(6)]
+        outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        made = {outcome.id for outcome in outcomes if isinstance(outcome, jobs.Job)}
+        problems = {outcome.code for outcome in outcomes if isinstance(outcome, ProblemError)}
+        assert (len(made), problems) == (3, {Code.QUOTA})
+        assert folders(small) == made
+
+    asyncio.run(run())
+
+
+def test_what_does_not_fit_into_the_quota_is_not_received(tmp_path: Path) -> None:
+    async def nothing() -> Message:
+        raise AssertionError("something was read")
+
+    async def receive_with(request: HttpRequest) -> Form:
+        places = {"audio": (tmp_path / "audio", 2**30)}
+        return await receive(request, context(tmp_path, quota_mb=3), places, used_bytes=2 * 2**20)
+
+    body = b"".join([part("audio", bytes(2 * 2**20), file="a.wav"), f"--{BOUNDARY}--\r\n".encode()])
+    for request in (asked(nothing, content_length=str(len(body))), asked(Sender([body]))):
+        with pytest.raises(ProblemError, match="take 2 of 3 MiB") as error:
+            asyncio.run(receive_with(request))
+        assert error.value.code is Code.QUOTA
+
+
 def test_what_did_not_become_a_job_is_gone(whole: Context) -> None:
     async def give_up(error: BaseException) -> None:
         async with incoming(whole, "", "") as (_, folder):

@@ -31,6 +31,7 @@ from service.files.objects import AwayError, Objects
 from service.files.storage import FolderStorage, new_id
 from service.files.uploads import BusyError, FolderTail, FolderUploads, GoneError, Info, Used, used_for
 from service.problems import ProblemError
+from service.records import jobs
 from service.running.serving import opened
 from service.settings import Settings
 
@@ -515,3 +516,20 @@ def test_no_key_reaches_the_upload_of_another(tmp_path: Path) -> None:
         assert my_call.make_job(url, "key").status_code == 202
         assert my_call.make_job(url, "key").status_code == 202
         assert her_call.make_job(url, "key").status_code == 404
+
+
+def test_a_quota_counts_what_is_begun(context: Context) -> None:
+    small = Caller(replace(context, settings=context.settings.model_copy(update={"quota_mb": 1})))
+    first = small.begin(700_000)
+    refused = small("POST", "/v1/uploads", headers=TUS | {"Upload-Length": "700000"})
+    assert (refused.status_code, code_of(refused)) == (413, "quota_exceeded")
+    assert small("DELETE", first, headers=TUS).status_code == 204
+    second, id = small.begin(700_000), new_id()
+    with context.engine.begin() as connection:
+        jobs.insert(connection, id, "", "", size_bytes=700_000)
+    refused = small.send(second, 0, CONTENT)
+    assert (refused.status_code, code_of(refused)) == (413, "quota_exceeded")
+    assert small.offset_bytes(second) == 0
+    with context.engine.begin() as connection:
+        jobs.delete(connection, id)
+    assert small.send(second, 0, CONTENT).status_code == 204
