@@ -431,7 +431,9 @@ def _doubts(aligned: Aligned, found: int, options: Options) -> tuple[Notice, ...
     if share < LOW_MATCH and not any(notice.code == "forced" for notice in aligned.warnings):
         message = f"Only {100 * share:.0f} % of the supplied words were recognised: "
         notices.append(Notice("low_match", message + "check that text and recording belong together."))
-    if found < least:
+    if not found:
+        notices.append(Notice("no_words", "No words were recognised: check that the recording has speech."))
+    elif found < least:
         notices.append(Notice("fewer_speakers", f"{least} speakers were requested and {found} found."))
     return tuple(notices)
 

@@ -61,7 +61,7 @@ async def _owner(
     token = credentials.credentials if credentials else ""
     known, owner = await context.transact(_identify, token)
     if not known:
-        guard.check_request(request.method, request.scope["headers"], context.settings)
+        guard.check_request(request.method, request.url.path, request.scope["headers"], context.settings)
         limit.spend(f"address {client}")
         return ANYBODY
     if owner is None:

@@ -35,7 +35,7 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def check_request(method: str, headers: Iterable[tuple[bytes, bytes]], settings: Settings) -> None:
+def check_request(method: str, path: str, headers: Iterable[tuple[bytes, bytes]], settings: Settings) -> None:
     """Checks a request to a server without keys; headers as in ASGI, names in lower case.
 
     Raises ProblemError (forbidden) for a request that a foreign web page may have caused; links are allowed.
@@ -46,7 +46,8 @@ def check_request(method: str, headers: Iterable[tuple[bytes, bytes]], settings:
     check_host(values["host"], settings.public_url)
     # A followed link is harmless, and so is a recording played, as by a result's page in its sandbox: a page
     # that could read the answer sends its origin.
-    wanted = {"navigate", "audio", "video"} & {*values["sec-fetch-mode"], *values["sec-fetch-dest"]}
+    harmless = {"navigate", "audio", "video"} if path.endswith("/audio") else {"navigate"}
+    wanted = harmless.intersection(values["sec-fetch-mode"] + values["sec-fetch-dest"])
     if method not in SAFE_METHODS or values["origin"] or not wanted:
         check_site(values["host"][0], values["sec-fetch-site"], values["origin"], settings.cors_origins)
 

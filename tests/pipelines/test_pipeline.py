@@ -237,6 +237,11 @@ def test_more_speakers_asked_for_than_found() -> None:
     assert transcript.warnings[0].message == "3 speakers were requested and 2 found."
 
 
+def test_no_words_at_all_are_said_to_be_none() -> None:
+    transcript = run(script_audio(SCRIPT), None, replace(engines(), transcriber=FakeTranscriber(())))
+    assert codes(transcript) == ["no_words"]
+
+
 # --------------------------------------------------------------------------- progress
 
 

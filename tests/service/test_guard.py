@@ -18,7 +18,9 @@ PUBLISHED = Settings(
 )
 
 
-def refused(method: str = "GET", settings: Settings = PLAIN, /, **headers: str | list[str]) -> bool:
+def refused(
+    method: str = "GET", settings: Settings = PLAIN, path: str = "/v1/jobs", /, **headers: str | list[str]
+) -> bool:
     """Whether a request is forbidden; a list sends a header more than once."""
     sent = [
         (name.replace("_", "-").encode(), value.encode("latin-1"))
@@ -26,7 +28,7 @@ def refused(method: str = "GET", settings: Settings = PLAIN, /, **headers: str |
         for value in ([values] if isinstance(values, str) else values)
     ]
     try:
-        check_request(method, sent, settings)
+        check_request(method, path, sent, settings)
     except ProblemError as error:
         code = error.code
     else:
@@ -176,9 +178,11 @@ def test_a_page_of_others_may_link_here() -> None:
 def test_the_page_of_a_result_plays_the_recording() -> None:
     """It has an origin of its own, since it is shown in a sandbox."""
     played = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors", "sec_fetch_dest": "audio"}
-    assert not refused("GET", host=HERE, **played)
-    assert refused("GET", host=HERE, **played, origin="null")
-    assert refused("POST", host=HERE, **played)
+    audio = ("GET", PLAIN, "/v1/jobs/1/audio")
+    assert not refused(*audio, host=HERE, **played)
+    assert refused(*audio, host=HERE, **played, origin="null")
+    assert refused("GET", host=HERE, **played)  # nothing else is played
+    assert refused("POST", PLAIN, "/v1/jobs/1/audio", host=HERE, **played)
 
 
 def test_configured_origins_may_read() -> None:
