@@ -1,11 +1,11 @@
-"""The work on jobs: a worker, its processes, and who is told of the end.
+"""The work on jobs: a worker, its processes, and webhooks.
 
-worker          takes jobs and webhooks, and looks after what others left
-liveness        which worker processes live
-runner          a job through its stages
+worker          runs jobs and webhooks, and recovers those of dead workers
+liveness        which worker processes are alive
+runner          takes a job through its stages
 children        the processes that do the heavy work
-decode_process  in one of them: an untrusted recording to samples
-stage_process   in the others: what a stage reads, does and leaves
+decode_process  in one of them: turns an untrusted recording into samples
+stage_process   in the others: what a stage reads, does and writes
 webhooks        one signed POST when a job has ended
-deletion        a job deleted, with all that belongs to it
+deletion        deletes a job with its files and workflows
 """

@@ -1,7 +1,7 @@
-"""The processes that do the heavy work, and die with us: one a stage, kept with its models while it is idle.
+"""The processes that do the heavy work and die with the worker, kept with their models while idle.
 
-A stage in a process of its own can be stopped at any moment, takes only itself down when a native library
-crashes, and leaves the API its processor time. Requests and answers are lines of JSON (stage_process.py).
+A process can be killed at any moment, takes only itself down when a native library crashes, and leaves the
+API its processor time. Requests and answers are lines of JSON (stage_process.py).
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ COMPUTING = (
     "TURNWISE_MODELS|TURNWISE_ENGINE_.*|XDG_CACHE_HOME|LD_PRELOAD|MALLOC_.*|OMP_.*|GOMP_.*|KMP_.*|MKL_.*"
     "|NUMBA_.*|CT2_.*|(PY)?TORCH_.*|CUDA_.*|NVIDIA_.*|HF_HUB_OFFLINE"
 )
-"""Variables that the engines may need besides: where the models are, threads, memory, graphics cards; and
-what a builder gives to engines of their own, as TURNWISE_ENGINE_…"""
+"""Variables that engines may also need: models, threads, memory, graphics cards, and TURNWISE_ENGINE_… for
+engines of an operator's own."""
 WALLS = {"network", "landlock", "privileges_dropped"}
 """What service/work/decode_process.py says of its sandbox."""
 INTERNAL = "InternalError"
-"""Code of a stage that failed by a fault of ours: its traceback is in its standard error."""
+"""Code of a stage that failed by a fault of ours; its standard error has the traceback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to start for a kind of work; `kept` says whether it takes further requests.
+    """What to start for a kind of work; `kept` processes take further requests.
 
-    `trusted`: whether it may know of our environment what engines need, or only what Python needs to start.
+    `trusted` ones get the environment variables that engines need, others only those that Python needs.
     """
 
     kind: str
@@ -58,12 +58,12 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The stage has written all it was asked for."""
+    """The stage has succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The stage says why it cannot be done."""
+    """The stage has failed and says why."""
 
     code: str
     message: str
@@ -73,12 +73,12 @@ class Failed:
 class Died:
     """The process ended without an answer."""
 
-    status: int  # as of subprocess: negative for a signal
+    status: int  # as in subprocess: negative for a signal
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The process was ended because it took too long."""
+    """The process was killed because it took too long."""
 
 
 Outcome = Done | Failed | Died | TimedOut
@@ -100,8 +100,8 @@ class _Child:
         with suppress(BrokenPipeError, ConnectionResetError):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             await self.process.stdin.drain()
-        while line := await _line(self.process.stdout):
-            match _parse(line):
+        while True:
+            match await _next(self.process.stdout):
                 case {"progress": float() | int() as fraction}:
                     watch(float(fraction))
                 case {"walls": dict(walls)} if walls.keys() == WALLS:
@@ -116,20 +116,20 @@ class _Child:
         return Died(await self.ended())
 
     async def drain_errors(self) -> None:
-        """Keeps the last of what it says on its standard error, for the log."""
+        """Keeps the end of its standard error, for the log."""
         assert self.process.stderr is not None
         while block := await self.process.stderr.read(4096):
             self.errors += block
             del self.errors[:-STDERR_TAIL_BYTES]
 
     async def ended(self, interval: float = 0.01) -> int:
-        """Its status. `process.wait` would wait for everybody else, too, who holds its pipes open."""
+        """Returns its exit status. `process.wait` would also wait for others that hold its pipes open."""
         while self.process.returncode is None:
             await asyncio.sleep(interval)
         return self.process.returncode
 
     async def bury(self) -> None:
-        """Ends what is left of its group once it has ended, so that the pipes end."""
+        """Kills the rest of its group once it has ended, so that the pipes close."""
         await self.ended(BURY_INTERVAL)
         self.kill()
 
@@ -138,23 +138,16 @@ class _Child:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
-async def _line(answers: asyncio.StreamReader) -> bytes:
-    """The next one; what is far too long is none."""
+async def _next(answers: asyncio.StreamReader) -> object:
+    """Returns the next answer, None at the end or for a line that is too long or not JSON."""
     try:
-        return await answers.readline()
-    except ValueError:
-        return b""
-
-
-def _parse(line: bytes) -> object:
-    try:
-        return json.loads(line)
+        return json.loads(await answers.readline())
     except (ValueError, RecursionError):
         return None
 
 
 class Processes:
-    """All processes of one worker. Its coroutines run on one event loop; `close` may come from any thread."""
+    """All processes of a worker; coroutines run on one event loop, `close` may be called from any thread."""
 
     def __init__(self, idle: float) -> None:
         self._idle_seconds = idle
@@ -171,7 +164,7 @@ class Processes:
         watch: Callable[[float], None] = lambda fraction: None,
         timeout: float | None = None,
     ) -> Outcome:
-        """One request to an idle process, or to a new one. When cancelled the process is gone on return."""
+        """Sends one request to an idle or a new process. If cancelled, the process has ended on return."""
         child = await self._take(program)
         outcome: Outcome | None = None
         try:
@@ -187,20 +180,20 @@ class Processes:
             self._walls = child.walls
             log.info("sandbox", **self._walls)
         if isinstance(outcome, Died) or (isinstance(outcome, Failed) and outcome.code == INTERNAL):
-            await asyncio.sleep(0.1)  # for the last of what it says
+            await asyncio.sleep(0.1)  # for the end of its standard error
             words = child.errors.decode("utf-8", "replace")
             log.error("process failed", kind=program.kind, outcome=repr(outcome), words=words)
         return outcome
 
     def close(self) -> None:
-        """Kills all of them and lets none begin."""
+        """Kills all processes and starts no more."""
         self._closed = True
         for child in tuple(self._all):
             child.kill()
 
     @property
     def left(self) -> bool:
-        """Whether one is not known yet to have ended."""
+        """Whether any process may still be running."""
         return any(child.process.returncode is None for child in tuple(self._all))
 
     @property
@@ -257,10 +250,10 @@ class Processes:
 
 
 def program(kind: str, module: str, *arguments: str, kept: bool = True, trusted: bool = True) -> Program:
-    """A module of ours, run by this Python; the working folder is not searched for modules."""
+    """Returns the program of one of our modules; it does not search the working folder for modules."""
     return Program(kind, (sys.executable, "-P", "-m", module, *arguments), kept, trusted)
 
 
 def arguments(niceness: int, memory_bytes: int) -> Sequence[str]:
-    """What `service.work.stage_process` is started with."""
+    """Returns the arguments of `service.work.stage_process`."""
     return (f"--niceness={niceness}", f"--memory-bytes={memory_bytes}")

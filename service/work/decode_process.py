@@ -1,17 +1,16 @@
-"""One untrusted recording → samples, in a process that can reach nothing else.
+"""Turns one untrusted recording into samples, in a process that can reach nothing else.
 
     python -P -m service.work.decode_process < request.json
 
 The request is one line of JSON, the fields of `Request`. The answers are lines of JSON: {"walls": {…}}, which
-walls of the sandbox stand; {"progress": 0.37} at most five times a second; and at last {"done": {}} or
+walls of the sandbox stand; {"progress": 0.37} at most five times a second; and finally {"done": {}} or
 {"failed": {"code": …, "message": …}}, where the code is the name of a class in `pipelines.errors`, or
-DiskFullError. Without a last answer the process was ended: by SIGXCPU where its processor time was
-up.
+DiskFullError. Without a final answer the process was killed, by SIGXCPU if its processor time was used up.
 
-The decoders are large and written in C, so a recording might take them over. All that it could do then is use
-up the processor time and the memory, read itself, and write to the two files that are here for the samples.
-They are open before its first byte is looked at; afterwards this process can open nothing, neither file nor
-connection, start no program, and (Linux 6.12 on) send no signal.
+The decoders are large and written in C, so a recording might take them over. It could then only use up the
+processor time and the memory, read itself, and write to the two output files. They are opened before its
+first byte is read; afterwards this process cannot open files or connections, start programs, or (from Linux
+6.12 on) send signals.
 """
 
 from __future__ import annotations
@@ -45,21 +44,21 @@ FAILURES = {
     errno.EDQUOT: ("DiskFullError", "the disk is full: try again when there is space"),
     errno.EFBIG: ("MediaLimitError", "its samples take more space than the limit: cut it into parts"),
 }
-"""Of writing the samples."""
+"""Code and reason of errors that writing the samples may raise."""
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
 CAPABILITY_VERSION = 0x20080522  # linux/capability.h
-LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # of every processor's system calls
-LANDLOCK_FILE_RIGHTS = (13, 14, 15, 15, 16, 16)  # how many Landlock 1, 2, … knows
+LANDLOCK_CREATE_RULESET, LANDLOCK_RESTRICT_SELF = 444, 446  # system calls, the same on every processor
+LANDLOCK_FILE_RIGHTS = (13, 14, 15, 15, 16, 16)  # how many Landlock 1, 2, … know
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A recording, the empty folder for what comes out, and what decoding may cost."""
+    """A recording, the empty folder for the output, and the limits of decoding."""
 
     recording: str
-    name: str  # what its owner calls it: for messages, never a path
+    name: str  # its owner's name for it: for messages, never a path
     folder: str
     duration: float
     decode_time: float
@@ -73,15 +72,15 @@ Answer = Callable[[dict[str, object]], None]
 
 def main() -> None:
     die_with_parent()
-    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # every thread takes address space, and mixing needs none
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"  # every thread takes address space, and mixing needs only one
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # whatever a library prints must not come between the answers
+    os.dup2(2, 1)  # prints of libraries must not mix with the answers
     request = Request(**json.loads(sys.stdin.readline()))
     answer_all(request, lambda answer: print(json.dumps(answer), file=answers))
 
 
 def answer_all(request: Request, answer: Answer) -> None:
-    """Decodes and answers; an exception is a mistake of ours."""
+    """Decodes and answers; it raises only for mistakes of ours."""
     try:
         decode(request, answer)
     except MediaError as error:
@@ -125,7 +124,7 @@ def decode(request: Request, answer: Answer) -> None:
 
 
 def _import_rest_of_av() -> None:
-    """PyAV imports some of its modules when it meets the first track of their kind: then it is too late."""
+    """Imports what PyAV would import with the first track of a kind: too late in the sandbox."""
     import av  # noqa: PLC0415
 
     for module in pkgutil.walk_packages(av.__path__, "av."):
@@ -134,7 +133,7 @@ def _import_rest_of_av() -> None:
 
 
 def open_recording(request: Request) -> BufferedReader:
-    """The recording itself: not what a link points to, and without waiting for the writer of a pipe."""
+    """Opens the recording, without following a link or waiting for the writer of a pipe."""
     try:
         return os.fdopen(os.open(request.recording, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb")
     except OSError as error:
@@ -150,7 +149,7 @@ def _write(file: BinaryIO, content: bytes | memoryview) -> None:
 
 
 def paced(answer: Answer) -> Callable[[float], None]:
-    """Answers with the progress that it is called with, as often as is worth reading."""
+    """Returns a function that answers with the progress, at intervals of PROGRESS_PERIOD at least."""
     due = -math.inf
 
     def progress(fraction: float) -> None:
@@ -220,7 +219,7 @@ def _lock_files(libc: ctypes.CDLL) -> int:
 
 
 def _limit(kind: int, soft: int, hard: int) -> None:
-    """What is limited more strictly already stays so."""
+    """Sets a limit, unless a stricter one is in place."""
     _, present = resource.getrlimit(kind)
     if present != resource.RLIM_INFINITY:
         soft, hard = min(soft, present), min(hard, present)

@@ -1,4 +1,4 @@
-"""The end of a job: its row, its files, and what the engine of the workflows knows of it."""
+"""Deletes a job: its row, its files, and its workflows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from service.records import jobs
 
 
 def delete(job: str, parts: Parts) -> None:
-    """A job with all its files and all that the engine knows of it.
-
-    Raises AwayError, before anything is deleted where it can.
-    """
+    """Deletes a job with its files and workflows. Raises AwayError, if it can before deleting anything."""
     parts.storage.check()
     parts.queue.cancel(job)
     with parts.engine.begin() as connection:

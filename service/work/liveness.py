@@ -1,9 +1,9 @@
-"""Which worker processes live: each holds a lock under its own id for as long as it does.
+"""Which worker processes are alive: each holds a lock under its own id for as long as it lives.
 
-On one machine a file lock, which the kernel drops with the process; over several the advisory lock of a
-session of PostgreSQL, which the server drops with the connection, and soon after a machine is gone that says
-nothing any more. A restart of the server drops the locks of the living too: they take them again, and until
-everybody has had the time for that, nobody is called dead.
+On one machine it is a file lock, which the kernel drops with the process. Across machines it is an advisory
+lock of a PostgreSQL session, which the server drops with the connection, or soon after a machine goes silent.
+A restart of the server drops the locks of live workers too: they take them again, and until they have had
+time to, no worker counts as dead.
 """
 
 from __future__ import annotations
@@ -22,22 +22,21 @@ from service.records import database
 
 
 class Liveness(Protocol):
-    """The lock of this process, and a look at those of the others."""
+    """The lock of this process, and a view of those of others."""
 
     def hold(self) -> None:
-        """Takes the lock, or takes it again where it was lost. Raises OperationalError while there is no
-        server."""
+        """Takes the lock, again if it was lost. Raises OperationalError while the server is away."""
         ...
 
     def is_dead(self, executor: str) -> bool:
-        """Whether the process that took the lock under this id is gone for sure."""
+        """Whether the process that took the lock under this id has ended for certain."""
         ...
 
     def release(self) -> None: ...
 
 
 class FileLiveness:
-    """For SQLite: one locked file a process, in one folder."""
+    """For SQLite: one locked file per process, in one folder."""
 
     def __init__(self, executor: str, folder: Path) -> None:
         self._path = folder / f"{executor}.lock"
@@ -72,12 +71,12 @@ class FileLiveness:
 
 
 class PostgresLiveness:
-    """For PostgreSQL: one session a process, with an advisory lock."""
+    """For PostgreSQL: one session per process, with an advisory lock."""
 
     GRACE = 2.5
-    """Seconds for which a lock must have been free, over one session, before its owner is called dead."""
+    """Seconds for which a lock must have been free, within one session, before its owner counts as dead."""
     RESTART = 4.0
-    """Seconds after the start of the server in which nobody is called dead."""
+    """Seconds after the start of the server in which no worker counts as dead."""
 
     def __init__(self, executor: str, url: sa.URL, clock: Callable[[], float] = time.monotonic) -> None:
         self._executor = executor
@@ -98,7 +97,7 @@ class PostgresLiveness:
         try:
             if self._session is None:
                 self._session = self._engine.connect()
-            if not self._holds:  # a session of ours that broke may hold it for a while yet: that is as good
+            if not self._holds:  # a broken session of ours may still hold it: just as good
                 lock = sa.select(sa.func.pg_try_advisory_lock(_number(self._executor)))
                 self._holds = self._session.execute(lock).scalar_one()
         except sa.exc.SQLAlchemyError:
@@ -108,7 +107,7 @@ class PostgresLiveness:
     def _answers(self, session: sa.Connection) -> bool:
         try:
             return bool(session.execute(sa.text("SELECT 1")).scalar_one())
-        except sa.exc.SQLAlchemyError:  # also what a session says after it has failed in `is_dead`
+        except sa.exc.SQLAlchemyError:  # also raised by a session that has failed in `is_dead`
             return False
 
     def is_dead(self, executor: str) -> bool:
@@ -126,7 +125,7 @@ class PostgresLiveness:
         self._engine.dispose()
 
     def _look(self, session: sa.Connection, executor: str) -> tuple[bool, float]:
-        """Whether somebody holds the lock, and for how long the server has been running."""
+        """Returns whether the lock is held, and the seconds since the server started."""
         high, low = divmod(_number(executor) % 2**64, 2**32)
         query = sa.text(
             "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
@@ -146,5 +145,5 @@ class PostgresLiveness:
 
 
 def _number(executor: str) -> int:
-    """A lock's number, 64 bits with a sign."""
+    """Returns the number of a worker's lock, a signed 64-bit integer."""
     return int.from_bytes(hashlib.sha256(executor.encode()).digest()[:8], "big", signed=True)

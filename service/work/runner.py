@@ -1,11 +1,11 @@
-"""Leads a job through its stages, each in a process of its own.
+"""Takes a job through its stages, each in a process of its own.
 
     decode ─► detect ─┬─► transcribe ─┬─► align ─► attribute ─► roles ─► reconcile ─► store
                       └─► diarize ────┘
 
-A stage writes into a folder of the attempt's own, which becomes the stage's when it is complete on the
-disk; so what is done stays done, whatever is killed in between. What a stage says about itself is never
-raised: the engine would store it, with the words of a user in it.
+Each attempt writes into a folder of its own, which becomes the stage's folder once it is complete on the
+disk, so finished work survives whatever is killed. A stage's failure is returned, never raised: the workflow
+engine would store the exception, with the user's words in it.
 """
 
 from __future__ import annotations
@@ -60,28 +60,25 @@ Result = TypeVar("Result")
 PROGRESS_INTERVAL = 1.0
 """Seconds between two writes of a stage's progress."""
 RETRY_INTERVAL = 1.0
-"""Seconds between two tries to reach a database that is away, or a disk that is full."""
-
+"""Seconds before another attempt when the database is away or the disk is full."""
 CLOSING_SECONDS = 2.0
-"""How long the end waits for the processes to be gone."""
-
+"""How long a shutdown waits for the processes to end."""
 KINDS = {Stage.TRANSCRIBE: "hear", Stage.DIARIZE: "tell apart"}
-"""Stages with processes of their own, since they load models of their own; the others share one kind."""
+"""Stages with processes of their own, since they load models; all other stages share one kind of process."""
 
 FAILURES = {
-    "process_died": "The stage {stage} took its process down {count} times: the recording, or the engine, is"
-    " at fault; try another engine.",
+    "process_died": "The stage {stage} crashed its process {count} times, because of the recording or the"
+    " engine: try another engine.",
     "stage_timeout": "The stage {stage} took longer than {seconds:.0f} s: cut the recording into parts.",
-    "internal": "A fault of ours in the stage {stage}: please report it with the id of this job.",
+    "internal": "An internal error in the stage {stage}: please report it with the id of this job.",
 }
 
-
 OVER = "over"
-"""Code of a stage that was not done because its job was cancelled or deleted meanwhile."""
+"""Code of a stage that did not finish because its job was cancelled or deleted meanwhile."""
 
 
 class Runner:
-    """Runs the stages of jobs. Its coroutines run on the event loop of the workflows."""
+    """Runs the stages of jobs; its coroutines run on the event loop of the workflows."""
 
     def __init__(self, parts: Parts) -> None:
         self._settings = parts.settings
@@ -89,7 +86,7 @@ class Runner:
         self._storage = parts.storage
         self._queue = parts.queue
         self._metrics = parts.metrics
-        self._here: Counter[str] = Counter()  # one that was given back may be here twice for a moment
+        self._here: Counter[str] = Counter()  # a job given back may be here twice for a moment
         self._at_work: set[tuple[str, str]] = set()
         self._last_tries = asyncio.Lock()
         self._stopping = False
@@ -98,7 +95,7 @@ class Runner:
     # ------------------------------------------------------------------ one job
 
     async def run(self, job: str) -> None:
-        """All stages of a job, then its end; nothing where it has ended already."""
+        """Runs all stages of a job and ends it; does nothing if it has ended already."""
         if not await self.transact(jobs.begin, job):
             return
         log.info("job begins", job=job)
@@ -113,11 +110,11 @@ class Runner:
     async def _run(self, job: str) -> None:
         try:
             failure = await self._stages(job)
-        except (Cancelled, Taken):  # taken also where it was cancelled just before a step was recorded
+        except (Cancelled, Taken):  # Taken, too, if cancelled just before a step was recorded
             if await self.transact(jobs.has_ended, job):
                 await self._finish(job)
             raise
-        if failure is not None and failure.code == OVER:  # if it is not, its files were lost
+        if failure is not None and failure.code == OVER:  # unless it is over, its files were lost
             failure = Failure(failure.stage, "internal", "")
         elif failure is not None:
             await self._note(job, FAILURE, json.dumps(asdict(failure)))
@@ -127,8 +124,8 @@ class Runner:
             log.info("job ends", job=job, failure=failure.code if failure else "")
 
     async def _finish(self, job: str) -> None:
-        """Drops what nobody asks for any more: of a job that was deleted, what came after that. Where the
-        store is away, that waits for the job's deletion, or the search for strays."""
+        """Deletes files that are no longer needed; of a deleted job, those written after its deletion. If the
+        store is away, the job's deletion or the search for strays does it later."""
         accepted = await self.transact(jobs.accepted, job)
         with suppress(AwayError, FileNotFoundError):
             if accepted:
@@ -139,7 +136,7 @@ class Runner:
                 await asyncio.to_thread(self._storage.discard, job)
 
     def _end(self, connection: sa.Connection, job: str, failure: Failure | None) -> bool:
-        """The last change of a job, and the call of its webhook: both or neither."""
+        """Ends the job and queues its webhook, in one transaction."""
         if failure is None:
             ended = jobs.end(connection, job, JobState.SUCCEEDED)
         else:
@@ -150,7 +147,7 @@ class Runner:
         return ended
 
     async def _stages(self, job: str) -> Failure | None:
-        """What ended the job early, or None. Steps are taken in one order whatever happens."""
+        """Runs all stages, numbering steps in a fixed order. Returns the first failure, or None."""
         steps = {stage: Step(stage) for stage in Stage}
 
         async def step(stage: Stage) -> Failure | None:
@@ -166,7 +163,7 @@ class Runner:
     async def _row(
         self, job: str, row: Sequence[Stage], step: Callable[[Stage], Coroutine[Any, Any, Failure | None]]
     ) -> list[Failure | None]:
-        """Stages of one row of the plan, up to the first failure: at the same time where there is memory."""
+        """Runs one row of the plan up to the first failure; its stages run together if memory allows."""
         if len(row) == 1 or not await self._together(job):
             failures: list[Failure | None] = []
             for stage in row:
@@ -177,7 +174,7 @@ class Runner:
         tasks = [asyncio.create_task(step(stage)) for stage in row]
         try:
             return await asyncio.gather(*tasks)
-        finally:  # where one breaks off, as when the job is not ours any more, so does the other
+        finally:  # if one is cancelled, as when the job is no longer ours, so is the other
             for task in tasks:
                 task.cancel()
 
@@ -187,11 +184,11 @@ class Runner:
         place = self._storage.job(job).stage(Stage.DETECT) / artifacts.LEFT
         try:
             return artifacts.load(place, Detected).together
-        except OSError:  # tidied up after the end
+        except OSError:  # deleted after the job's end
             return True
 
     async def _failure(self, job: str, stage: str, outcome: dict[str, str]) -> Failure | None:
-        """Read from what was noted beside the files, since a step's result holds no words."""
+        """Reads the message from the note beside the files, since a step's outcome holds only a code."""
         code = outcome.get("failed")
         if code is None:
             return None
@@ -214,7 +211,7 @@ class Runner:
         return outcome
 
     async def perform(self, job: str, stage: str) -> dict[str, str]:
-        """Runs a stage until it is done or has failed: {"sha256": …} of what it left, or {"failed": code}."""
+        """Runs a stage to its end. Returns {"sha256": …} of its result, or {"failed": code}."""
         self._at_work.add((job, stage))
         try:
             return await self._try(job, stage)
@@ -223,7 +220,7 @@ class Runner:
                 self._at_work.discard((job, stage))
 
     async def _try(self, job: str, stage: str) -> dict[str, str]:
-        """As often as it takes its process down, and no setting forbids."""
+        """Repeats a stage whose process dies, up to the setting `stage_attempts`."""
         folder = self._storage.job(job)
         while not await self._is_done(job, stage):
             await self._go_on()
@@ -246,7 +243,7 @@ class Runner:
             return {"failed": OVER}
 
     async def _is_done(self, job: str, stage: str) -> bool:
-        """Whether a stage is; what of the job is not in its folder yet is brought there first."""
+        """Whether a stage is done; fetches accepted results that are missing from the job's folder first."""
         place = self._storage.job(job).stage(stage)
         if not place.is_dir():
             accepted = await self.transact(jobs.accepted, job)
@@ -255,21 +252,21 @@ class Runner:
         return place.is_dir()
 
     async def _go_on(self) -> None:
-        """Not once this worker is to stop: whoever takes over does."""
+        """Blocks until this process ends if the worker is stopping: another worker takes over."""
         if self._stopping:
-            await asyncio.Event().wait()  # until this process ends
+            await asyncio.Event().wait()
 
     async def _room(self, job: str, stage: str) -> AbstractAsyncContextManager[None]:
-        """What a try needs to begin: nothing, or for the last one that nobody else's last one runs beside it.
+        """Returns a lock for a stage's last attempt, and no lock for earlier ones.
 
-        What takes its whole worker down does so to everything in it, each time with an attempt of its own.
+        A stage that kills its worker costs every stage in it an attempt, so last attempts run one by one.
         """
         tried = await self.transact(jobs.count_attempts, job, stage)
         last = tried == self._settings.stage_attempts - 1 > 0
         return self._last_tries if last else nullcontext()
 
     async def _settle(self, job: str, stage: str, outcome: Outcome | None) -> dict[str, str] | None:
-        """What a try means: that the stage has failed, or None where it is done or to be tried again."""
+        """Returns the failure of the stage, or None if the attempt succeeded or is to be repeated."""
         match outcome:
             case None:
                 return {"failed": OVER}
@@ -280,14 +277,16 @@ class Runner:
                 return await self._fail(job, stage, code, message)
             case TimedOut():
                 return await self._fail(job, stage, "stage_timeout", seconds=self._settings.stage_timeout)
-            case Died(status=status) if status == -signal.SIGXCPU:  # its limit, which it would reach again
+            case Died(status=status) if (
+                status == -signal.SIGXCPU
+            ):  # its CPU limit, which it would reach again
                 return await self._fail(job, stage, "stage_timeout", seconds=self._settings.decode_timeout)
             case Done() | Died():
                 pass
         return None
 
     async def _counted(self, job: str, stage: str, folder: JobFolder) -> Outcome | None:
-        """An attempt, which is given back where it is broken off: as `release` does when this worker ends."""
+        """Makes an attempt; a cancelled one is given back, by `release` if this worker stops."""
         try:
             return await self._attempt(job, stage, folder)
         except asyncio.CancelledError:
@@ -296,7 +295,7 @@ class Runner:
             raise
 
     async def _attempt(self, job: str, stage: str, folder: JobFolder) -> Outcome | None:
-        """One process's try; what it leaves is accepted if it is done. None where the job is over."""
+        """Makes one attempt and accepts its result. Returns None if the job is over."""
         try:
             attempt = await asyncio.to_thread(folder.new_attempt)
         except FileNotFoundError:
@@ -314,8 +313,8 @@ class Runner:
         return outcome
 
     async def _counts(self, job: str, stage: str, attempt: Path) -> bool:
-        """Whether what an attempt has left is what counts. Begun, that is found out even where the step is
-        cancelled: what the database says counts must stay."""
+        """Whether an attempt's result is the accepted one. Publishing finishes even if the step is cancelled,
+        since files that the database has accepted must stay."""
         publishing = asyncio.create_task(self._publish(job, stage, attempt))
         try:
             return await asyncio.shield(publishing)
@@ -323,7 +322,7 @@ class Runner:
             await asyncio.wait({publishing})
 
     async def _publish(self, job: str, stage: str, attempt: Path) -> bool:
-        """Shows others what an attempt has left, and takes it back where it does not count."""
+        """Publishes an attempt's result, and withdraws it if the database does not accept it."""
         if not await self.on_disk(self._storage.publish, job, stage, attempt):
             return True
         if await self.transact(jobs.accept, job, stage, attempt.name):
@@ -332,7 +331,7 @@ class Runner:
         return False
 
     async def _watched(self, job: str, stage: str, attempt: Path, folder: JobFolder) -> Outcome | None:
-        """Runs the process for as long as the job is to go on; None where it is not."""
+        """Runs the process while the job goes on. Returns None if the job is over."""
         fractions = [0.0]
         if stage == Stage.DECODE:
             asked, request = self._decoding(attempt, folder)
@@ -350,16 +349,16 @@ class Runner:
             await asyncio.wait({work})  # until its process is gone
 
     async def _attend(self, job: str, stage: str, fractions: list[float]) -> None:
-        """Writes the newest fraction, now and then, and returns when the job is not to go on.
+        """Records the newest progress at intervals, and returns when the job is cancelled or deleted.
 
-        The engine's own word on that is lost where the API died before it said so, or the job was deleted.
+        The workflow engine does not always report it: the API may have died before, or the job is deleted.
         """
         goes_on = True
         while goes_on:
             await asyncio.sleep(PROGRESS_INTERVAL)
             newest = min(1.0, max(fractions))
             del fractions[:-1]
-            with suppress(sa.exc.SQLAlchemyError):  # one that is missed is made up for by the next
+            with suppress(sa.exc.SQLAlchemyError):  # the next one makes up for it
                 goes_on = await asyncio.to_thread(self._once, jobs.advance_stage, job, stage, newest)
 
     def _decoding(self, attempt: Path, folder: JobFolder) -> tuple[Program, dict[str, object]]:
@@ -403,11 +402,11 @@ class Runner:
     async def transact(
         self, change: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
     ) -> Result:
-        """One transaction, in the end."""
+        """Runs `change` in one transaction, repeated until the database answers."""
         return await self.persist(lambda: self._once(change, *args, **kwargs))
 
     async def persist(self, work: Callable[[], Result]) -> Result:
-        """Does it in a thread, again and again for as long as the database is away or its disk is full."""
+        """Runs `work` in a thread, repeated while the database is away or its disk is full."""
         while True:
             try:
                 return await asyncio.to_thread(work)
@@ -422,12 +421,12 @@ class Runner:
             return change(connection, *args, **kwargs)
 
     async def _note(self, job: str, name: str, text: str) -> None:
-        """Nothing where the job was deleted meanwhile."""
+        """Writes a note, unless the job was deleted meanwhile."""
         with suppress(FileNotFoundError):
             await self.on_disk(self._storage.write_note, job, name, text)
 
     async def on_disk(self, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """Reads or writes, as soon as there is space and the store can be reached."""
+        """Runs `work` in a thread, repeated until there is disk space and the store can be reached."""
         while True:
             try:
                 return await asyncio.to_thread(work, *args, **kwargs)
@@ -449,7 +448,7 @@ class Runner:
     # ------------------------------------------------------------------ the end
 
     def stop(self) -> None:
-        """Ends all processes, and begins no more; comes from another thread than that of the event loop."""
+        """Kills all processes and starts no more; called from outside of the event loop's thread."""
         self._stopping = True
         self.processes.close()
         give_up = time.monotonic() + CLOSING_SECONDS
@@ -457,15 +456,14 @@ class Runner:
             time.sleep(0.02)
 
     def release(self) -> None:
-        """Gives back the attempts that `stop` has ended, once nothing runs any more: they are no fault of
-        the recording's."""
+        """Gives back the attempts that `stop` ended, once nothing runs: the recording is not to blame."""
         with suppress(sa.exc.SQLAlchemyError), self._engine.begin() as connection:
             for job, stage in self._at_work:
                 jobs.release_stage(connection, job, stage)
 
 
 def _hash(folder: Path) -> str:
-    """SHA-256 of the file in which a stage leaves its result. Raises FileNotFoundError where it is gone."""
+    """Returns the SHA-256 of a stage's result. Raises FileNotFoundError if it is gone."""
     names = (artifacts.LEFT, artifacts.MEDIA, "result.json")
     found = [folder / name for name in names if (folder / name).exists()]
     with (found[0] if found else folder / names[0]).open("rb") as file:
@@ -473,8 +471,8 @@ def _hash(folder: Path) -> str:
 
 
 def _disk(error: OSError) -> Failed:
-    """An error of our own disk, as the stages tell of theirs."""
+    """Turns an error of this worker's disk into the outcome of a stage."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Failed(stage_process.DISK_FULL, "")
     log.error("disk", reason=error.strerror)
-    return Failed(INTERNAL, "The disk of the service has a fault: tell whoever runs it.")
+    return Failed(INTERNAL, "The disk of the service has failed: tell its operator.")

@@ -1,11 +1,11 @@
-"""What each stage of a job does: reads what earlier stages left in the job's folder, and writes beside it.
+"""What each stage of a job does: it reads results of earlier stages in the job's folder, and writes its own.
 
-Run as `python -m service.work.stage_process` by children.py: one request a line on the standard input,
+Run as `python -m service.work.stage_process` by children.py, with one request per line on the standard input,
 
     {"stage": "transcribe", "job": FOLDER, "attempt": FOLDER, "engines": "module:function",
      "asr": "auto", "diarizer": "auto", "device": "auto"}
 
-and for each of them any number of {"progress": 0.25} and at last {"done": {}} or
+and for each of them any number of {"progress": 0.25} and finally {"done": {}} or
 {"failed": {"code": …, "message": …}} on the standard output. Models stay loaded between requests.
 """
 
@@ -19,12 +19,12 @@ import sys
 import time
 import traceback
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from importlib import import_module
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -51,13 +51,13 @@ PROGRESS_INTERVAL = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One stage of a job: its folder, and the names of engines that it is to be done with."""
+    """The folder of a job, and the names of the engines to use."""
 
     folder: JobFolder
     request: Mapping[str, str]
 
     def load(self, kind: type) -> object:
-        """What a step needs, by its type."""
+        """Loads an input of a step, by its type."""
         if kind in LEFT_BY or kind is Decoded:
             return self.left(kind)
         if kind is Options:
@@ -65,12 +65,12 @@ class Work:
         return {Audio: self.audio, Text: self.text, Engines: self.engines}[kind]()
 
     def left(self, kind: type[Value]) -> Value:
-        """What an earlier step has left."""
+        """Loads the result of an earlier step."""
         stage = LEFT_BY.get(kind, Stage.DECODE)
         return artifacts.load(self.folder.stage(stage) / artifacts.name(stage), kind)
 
     def audio(self) -> Audio:
-        """The samples stay on the disk until they are read; a private copy of what an engine changes."""
+        """Maps the samples, which stay on the disk until read; changes by an engine stay private."""
         path = self.folder.stage(Stage.DECODE) / artifacts.SAMPLES
         return Audio(np.memmap(path, np.float32, mode="c"), self.left(Decoded).media)
 
@@ -78,7 +78,7 @@ class Work:
         return Text(self.folder.supplied(self.folder.request().text_name))
 
     def engines(self) -> Engines:
-        """Those that the job named; in their place what the user brought along."""
+        """Returns the engines that the job named, replaced by results that the user supplied."""
         named, folder = self.request, self.folder
         language = folder.request().options.language
         engines = _choose(named["engines"], named["asr"], named["diarizer"], named["device"], language)
@@ -90,7 +90,7 @@ class Work:
 
 
 def write_results(transcript: Transcript, audio: Audio, attempt: Path, progress: Progress) -> None:
-    """The result in every format, as `turnwise run` writes it."""
+    """Writes the result in every format, as `turnwise run` does."""
     for done, name in enumerate(formats.FORMATS):
         text = formats.serialize(transcript, name, partial(playable, audio, "../audio"))
         (attempt / f"result.{name}").write_text(text, "utf-8", newline="")
@@ -106,25 +106,22 @@ EngineFactory = Callable[[str, str, str, str], tuple[Engines, Sequence[Notice]]]
 
 @lru_cache(maxsize=1)
 def _choose(factory: str, asr: str, diarizer: str, device: str, language: str) -> Engines:
-    """The engines, loaded once and kept for the next job that asks for the same."""
+    """Loads the engines, and keeps them for the next job with the same ones."""
     engines, _ = load_factory(factory)(asr, diarizer, device, language)
     return engines
 
 
 def load_factory(name: str) -> EngineFactory:
-    """The function that the setting `engines` names. Raises ImportError or AttributeError."""
+    """Returns the function that the setting `engines` names. Raises ImportError or AttributeError."""
     module, _, function = name.partition(":")
     factory: EngineFactory = getattr(import_module(module), function)
     return factory
 
 
 def perform(request: dict[str, str], progress: Callable[[float], None]) -> None:
-    """One stage. Raises TurnwiseError, or whatever else goes wrong."""
-    work, stage, attempt = (
-        Work(JobFolder(Path(request["job"])), request),
-        Stage(request["stage"]),
-        Path(request["attempt"]),
-    )
+    """Performs one stage. Raises TurnwiseError, or anything else."""
+    work = Work(JobFolder(Path(request["job"])), request)
+    stage, attempt = Stage(request["stage"]), Path(request["attempt"])
     left = STEPS[stage].run(work.load, progress)
     if isinstance(left, Transcript):
         write_results(left, work.audio(), attempt, progress)
@@ -132,26 +129,27 @@ def perform(request: dict[str, str], progress: Callable[[float], None]) -> None:
 
 
 def answer(request: dict[str, str], progress: Callable[[float], None]) -> dict[str, object]:
-    """The last line about a request."""
+    """Performs a request and returns its final line."""
     try:
         perform(request, progress)
     except TurnwiseError as error:
-        message = str(error).replace(str(models.folder()), "the models folder")  # users see no path of ours
+        message = str(error).replace(str(models.folder()), "the models folder")  # users never see our paths
         return _failed(type(error).__name__, message)
     except MemoryError:
-        message = "The memory is not enough for this recording: give the stages more, or cut it into parts."
+        message = (
+            "This recording needs more memory than there is: give the stages more, or cut it into parts."
+        )
         return _failed(EngineMemoryError.__name__, message)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return _failed(DISK_FULL, "The disk is full: free some space.")
         _trace(error)
-        return _failed(INTERNAL, f"A fault of ours in the stage {request['stage']}: please report it.")
+        return _failed(INTERNAL, f"An internal error in the stage {request['stage']}: please report it.")
     return {"done": {}}
 
 
 def _trace(error: BaseException | None) -> None:
-    """Where it happened, for the log, which is kept when the job is deleted: without the messages, which may
-    quote what a user wrote."""
+    """Prints where errors happened, without messages: they may quote a user, and the log outlives the job."""
     while error is not None:
         traceback.print_tb(error.__traceback__)
         print(type(error).__name__, file=sys.stderr)
@@ -166,7 +164,7 @@ def _failed(code: str, message: str) -> dict[str, object]:
 
 
 def throttled(write: Callable[[dict[str, object]], None]) -> Callable[[float], None]:
-    """Progress as lines, not more often than anybody could read them."""
+    """Returns a function that writes progress lines, at intervals of PROGRESS_INTERVAL at least."""
     last = 0.0
 
     def progress(fraction: float) -> None:
@@ -178,13 +176,8 @@ def throttled(write: Callable[[dict[str, object]], None]) -> Callable[[float], N
     return progress
 
 
-def requests(lines: IO[str]) -> Iterator[dict[str, str]]:
-    for line in lines:
-        yield json.loads(line)
-
-
 def main() -> None:
-    """Answers requests until the standard input ends. What libraries print goes to the standard error."""
+    """Answers requests until the standard input ends; sends prints of libraries to the standard error."""
     die_with_parent()
     parser = ArgumentParser()
     parser.add_argument("--niceness", type=int, default=0)
@@ -199,8 +192,8 @@ def main() -> None:
     def write(line: dict[str, object]) -> None:
         print(json.dumps(line), file=answers, flush=True)
 
-    for request in requests(sys.stdin):
-        write(answer(request, throttled(write)))
+    for line in sys.stdin:
+        write(answer(json.loads(line), throttled(write)))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Webhooks out: one signed POST when a job has ended, and never to an address that is nobody's business.
+"""Outgoing webhooks: one signed POST when a job has ended, and never to a private address.
 
-Signed as Standard Webhooks says (https://www.standardwebhooks.com). A user names the URL and this machine
-makes the request, so that whoever may submit a job could otherwise reach what only this machine reaches
-(server-side request forgery, CWE-918): the name is resolved here, every address of it has to be public, and
-the connection goes to one of the addresses that were checked, whatever the name means a moment later.
+Signed as Standard Webhooks specifies (https://www.standardwebhooks.com). A user names the URL but this
+machine makes the request, so users could reach addresses that only this machine can (server-side request
+forgery, CWE-918). Therefore the name is resolved here, each of its addresses must be public, and the
+connection goes to one of the checked addresses, whatever the name resolves to a moment later.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from service.settings import Settings
 
 TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 DEADLINE = 20.0
-"""Seconds for everything together: a receiver that sends a byte now and then keeps no connection open."""
+"""Seconds for a whole attempt, so that a receiver cannot keep it open by sending a byte now and then."""
 FIRST_WAIT, LONGEST_WAIT, GROWTH = 5.0, 6 * 3600.0, 6.0
 LONGEST_RETRY_AFTER = 24 * 3600.0
 LONGEST_URL_CHARACTERS = 2048
 ADDRESSES_TRIED = 4
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
-_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # RFC 4291: whatever else there is embeds or stays at home
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")  # RFC 4291: all else is local or embeds other addresses
 _SPECIAL = [
     ipaddress.ip_network(block)
     for block in (
         "192.0.0.0/24",  # RFC 6890, protocol assignments
         "192.88.99.0/24",  # RFC 7526, relays of 6to4
-        "2001::/23",  # RFC 2928, protocol assignments; in it Teredo, which embeds IPv4 addresses
-        "2002::/16",  # RFC 3056, 6to4, which does too
-        "3fff::/20",  # RFC 9637, documentation; older Pythons call it global
+        "2001::/23",  # RFC 2928, protocol assignments, including Teredo, which embeds IPv4 addresses
+        "2002::/16",  # RFC 3056, 6to4, which embeds them too
+        "3fff::/20",  # RFC 9637, documentation; global for older Pythons
     )
 ]
 
-logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, and theirs may hold secrets
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs URLs, which may hold secrets
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -65,16 +65,16 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one attempt; `reason` is for the log and holds nothing of the URL."""
+    """Outcome of one attempt; `reason` is for the log and holds nothing of the URL."""
 
     verdict: Verdict
     reason: str
     status: int = 0  # 0 without an answer
-    retry_after: float = 0.0  # seconds that the receiver asks to be left alone
+    retry_after: float = 0.0  # seconds that the receiver asks us to wait
 
 
 def payload(job: str, state: str, finished: float, metadata: Mapping[str, str]) -> bytes:
-    """The body: which job has ended, how, and its metadata. Whoever wants more asks the API, with a key."""
+    """Returns the body: the job's id, final state and metadata. The API gives the rest, with a key."""
     moment = datetime.fromtimestamp(finished, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     data = {"id": job, "state": state, "metadata": dict(metadata)}
     body = {"type": f"job.{state}", "timestamp": moment, "data": data}
@@ -82,18 +82,18 @@ def payload(job: str, state: str, finished: float, metadata: Mapping[str, str]) 
 
 
 def waits(attempts: int, random: Random) -> list[float]:
-    """Seconds to wait after every attempt but the last: 5 s, six times that, … up to 6 h, each ±20 %."""
+    """Returns the seconds to wait after each attempt but the last: 5, six times that, … up to 6 h, ±20 %."""
     grown = (min(FIRST_WAIT * GROWTH**count, LONGEST_WAIT) for count in range(attempts - 1))
     return [wait * random.uniform(0.8, 1.2) for wait in grown]
 
 
 def check_url(url: str, settings: Settings) -> None:
-    """Raises ProblemError (invalid) where no attempt could succeed; asks no name server."""
+    """Raises ProblemError (invalid) for a URL that can never succeed, without asking a name server."""
     if settings.webhook_secret is None:
         raise _invalid("Webhooks are not set up here: ask for TURNWISE_WEBHOOK_SECRET to be set.")
     address = _literal(_parse(url).raw_host.decode("ascii"))
     if address and not settings.webhook_private_addresses and not is_public(address):
-        raise _invalid("The webhook's address is not public: give one that is.")
+        raise _invalid("The webhook's address is not public: give a public one.")
 
 
 async def deliver(
@@ -106,9 +106,9 @@ async def deliver(
     resolve: Resolve | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Outcome:
-    """One attempt. `timestamp` is that of the attempt: receivers refuse what they take for a repetition.
+    """Makes one attempt. `timestamp` is that of the attempt: receivers refuse old ones as replays.
 
-    `event_id` stays the same in all attempts. Raises nothing for whatever the URL and the receiver do.
+    `event_id` is the same in all attempts. Never raises because of the URL or the receiver.
     """
     if settings.webhook_secret is None:
         return Outcome(Verdict.GIVEN_UP, "there is no secret to sign with")
@@ -130,7 +130,7 @@ async def deliver(
 
 
 def sign(event_id: str, timestamp: float, body: bytes, secret: str) -> dict[str, str]:
-    """The three headers of Standard Webhooks."""
+    """Returns the three headers of Standard Webhooks."""
     moment = datetime.fromtimestamp(int(timestamp), UTC)
     return {
         "webhook-id": event_id,
@@ -140,10 +140,9 @@ def sign(event_id: str, timestamp: float, body: bytes, secret: str) -> dict[str,
 
 
 def is_public(address: str) -> bool:
-    """Whether everybody on the internet means the same machine by this address.
+    """Whether an address is public on the internet.
 
-    False for addresses that carry another one inside (IPv4-mapped, 6to4, Teredo, NAT64): a gateway may unpack
-    it.
+    False for addresses that embed another one (IPv4-mapped, 6to4, Teredo, NAT64): a gateway may unpack it.
     """
     try:
         parsed = ipaddress.ip_address(address)
@@ -168,10 +167,10 @@ async def _post(
     body: bytes,
     transport: httpx.AsyncBaseTransport | None,
 ) -> Outcome:
-    """To the first address that takes the connection.
+    """Sends the request to the first address that accepts the connection.
 
-    The client lives for one attempt: a pooled connection would be found again by its address, and then serve
-    another name than the one that its certificate was checked for.
+    The client lives for one attempt: a pooled connection is found by its address, and might then serve a name
+    that its certificate was not checked for.
     """
     sent = {
         **headers,
@@ -190,7 +189,7 @@ async def _post(
                     content=body,
                     headers=sent,
                     extensions={"sni_hostname": url.raw_host.decode("ascii")},
-                ) as response:  # whose body nobody reads
+                ) as response:  # its body is not read
                     return _judge(response.status_code, response.headers)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 unreachable = error
@@ -198,7 +197,7 @@ async def _post(
 
 
 def _judge(status: int, headers: Mapping[str, str]) -> Outcome:
-    """Standard Webhooks: 2xx is success, 410 is the wish for no more; a redirect is not followed."""
+    """Standard Webhooks: 2xx is success, 410 means no more; a redirect is not followed."""
     if 200 <= status < 300:
         return Outcome(Verdict.DELIVERED, "taken", status)
     if status == HTTPStatus.GONE:
@@ -207,7 +206,7 @@ def _judge(status: int, headers: Mapping[str, str]) -> Outcome:
 
 
 def _seconds(retry_after: str) -> float:
-    """RFC 9110, 10.2.3: a number of seconds or a date; 0 for anything else."""
+    """Reads Retry-After (RFC 9110, 10.2.3), a number of seconds or a date; 0 for anything else."""
     if re.fullmatch(r"[0-9]{1,9}", retry_after):
         return min(float(retry_after), LONGEST_RETRY_AFTER)
     try:
@@ -223,18 +222,18 @@ def _parse(url: str) -> httpx.URL:
         raise _invalid(f"The webhook's URL is longer than {LONGEST_URL_CHARACTERS} characters: shorten it.")
     try:
         parsed = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError):  # UnicodeError: half of a pair of surrogates
-        raise _invalid("The webhook's URL is none: check it.") from None
+    except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a lone surrogate
+        raise _invalid("The webhook's URL is not a URL: check it.") from None
     if parsed.scheme not in {"http", "https"}:
-        raise _invalid("The webhook's URL is neither http nor https: give one that is.")
+        raise _invalid("The webhook's URL is neither http nor https: use one of them.")
     if parsed.userinfo:
         raise _invalid(
-            "The webhook's URL holds credentials: leave them out, its signature proves who sends it."
+            "The webhook's URL holds credentials: leave them out, the signature proves the sender."
         )
     if not _is_host(parsed.raw_host.decode("ascii")):
         raise _invalid("The webhook's URL names no host: check it.")
     if parsed.port is not None and not 0 < parsed.port < 65536:
-        raise _invalid("The webhook's URL has a port that cannot be: check it.")
+        raise _invalid("The webhook's URL has an impossible port: check it.")
     return parsed
 
 
@@ -246,7 +245,7 @@ def _is_host(host: str) -> bool:
 
 
 def _literal(host: str) -> str:
-    """The address that a host means to every resolver, or ""; 127.1 and 0x7f000001 are addresses too."""
+    """Returns the address that a host is, or ""; 127.1, 0x7f000001 and localhost are addresses too."""
     if f".{host.removesuffix('.')}".endswith(".localhost"):
         return "127.0.0.1"
     with suppress(ValueError):
@@ -262,5 +261,5 @@ def _invalid(detail: str) -> ProblemError:
 
 @cache
 def _trusted() -> ssl.SSLContext:
-    """The usual authorities, or those of SSL_CERT_FILE. Reading them takes long; nothing changes them."""
+    """Loads the usual authorities, or those of SSL_CERT_FILE; once, since it takes long."""
     return httpx.create_ssl_context()

@@ -1,8 +1,8 @@
-"""A worker process: runs jobs and webhooks from the queues, and looks after what others left.
+"""A worker process: runs jobs and webhooks from the queues, and recovers those of dead workers.
 
-Twice a second: is our own lock held, has another worker died (its jobs go back to the queue), has one of our
-own workflows been lost sight of (a full disk can do that), or taken over while we were cut off. Now and then:
-what is past its time is deleted.
+Twice a second it renews its own lock, requeues the jobs of dead workers and its own lost workflows (a full
+disk can lose them), and ends workflows that others took over while it was cut off. At intervals it deletes
+expired files.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ log = structlog.get_logger("turnwise.worker")
 SWEEP_INTERVAL = 0.5
 CLEAN_INTERVAL = 30.0
 LOST_SWEEPS = 20
-"""Sweeps after which a workflow of ours that is pending and not running counts as lost."""
+"""Sweeps after which our own workflow counts as lost if it is pending but not running."""
 STRAY_AGE = 3600.0
-"""Seconds after which a folder that no job refers to is no upload under way any more."""
+"""Seconds after which a folder that no job refers to is not an active upload any more."""
 
 
 @dataclass(eq=False)
 class Execution:
-    """A workflow's, in this process."""
+    """A workflow that runs in this process."""
 
     task: asyncio.Task[Any]
     taken: bool = False
 
     def end(self) -> None:
-        """Without an outcome, since another one goes on with the workflow; from any thread."""
-        if not self.taken:  # once: it may need a while, for its process to be gone
+        """Ends it without an outcome, since another execution continues the workflow; from any thread."""
+        if not self.taken:  # only once: its process may take a while to end
             self.taken = True
             self.task.get_loop().call_soon_threadsafe(self.task.cancel)
 
@@ -72,7 +72,7 @@ class Worker:
         self._liveness = _liveness(self._executor, parts.engine, parts.storage)
         self._workflows = Workflows(parts.engine, self._executor)
         self.runner = Runner(parts)
-        self._newest: dict[str, Execution] = {}  # of each workflow: one that was given back may have two here
+        self._newest: dict[str, Execution] = {}  # by workflow; one that was given back may run twice here
         self._unseen: Counter[str] = Counter()
         self._stopped = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep_until_stopped, name="sweeper", daemon=True)
@@ -81,13 +81,13 @@ class Worker:
 
     def start(self) -> None:
         self._liveness.hold()
-        self._take_over(self._workflows.pending())  # before younger jobs take the places
+        self._take_over(self._workflows.pending())  # before younger jobs take their places
         self._workflows.start({JOB: self._job, WEBHOOK: self._webhook}, self._settings.concurrency)
         self._sweeper.start()
         log.info("worker started", executor=self._executor, concurrency=self._settings.concurrency)
 
     def stop(self) -> None:
-        """Ends what runs without an outcome: another worker, or the next start, goes on with it."""
+        """Ends running workflows without an outcome: another worker, or the next start, continues them."""
         self._stopped.set()
         self.runner.stop()
         self._sweeper.join(timeout=2)
@@ -106,19 +106,19 @@ class Worker:
             await self.runner.run(job)
 
     async def _webhook(self, job: str, number: int) -> None:
-        """One try; where it is worth another one, that is a workflow of its own, later."""
+        """Makes one attempt; a retry is a later workflow of its own."""
         async with self._seen():
             wait = await Step("deliver").run(lambda: self._deliver(job, number))
             if wait >= 0:
                 await self.runner.transact(self._call_again, job, number + 1, wait)
 
     def _call_again(self, connection: sa.Connection, job: str, number: int, wait: float) -> None:
-        """Nothing where the job is deleted: whoever deletes it forgets the tries that there are."""
+        """Queues a retry, unless the job is deleted: a deletion forgets only retries that exist."""
         if jobs.hold(connection, job):
             self._queue.enqueue(connection, WEBHOOK, job, number, wait)
 
     async def _deliver(self, job: str, number: int) -> float:
-        """Seconds until the next try; negative where there is to be none."""
+        """Returns the seconds until the next attempt, negative for none."""
         found = await self.runner.transact(jobs.find, job)
         if found is None or found.finished is None:
             return -1.0
@@ -144,17 +144,17 @@ class Worker:
         async with self._alone(workflow):
             try:
                 yield
-            except sa.exc.DBAPIError as error:  # of the engine's: ours are tried again
+            except sa.exc.DBAPIError as error:  # from the workflow engine: our own transactions are repeated
                 reason = type(error).__name__
                 log.warning("step was not recorded, it goes on from there", workflow=workflow, reason=reason)
                 await self.runner.persist(lambda: self._workflows.give_back(workflow))
-            except Exception:  # the engine keeps that it failed, and not how
+            except Exception:  # the engine records that it failed, but not why
                 log.exception("workflow broke", workflow=workflow)
                 raise
 
     @asynccontextmanager
     async def _alone(self, workflow: str) -> AsyncIterator[None]:
-        """Until somebody else executes it: here, or in another worker."""
+        """Runs until another execution of the workflow begins, here or in another worker."""
         task = asyncio.current_task()
         assert task is not None
         execution = Execution(task)
@@ -181,7 +181,7 @@ class Worker:
             self._safely(self.sweep)
 
     def _safely(self, work: Callable[[], None]) -> None:
-        """What fails now is done the next time."""
+        """Logs errors: the next sweep repeats the work."""
         try:
             work()
         except (sa.exc.SQLAlchemyError, OSError, AwayError) as error:
@@ -190,20 +190,22 @@ class Worker:
             log.exception("sweep failed")
 
     def sweep(self) -> None:
-        """One look at everything."""
+        """Makes one sweep."""
         self._liveness.hold()
         here = dict(self._newest)
         pending = self._workflows.pending()
-        self._give_up({id: at for id, at in here.items() if pending.get(id) != self._executor})
+        doubtful = {id: execution for id, execution in here.items() if pending.get(id) != self._executor}
+        for workflow in self._workflows.taken(set(doubtful)) if doubtful else ():
+            doubtful[workflow].end()  # another worker took it over while we were cut off
         self._take_over(pending)
         self._find_lost({workflow for workflow, executor in pending.items() if executor == self._executor})
         if time.monotonic() - self._cleaned > CLEAN_INTERVAL and not self._cleaner.is_alive():
             self._cleaned = time.monotonic()
             self._cleaner = threading.Thread(target=self._safely, args=(self._clean,), daemon=True)
-            self._cleaner.start()  # apart, since it may take long, and the dead are to be noticed meanwhile
+            self._cleaner.start()  # apart: it may take long, and dead workers must be noticed meanwhile
 
     def _take_over(self, pending: dict[str, str]) -> None:
-        """What the dead had begun goes back to its queue."""
+        """Requeues the workflows of dead workers."""
         others = set(pending.values()) - {self._executor, ""}
         dead = {executor for executor in others if self._liveness.is_dead(executor)}
         for executor in dead:
@@ -211,12 +213,6 @@ class Worker:
         for workflow, executor in pending.items():
             if executor in dead:
                 self._workflows.give_back(workflow, executor)
-
-    def _give_up(self, doubtful: dict[str, Execution]) -> None:
-        """What others have taken over, who did not hear of us for a while, ends here."""
-        if doubtful:
-            for workflow in self._workflows.taken(set(doubtful)):
-                doubtful[workflow].end()
 
     def _find_lost(self, ours: set[str]) -> None:
         lost = ours - self._newest.keys()
@@ -227,7 +223,7 @@ class Worker:
                 self._workflows.give_back(workflow)
 
     def _clean(self) -> None:
-        """What is broken fails; what is past its time goes."""
+        """Fails broken jobs, and deletes expired ones and stray files."""
         with self._engine.begin() as connection:
             for job in self._workflows.broken():
                 self._fail(connection, job)
@@ -246,7 +242,7 @@ class Worker:
             self._drop_strays()
 
     def _drop_strays(self) -> None:
-        """Files that no job refers to, and that are no upload under way any more."""
+        """Deletes files that belong neither to a job nor to an active upload."""
         ids = self._storage.ids()
         with self._engine.begin() as connection:
             ids -= jobs.revisions(connection, ids).keys()
@@ -256,7 +252,7 @@ class Worker:
                 self._storage.discard(id)
 
     def _fail(self, connection: sa.Connection, job: str) -> None:
-        """Where it has not ended; whoever waits for its webhook is told, too."""
+        """Fails a job that has not ended, and queues its webhook."""
         if not jobs.end(connection, job, JobState.FAILED, failure="internal"):
             return
         log.error("workflow broke", job=job)
