@@ -136,7 +136,8 @@ def _unit_times(
 def _pair(sides: _Sides, rows: Gaps) -> _Pairing:
     partner = np.full(len(sides.supplied), -1, dtype=np.int64)
     alike = np.zeros(len(sides.supplied), dtype=np.float32)
-    columns = _heard_gaps(sides)
+    count = len(sides.heard)
+    columns = Gaps(np.full(count, SKIP, np.float32), np.full(count + 1, HEARD_EDGE, np.float32))
     for top, bottom, left, right in split(sides.supplied.ids, sides.heard.ids):
         ours, theirs = sides.supplied.ids[top:bottom], sides.heard.ids[left:right]
         similarity = sides.vocabulary.similarity(ours, theirs)
@@ -171,11 +172,6 @@ def _edge(before: Token, after: Token) -> float:
     if ends_sentence(before.text):
         return EDGE_AT_SENTENCE
     return EDGE_AT_CAPITAL if after.text[:1].isupper() else EDGE
-
-
-def _heard_gaps(sides: _Sides) -> Gaps:
-    count = len(sides.heard)
-    return Gaps(np.full(count, SKIP, dtype=np.float32), np.full(count + 1, HEARD_EDGE, dtype=np.float32))
 
 
 # --------------------------------------------------------------------------- what was spoken

@@ -39,12 +39,11 @@ _DRIFT = 3
 """How many units apart the diagonals of pairs in one group may be."""
 
 
-def split(left: Indexes, right: Indexes) -> Iterator[Block]:
-    """Blocks that cover both sequences of word ids in order, small enough for exact dynamic programming."""
-    yield from _split(left, right, 0, 0)
+def split(left: Indexes, right: Indexes, row: int = 0, column: int = 0) -> Iterator[Block]:
+    """Blocks that cover both sequences of word ids in order, small enough for exact dynamic programming.
 
-
-def _split(left: Indexes, right: Indexes, row: int, column: int) -> Iterator[Block]:
+    `row` and `column` are those of the first words.
+    """
     n, m = len(left), len(right)
     if n * m <= BLOCK_CELLS:
         yield row, row + n, column, column + m
@@ -60,7 +59,7 @@ def _split(left: Indexes, right: Indexes, row: int, column: int) -> Iterator[Blo
         cuts = [(n // 2, m // 2)]  # nothing in common: a straight line is as good as any
     i, j = 0, 0
     for next_i, next_j in [*cuts, (n, m)]:
-        yield from _split(left[i:next_i], right[j:next_j], row + i, column + j)
+        yield from split(left[i:next_i], right[j:next_j], row + i, column + j)
         i, j = next_i, next_j
 
 

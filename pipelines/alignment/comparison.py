@@ -59,15 +59,13 @@ class Vocabulary:
         right, right_at = np.unique(columns, return_inverse=True)
         spelling = _alike([self.forms[i] for i in left], [self.forms[i] for i in right], chance=0)
         sounding = _alike([self.sounds[i] for i in left], [self.sounds[i] for i in right], chance=1)
-        alike: Floats = np.maximum(spelling, sounding)[left_at[:, None], right_at[None, :]]
-        return alike
+        return np.asarray(np.maximum(spelling, sounding)[left_at[:, None], right_at[None, :]])
 
 
 def _alike(left: Sequence[str], right: Sequence[str], chance: int) -> Floats:
     distance = cdist(left, right, scorer=Levenshtein.distance, dtype=np.int32)
     longer = np.maximum.outer([len(form) for form in left], [len(form) for form in right])
-    alike: Floats = (1.0 - (distance + chance) / (longer + chance)).astype(np.float32)
-    return alike
+    return np.asarray(1.0 - (distance + chance) / (longer + chance), np.float32)
 
 
 def compare(

@@ -33,24 +33,9 @@ from pipelines.errors import (
 )
 from pipelines.types import SAMPLE_RATE, Audio, Media, Notice, Samples
 
-CONTAINERS = (
-    *(
-        "aac",
-        "ac3",
-        "aiff",
-        "amr",
-        "ape",
-        "asf",
-        "au",
-        "avi",
-        "caf",
-        "dts",
-        "eac3",
-        "flac",
-        "flv",
-        "matroska",
-    ),
-    *("mov", "mp3", "mpeg", "mpegts", "mxf", "ogg", "rm", "tta", "voc", "w64", "wav", "wv"),
+CONTAINERS = tuple(
+    """aac ac3 aiff amr ape asf au avi caf dts eac3 flac flv matroska mov mp3 mpeg mpegts mxf ogg rm tta voc
+    w64 wav wv""".split()  # noqa: SIM905
 )
 """Names of the ffmpeg demuxers that may open a file. None of them is meant to read a second file."""
 
@@ -307,7 +292,8 @@ def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channe
     setup: object = None
     position = track.start
     for frame in frames:
-        if not _is_plausible(frame):
+        # resampling must take no more memory than in proportion to the file
+        if frame.samples > LONGEST_FRAME * frame.sample_rate or frame.sample_rate > HIGHEST_RATE_HZ:
             track.broken_packets += 1
             continue
         late = 0.0 if frame.time is None else frame.time - position
@@ -322,11 +308,6 @@ def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channe
         position += gap + frame.samples / frame.sample_rate
         yield from _resampled(resampler, frame, track)
     yield from _resampled(resampler, None, track)
-
-
-def _is_plausible(frame: av.AudioFrame) -> bool:
-    """Whether resampling the frame takes no more memory than in proportion to the file."""
-    return frame.samples <= LONGEST_FRAME * frame.sample_rate and frame.sample_rate <= HIGHEST_RATE_HZ
 
 
 def _setup(frame: av.AudioFrame) -> tuple[str, str, int]:

@@ -132,8 +132,10 @@ def _punctuate(tokens: Sequence[AlignedToken], turns: Sequence[Turn], reading: d
         for index in kept:
             reading[index] = _TWO_STOPS.sub(".", _DOUBLED.sub(r"\1", reading[index]))
         kept = list(_move_leading(reading, kept))
-        for left, right in pairwise(kept):
-            _join_lines(tokens, reading, left, right)
+        for left, right in pairwise(kept):  # "the US. / and Russia": the line ends inside a sentence
+            broken = tokens[left].token.line != tokens[right].token.line
+            if broken and reading[right][:1].islower() and ends_sentence(reading[left]):
+                reading[left] = _STRAY_STOP.sub("", reading[left])
         _close(reading, kept)
         _capitalise(reading, kept)
 
@@ -150,13 +152,6 @@ def _move_leading(reading: dict[int, str], kept: Sequence[int]) -> Iterator[int]
         if reading[index]:
             last = index
             yield index
-
-
-def _join_lines(tokens: Sequence[AlignedToken], reading: dict[int, str], left: int, right: int) -> None:
-    """Removes a full stop at a line end in the middle of a sentence: "the US. / and Russia"."""
-    broken = tokens[left].token.line != tokens[right].token.line
-    if broken and reading[right][:1].islower() and ends_sentence(reading[left]):
-        reading[left] = _STRAY_STOP.sub("", reading[left])
 
 
 def _close(reading: dict[int, str], kept: Sequence[int]) -> None:

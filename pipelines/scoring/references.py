@@ -82,16 +82,12 @@ def parse(text: str, suffix: str) -> Reference:
     if suffix == ".rttm":
         return Reference(segments=rttm.parse(text))
     if suffix == ".stm":
-        return _from_stm(text)
+        utterances = stm.parse(text)
+        segments = tuple(SpeakerSegment(each.start, each.end, each.speaker) for each in utterances)
+        return Reference(segments, tuple(ReferenceTurn(each.speaker, each.text) for each in utterances))
     if suffix == ".json":
         return _from_json(text)
     raise TextError(f"a reference is a file named .rttm, .stm or .json, not {suffix or 'without a suffix'}")
-
-
-def _from_stm(text: str) -> Reference:
-    utterances = stm.parse(text)
-    segments = tuple(SpeakerSegment(each.start, each.end, each.speaker) for each in utterances)
-    return Reference(segments, tuple(ReferenceTurn(each.speaker, each.text) for each in utterances))
 
 
 def _from_json(text: str) -> Reference:

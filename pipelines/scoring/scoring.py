@@ -20,7 +20,7 @@ from pipelines.scoring.measures import (
     word_errors,
     words,
 )
-from pipelines.scoring.references import Identity, Reference, TokenTruth
+from pipelines.scoring.references import Reference, TokenTruth
 from pipelines.types import Match, Role, Speaker, SpeakerSegment, Transcript, Turn
 
 
@@ -74,17 +74,13 @@ def score(transcript: Transcript, reference: Reference, truth: Sequence[TokenTru
     """
     speakers = {each.id: each for each in transcript.speakers}
     told = bool(reference.turns)
+    segments = [SpeakerSegment(turn.start, turn.end, turn.speaker) for turn in transcript.turns]
     return Scores(
-        diarization=_diarization(transcript, reference) if reference.segments else None,
+        diarization=diarization_error(reference.segments, segments) if reference.segments else None,
         text=_text(transcript, reference) if told else None,
         tokens=_tokens(transcript, reference, truth) if told and truth else None,
         identities=_identities(transcript.turns, speakers, reference) if reference.identities else None,
     )
-
-
-def _diarization(transcript: Transcript, reference: Reference) -> DiarizationError:
-    segments = [SpeakerSegment(turn.start, turn.end, turn.speaker) for turn in transcript.turns]
-    return diarization_error(reference.segments, segments)
 
 
 def _text(transcript: Transcript, reference: Reference) -> TextScore:
@@ -101,20 +97,16 @@ def _text(transcript: Transcript, reference: Reference) -> TextScore:
 
 
 def _tokens(transcript: Transcript, reference: Reference, truth: Sequence[TokenTruth]) -> TokenScore:
-    _check(transcript, reference, truth)
+    if [token.token.text for token in transcript.tokens] != [token.text for token in truth]:
+        raise TextError("the truth is about another text: its tokens are not those of the result")
+    if any(token.turn is not None and token.turn >= len(reference.turns) for token in truth):
+        raise TextError("the truth names a turn that the reference does not have: give its own reference")
     true = ["" if token.turn is None else reference.turns[token.turn].speaker for token in truth]
     unspoken = [token.match is Match.NOT_SPOKEN for token in transcript.tokens]
     predicted = [
         "" if out else speaker for speaker, out in zip(transcript.attribution.speakers, unspoken, strict=True)
     ]
     return token_score(true, predicted)
-
-
-def _check(transcript: Transcript, reference: Reference, truth: Sequence[TokenTruth]) -> None:
-    if [token.token.text for token in transcript.tokens] != [token.text for token in truth]:
-        raise TextError("the truth is about another text: its tokens are not those of the result")
-    if any(token.turn is not None and token.turn >= len(reference.turns) for token in truth):
-        raise TextError("the truth names a turn that the reference does not have: give its own reference")
 
 
 # --------------------------------------------------------------------------- roles and names
@@ -125,20 +117,17 @@ def _identities(turns: Sequence[Turn], speakers: dict[str, Speaker], reference: 
     pairs = Counter(paired_speakers(spoken, [(turn.speaker, turn.corrected) for turn in turns]))
     ours = {true: speakers[found] for found, true in best_names(pairs).items() if found in speakers}
     known = [(identity, ours.get(speaker)) for speaker, identity in reference.identities]
-    return IdentityScore(roles=_roles(known), names=_names(known))
-
-
-def _roles(known: Sequence[tuple[Identity, Speaker | None]]) -> ErrorRate:
-    told = [(identity, speaker) for identity, speaker in known if identity.role is not Role.UNKNOWN]
-    return ErrorRate(
-        sum(not speaker or speaker.role != identity.role for identity, speaker in told), len(told)
-    )
-
-
-def _names(known: Sequence[tuple[Identity, Speaker | None]]) -> ErrorRate:
-    told = [(identity, speaker) for identity, speaker in known if identity.name]
-    wrong = (not speaker or words(speaker.name) != words(identity.name) for identity, speaker in told)
-    return ErrorRate(sum(wrong), len(told))
+    roles = [
+        speaker is not None and speaker.role == identity.role
+        for identity, speaker in known
+        if identity.role is not Role.UNKNOWN
+    ]
+    names = [
+        speaker is not None and words(speaker.name) == words(identity.name)
+        for identity, speaker in known
+        if identity.name
+    ]
+    return IdentityScore(*(ErrorRate(right.count(False), len(right)) for right in (roles, names)))
 
 
 # --------------------------------------------------------------------------- the table
@@ -158,12 +147,10 @@ def _rows(scores: Scores) -> Iterator[Row]:
 
 def _diarization_rows(error: DiarizationError) -> Iterator[Row]:
     yield Row("DER", 100 * error.rate, "%")
-    for label, seconds in (
-        ("missed speech", error.missed),
-        ("false speech", error.false_alarm),
-        ("wrong speaker", error.confusion),
-    ):
-        yield Row(label, 100 * seconds / max(error.total, 1e-9), "%")
+    total = max(error.total, 1e-9)
+    yield Row("missed speech", 100 * error.missed / total, "%")
+    yield Row("false speech", 100 * error.false_alarm / total, "%")
+    yield Row("wrong speaker", 100 * error.confusion / total, "%")
 
 
 def _text_rows(text: TextScore) -> Iterator[Row]:

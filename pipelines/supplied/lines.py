@@ -50,12 +50,12 @@ def split_lines(text: str) -> Iterator[Line]:
 
 def srt(text: str) -> Iterator[Line]:
     """The text lines of an SRT file, with their cues."""
-    return _cues(text, list(split_lines(text)), _is_srt_number)
+    return _cues(text, list(split_lines(text)), lambda _, line: line.strip().lstrip("\ufeff").isdigit())
 
 
 def vtt(text: str) -> Iterator[Line]:
     """The text lines of a WebVTT file, with their cues."""
-    return _cues(text, list(_without_blocks(text)), _is_vtt_identifier)
+    return _cues(text, list(_without_blocks(text)), lambda before, _: not before.strip())
 
 
 def _without_blocks(text: str) -> Iterator[Line]:
@@ -82,14 +82,6 @@ def _cues(text: str, candidates: list[Line], is_header: Callable[[str, str], boo
             number = max(number, 0)
             yield Line(line.start, line.end, number, cue)
         before = content
-
-
-def _is_srt_number(_before: str, content: str) -> bool:
-    return content.strip().lstrip("\ufeff").isdigit()
-
-
-def _is_vtt_identifier(before: str, _content: str) -> bool:
-    return not before.strip()
 
 
 def _is_timing(content: str) -> bool:

@@ -11,15 +11,8 @@ reading        the corrected reading as words with times
 from pipelines.text import languages
 from pipelines.text.joining import glued, join_tokens, join_words, seams
 from pipelines.text.languages import check_known, english_name, from_name
-from pipelines.text.normalization import (
-    ends_sentence,
-    fold,
-    is_question,
-    is_spaceless,
-    sound,
-    syllables,
-    units,
-)
+from pipelines.text.normalization import ends_sentence, fold, is_question, is_spaceless, units
+from pipelines.text.phonetics import sound, syllables
 from pipelines.text.reading import ReadWord, compatible, joined, words_by_turn
 
 __all__ = [

@@ -16,9 +16,6 @@ from functools import lru_cache
 from html import unescape
 
 from pipelines.text.numerals import NUMERAL, spoken
-from pipelines.text.phonetics import sound, syllables
-
-__all__ = ["ends_sentence", "fold", "is_question", "is_spaceless", "sound", "syllables", "units"]
 
 SIGNIFICANT = frozenset("'.,:&%$£€¥")
 """Punctuation that has a meaning next to a letter or digit; all other punctuation separates."""
@@ -70,7 +67,8 @@ def units(text: str, language: str = "en") -> tuple[str, ...]:
     Idempotent: every unit is its own single unit. Numbers become words in English only; scripts written
     without spaces give one unit per character.
     """
-    plain = INITIALISM.sub(_joined, _separated(fold(text)))
+    separated = "".join(map(_kept, fold(text)))
+    plain = INITIALISM.sub(lambda initialism: initialism[0].replace(".", ""), separated)
     if language.partition("-")[0].casefold() != "en":
         return tuple(unit for match in OTHER.finditer(plain) for unit in _words(match["word"]))
     return tuple(unit for match in ENGLISH.finditer(plain) for unit in _english(match))
@@ -142,23 +140,15 @@ def _clusters(word: str) -> list[str]:
     return clusters
 
 
-def _separated(text: str) -> str:
-    """Replaces separating punctuation by spaces and removes invisible format characters."""
-    return "".join(map(_kept, text))
-
-
 @lru_cache(maxsize=1 << 14)
 def _kept(character: str) -> str:
+    """The character; a space for separating punctuation, nothing for an invisible format character."""
     if character in SIGNIFICANT:
         return character
     category = unicodedata.category(character)
     if category == "Cf":
         return ""
     return character if category[0] in "LMN" else " "
-
-
-def _joined(initialism: re.Match[str]) -> str:
-    return initialism[0].replace(".", "")
 
 
 def _without_accents(text: str) -> str:

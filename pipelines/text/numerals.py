@@ -63,7 +63,10 @@ def spoken(match: re.Match[str]) -> tuple[str, ...]:
         words = (*words, "percent")
     elif suffix:
         words = (*words[:-1], ordinal(words[-1]))
-    return words + _unit_of_money(group["currency"], words)
+    if not group["currency"]:
+        return words
+    one, many = CURRENCIES[group["currency"]]
+    return (*words, one if words == ("one",) else many)
 
 
 def clock(hour: str, minute: str) -> tuple[str, ...]:
@@ -128,10 +131,3 @@ def _quantity(whole: str, fraction: str | None, plain: bool) -> tuple[str, ...]:
     else:
         words = cardinal(int(bare))
     return (*words, "point", *digits(fraction)) if fraction else words
-
-
-def _unit_of_money(sign: str | None, words: tuple[str, ...]) -> tuple[str, ...]:
-    if not sign:
-        return ()
-    one, many = CURRENCIES[sign]
-    return (one if words == ("one",) else many,)

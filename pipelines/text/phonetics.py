@@ -89,11 +89,7 @@ HIATUS = re.compile(
 @lru_cache(maxsize=1 << 17)
 def sound(unit: str) -> str:
     """The sound classes of one comparable unit; characters without a rule stand for themselves."""
-    return SPELLING.sub(_classes, unit) or unit
-
-
-def _classes(match: re.Match[str]) -> str:
-    return RULES[(match.lastindex or 1) - 1][1]
+    return SPELLING.sub(lambda match: RULES[(match.lastindex or 1) - 1][1], unit) or unit
 
 
 @lru_cache(maxsize=1 << 17)

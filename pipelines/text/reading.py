@@ -68,16 +68,12 @@ def _read(
         for correction in corrections.get(index, ()):
             words += _replace(tokens, correction, end, seam)
             following = correction.token_end
-        if following == index:
-            words += _keep(tokens[index], seam)
+        token = tokens[index]
+        if following == index and token.match is not Match.NOT_SPOKEN:
+            words.append(ReadWord(token.token.text, token.start, token.end, token.confidence, seam))
         index = max(following, index + 1)
         last = index - 1 if len(words) > count else last
     return words, index
-
-
-def _keep(token: AlignedToken, seam: bool) -> Iterator[ReadWord]:
-    if token.match is not Match.NOT_SPOKEN:
-        yield ReadWord(token.token.text, token.start, token.end, token.confidence, seam)
 
 
 def _replace(

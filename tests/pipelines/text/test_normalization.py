@@ -2,15 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.text.normalization import (
-    ends_sentence,
-    fold,
-    is_question,
-    is_spaceless,
-    sound,
-    syllables,
-    units,
-)
+from pipelines.text.normalization import ends_sentence, fold, is_question, is_spaceless, units
+from pipelines.text.phonetics import sound, syllables
 
 
 @pytest.mark.parametrize(
