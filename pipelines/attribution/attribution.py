@@ -232,25 +232,18 @@ def _sums_of_others(each: Floats) -> Floats:
 
 
 def _normalised(values: Floats) -> Floats:
-    scaled: Floats = values / values.sum()
-    return scaled
+    return np.asarray(values / values.sum())
 
 
 # --------------------------------------------------------------------------- turns
 
 
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    index: int
-    speaker: str
-
-
 def take_turns(tokens: Sequence[AlignedToken], attribution: Attribution) -> tuple[Turn, ...]:
     """The turns in order: the longest runs of spoken tokens of one speaker."""
-    spoken = [_Spoken(index, speaker) for index, speaker in enumerate(attribution.speakers) if speaker]
+    spoken = [(speaker, index) for index, speaker in enumerate(attribution.speakers) if speaker]
     return tuple(
-        _turn(tokens, speaker, [item.index for item in run])
-        for speaker, run in groupby(spoken, key=lambda item: item.speaker)
+        _turn(tokens, speaker, [index for _, index in run])
+        for speaker, run in groupby(spoken, key=lambda pair: pair[0])
     )
 
 

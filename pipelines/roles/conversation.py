@@ -9,7 +9,7 @@ hearings   ░▤░░▤▤▤░▤▤▤░░ ▤▤   ▤▤▤░    ▤�
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -67,7 +67,8 @@ def read_conversation(
     source = "heard" if stands_in else "supplied"
     cut = _cut_lines(tokens)
     written = [_written(tokens[turn.token_start : turn.token_end], cut) for turn in turns]
-    is_cased = _is_cased([word for words in written for word in words])
+    capitals = _capitals([word for words in written for word in words])
+    is_cased = CAPITALS_LEAST < capitals < CAPITALS_MOST
     texts = [
         make_passage(index, turn.speaker, source, words, words, is_cased=is_cased and _has_case(words))
         for index, (turn, words) in enumerate(zip(turns, written, strict=True))
@@ -109,10 +110,6 @@ def _written(tokens: Sequence[AlignedToken], cut: frozenset[int]) -> list[Word]:
         elif words:
             words[-1] = replace(words[-1], text=f"{words[-1].text} {text}", end=token.end)
     return words
-
-
-def _is_cased(words: Sequence[Word]) -> bool:
-    return bool(words) and CAPITALS_LEAST < _capitals(words) < CAPITALS_MOST
 
 
 def _has_case(words: Sequence[Word]) -> bool:
@@ -174,7 +171,8 @@ def _as_heard(
     """
     times = [Span(word.start, max(word.start, word.end)) for word in added]
     said: list[Word] = list(added)
-    for word, token in zip(words, _tokens_of_words(tokens), strict=True):
+    written = [token for token in filter(_is_word, tokens) if plain_form(token.token.text)]
+    for word, token in zip(words, written, strict=True):
         if token.match is Match.INTERPOLATED and _overlaps(word, times):
             continue
         plains = [plain_form(each.text) for each in heard[token.heard_start : token.heard_end]]
@@ -182,10 +180,6 @@ def _as_heard(
         said.append(replace(word, plain=" ".join(filter(None, plains))) if differs else word)
     said.sort(key=lambda word: (word.start, word.place))
     return [word for index, word in enumerate(said) if index == 0 or word.plain != said[index - 1].plain]
-
-
-def _tokens_of_words(tokens: Iterable[AlignedToken]) -> list[AlignedToken]:
-    return [token for token in filter(_is_word, tokens) if plain_form(token.token.text)]
 
 
 def _overlaps(word: Word, times: Sequence[Span]) -> bool:

@@ -276,15 +276,12 @@ class Finder:
     def _signed(self, passage: Passage, first: int) -> Person | None:
         slot = self._slot(passage, first)
         end = slot.run(first)
-        if not 2 <= end - first <= 3 or (first and not self._begins(passage, first)):
+        if not 2 <= end - first <= 3 or (first and passage.is_cased and not passage.stops(first - 1)):
             return None
         signs = (self.phrases.broadcasters, self.phrases.sign_off)
         if not any(passage.matches(end, sign) for sign in signs):
             return None
         return next(iter(read_people(slot)), None)
-
-    def _begins(self, passage: Passage, first: int) -> bool:
-        return passage.stops(first - 1) or not passage.is_cased
 
     # ------------------------------------------------------------------ the one spoken to
 

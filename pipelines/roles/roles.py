@@ -16,6 +16,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import TypeVar
 
 import numpy as np
@@ -143,11 +144,8 @@ def _was_said(mention: Mention, tokens: Sequence[AlignedToken], words: Sequence[
 
 def _during(items: Sequence[Timed], start: float, end: float) -> Sequence[Timed]:
     """The `items`, ordered by start, that begin in [start, end]."""
-    return items[bisect_left(items, start, key=_start) : bisect_right(items, end, key=_start)]
-
-
-def _start(item: AlignedToken | HeardWord) -> float:
-    return item.start
+    begin = attrgetter("start")
+    return items[bisect_left(items, start, key=begin) : bisect_right(items, end, key=begin)]
 
 
 def _speakers(

@@ -151,10 +151,10 @@ class Slot:
 
     def _continues(self, start: int, index: int) -> bool:
         """Whether the word at `index` belongs to the name that starts at `start`."""
-        word = self.words[index]
-        if index > start and (self.passage.pauses(index - 1) or self.words[index - 1].is_possessive):
+        word, before = self.words[index], self.words[start:index]
+        if before and (self.passage.pauses(index - 1) or before[-1].is_possessive or self.broadcaster(index)):
             return False
-        if index > start and (self.broadcaster(index) or self._is_repeated(start, index)):
+        if word.plain in {earlier.plain for earlier in before}:  # a repeated word begins a new sentence
             return False
         if index > start and word.plain in self.phrases.particles:
             after = index + 1
@@ -167,10 +167,6 @@ class Slot:
         """Whether a preposition shows that the words before it belong together."""
         prepositions = self.phrases.at | self.phrases.of | self.phrases.place
         return index < self.limit and self.words[index].plain in prepositions
-
-    def _is_repeated(self, start: int, index: int) -> bool:
-        """Whether the word occurs earlier in the name; a repeated word begins a new sentence."""
-        return self.words[index].plain in {word.plain for word in self.words[start:index]}
 
     def _joins(self, first: int, index: int) -> bool:
         """Whether a small word continues the name: "of", "in" after "University", "and" after "for"."""
@@ -206,10 +202,7 @@ class Slot:
 
     def _is_occupation(self, index: int) -> bool:
         plain = self.words[index].plain
-        return self.phrases.occupation(plain) is not None or self._is_title(index)
-
-    def _is_title(self, index: int) -> bool:
-        return self.words[index].plain in self.phrases.honorifics
+        return self.phrases.occupation(plain) is not None or plain in self.phrases.honorifics
 
     def is_organisation(self, first: int, last: int) -> bool:
         words = self.words[first:last]

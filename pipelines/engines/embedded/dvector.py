@@ -45,20 +45,13 @@ def mel_filters() -> Array:
 
     Slaney, "Auditory Toolbox", 1998: linear below 1 kHz (66.7 Hz a step), logarithmic above.
     """
-    edges_hz = _hertz(np.linspace(0.0, _mel(SAMPLE_RATE / 2), BANDS + 2))
+    mel = np.linspace(0.0, 15 + np.log(SAMPLE_RATE / 2 / 1000) * 27 / np.log(6.4), BANDS + 2)
+    edges_hz = np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
     bins_hz = np.fft.rfftfreq(FRAME_SAMPLES, 1 / SAMPLE_RATE)
     low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     rising, falling = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)
     triangles = np.maximum(0.0, np.minimum(rising, falling))
     return (triangles * 2.0 / (high - low)).astype(np.float32)
-
-
-def _mel(hertz: float) -> float:
-    return float(15 + np.log(hertz / 1000) * 27 / np.log(6.4))  # above 1 kHz
-
-
-def _hertz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
 
 
 def mel_power(samples: Samples) -> Array:

@@ -41,9 +41,7 @@ def _layer(weights: Mapping[str, Array], layer: int, units: int) -> bytes:
     """The initializers and nodes of one layer; the last one's state is the graph's output."""
     of_inputs = _reorder(weights[f"weight_ih_l{layer}"])[None]
     of_states = _reorder(weights[f"weight_hh_l{layer}"])[None]
-    bias = np.concatenate([_reorder(weights[f"bias_ih_l{layer}"]), _reorder(weights[f"bias_hh_l{layer}"])])[
-        None
-    ]
+    bias = np.concatenate([_reorder(weights[f"bias_{side}_l{layer}"]) for side in ("ih", "hh")])[None]
     last = f"weight_ih_l{layer + 1}" not in weights
     inputs = ["frames" if layer == 0 else f"y{layer - 1}", f"w{layer}", f"r{layer}", f"b{layer}"]
     outputs = ["", "state"] if last else [f"directions{layer}"]

@@ -31,24 +31,29 @@ AUDIO_PER_PROCESS = 60.0  # aligning this much takes a process three times as lo
 TOLERANCE = 0.1  # how far apart the speech detector and the recogniser place the edge of a sound
 QUIETEST_PEAK = 1e-3  # -60 dBFS: anything quieter is not speech to be amplified
 WORKER = str(Path(__file__).with_name("pocketsphinx_worker.py"))
-EVEN_SCORE, SCORE_WIDTH = (
-    -4.3,
-    1.0,
-)  # logistic fit to equally many right and wrong words: area under the ROC curve 0.97
+# a logistic fit to equally many right and wrong words: area under the ROC curve 0.97
+EVEN_SCORE, SCORE_WIDTH = -4.3, 1.0
 ALTERNATE = re.compile(r"\(\d+\)$")  # "the(2)": the second pronunciation of "the"
 
 Request = tuple[Span, tuple[str, ...]]
 
 
-class PocketSphinx:
-    """Transcriber. `processes` is the most it may run at once; 0 for one per processor."""
-
+class _Engine:
     def __init__(self, processes: int = 0) -> None:
-        self._processes = _process_count(processes)
+        """`processes` is the most it may run at once; 0 for one per processor. Raises OptionError."""
+        if processes < 0:
+            raise OptionError(
+                f"The number of processes must be 0 (one per processor) or more, not {processes}."
+            )
+        self._processes = processes or min(workers.available_processors(), MOST_PROCESSES)
 
     @property
     def info(self) -> EngineInfo:
         return _info()
+
+
+class PocketSphinx(_Engine):
+    """Transcriber."""
 
     def transcribe(
         self,
@@ -83,15 +88,8 @@ def _is_english(language: str) -> bool:
     return language.lower().replace("_", "-").split("-")[0] in {"", "en"}
 
 
-class PocketSphinxAligner:
-    """ForcedAligner. `processes` is the most it may run at once; 0 for one per processor."""
-
-    def __init__(self, processes: int = 0) -> None:
-        self._processes = _process_count(processes)
-
-    @property
-    def info(self) -> EngineInfo:
-        return _info()
+class PocketSphinxAligner(_Engine):
+    """ForcedAligner."""
 
     def knows(self, language: str) -> bool:
         return _is_english(language)
@@ -117,12 +115,6 @@ class PocketSphinxAligner:
         """The number of processes worth starting."""
         total = sum(span.duration for span, _ in requests)
         return min(self._processes, 1 + int(total / AUDIO_PER_PROCESS))
-
-
-def _process_count(asked: int) -> int:
-    if asked < 0:
-        raise OptionError(f"The number of processes must be 0 (one per processor) or more, not {asked}.")
-    return asked or min(workers.available_processors(), MOST_PROCESSES)
 
 
 def _pcm(samples: Samples) -> bytes:

@@ -73,7 +73,10 @@ class Pyannote:
         is not the one that was fetched, ModelUnusableError if its folder is not a pipeline or is incomplete,
         OptionError for a missing device.
         """
-        _check_library()
+        try:
+            metadata.version("pyannote.audio")
+        except metadata.PackageNotFoundError:
+            raise EngineMissingError(f"pyannote.audio is not installed: {INSTALL}.") from None
         load_recipe(self._folder)
         if self._device != "auto":
             devices.choose(self._device)
@@ -109,9 +112,7 @@ class Pyannote:
         progress: Progress,
     ) -> Clusters:
         embeddings = stages.embedder.embed(
-            samples,
-            segmentation,
-            lambda part: progress(SEGMENTED + (EMBEDDED - SEGMENTED) * part),
+            samples, segmentation, lambda part: progress(SEGMENTED + (EMBEDDED - SEGMENTED) * part)
         )
         clusters = stages.clusterer.cluster(embeddings, segmentation, count)
         progress(CLUSTERED)
@@ -182,13 +183,6 @@ class Stages:
             ),
             Clusterer(recipe, recipe.segmentation_step / step),
         )
-
-
-def _check_library() -> None:
-    try:
-        metadata.version("pyannote.audio")
-    except metadata.PackageNotFoundError:
-        raise EngineMissingError(f"pyannote.audio is not installed: {INSTALL}.") from None
 
 
 @contextmanager

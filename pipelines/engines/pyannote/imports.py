@@ -24,7 +24,6 @@ from contextlib import contextmanager
 from importlib import import_module
 from threading import RLock
 from types import ModuleType
-from typing import TypeVar
 
 LOCK = RLock()
 """Held while process-wide state is changed for a moment: modules, warning filters."""
@@ -32,8 +31,6 @@ LOCK = RLock()
 LOGGER = logging.getLogger(__name__)
 TRACKERS = ("track_model_init", "track_pipeline_init", "track_pipeline_apply")
 PRINTING = ("pyannote.audio.pipelines.clustering", "pyannote.audio.utils.vbx")
-
-Function = TypeVar("Function", bound=Callable[..., object])
 
 
 def import_pyannote() -> None:
@@ -46,7 +43,8 @@ def import_pyannote() -> None:
             return
         os.environ["PYANNOTE_METRICS_ENABLED"] = "0"
         import_torchaudio()
-        sys.modules["pyannote.audio.telemetry"] = _no_telemetry()
+        sys.modules["pyannote.audio.telemetry"] = telemetry = ModuleType("pyannote.audio.telemetry")
+        vars(telemetry).update(dict.fromkeys(TRACKERS, lambda *_, **__: None))
         with silenced(), _kept_out("torchcodec"):
             for name in PRINTING:
                 vars(import_module(name))["print"] = _log
@@ -58,7 +56,8 @@ def import_torchaudio() -> None:
         import_module("torchaudio")
     except (OSError, RuntimeError) as error:
         LOGGER.debug("torchaudio without its native libraries: %s", error)
-        _forget("torchaudio")
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchaudio"]:
+            del sys.modules[name]
         sys.modules["torchaudio._extension"] = _no_extension()
         import_module("torchaudio")
 
@@ -90,11 +89,6 @@ def _kept_out(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-def _forget(package: str) -> None:
-    for name in [name for name in sys.modules if name == package or name.startswith(f"{package}.")]:
-        del sys.modules[name]
-
-
 def _no_extension() -> ModuleType:
     """A torchaudio._extension like that of a torchaudio without native libraries."""
     module = ModuleType("torchaudio._extension")
@@ -104,21 +98,11 @@ def _no_extension() -> ModuleType:
     return module
 
 
-def _missing(function: Function) -> Callable[..., object]:
+def _missing(function: Callable[..., object]) -> Callable[..., object]:
     def fail(*_: object, **__: object) -> object:
         raise RuntimeError(f"{function.__name__} needs torchaudio's native libraries, which do not fit torch")
 
     return fail
-
-
-def _no_telemetry() -> ModuleType:
-    module = ModuleType("pyannote.audio.telemetry")
-    vars(module).update(dict.fromkeys(TRACKERS, _nothing))
-    return module
-
-
-def _nothing(*_: object, **__: object) -> None:
-    """Tracks nothing."""
 
 
 def _log(*words: object, **_: object) -> None:

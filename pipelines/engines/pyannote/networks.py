@@ -129,7 +129,8 @@ def _stand_in(name: str) -> Any:
     """What a name in a checkpoint stands for."""
     if name == MEMBER:
         return _member
-    return _find(name) if name in ADMITTED else _Inert
+    module, _, attribute = name.rpartition(".")
+    return getattr(import_module(module), attribute) if name in ADMITTED else _Inert
 
 
 def _member(kind: object, name: str) -> Enum:
@@ -137,11 +138,6 @@ def _member(kind: object, name: str) -> Enum:
     if isinstance(kind, type) and issubclass(kind, Enum) and name in kind.__members__:
         return kind[name]
     raise pickle.UnpicklingError(f"{name} is not a member of an enumeration")
-
-
-def _find(name: str) -> Any:
-    module, _, attribute = name.rpartition(".")
-    return getattr(import_module(module), attribute)
 
 
 def _name(path: Path) -> str:

@@ -96,21 +96,18 @@ def _load(path: Path, chosen: str) -> Any:
     ctranslate2.set_log_level(logging.ERROR)
     with failures.loading(path.name, "faster-whisper"):
         supported = ctranslate2.get_supported_compute_types(chosen)
+        most = min(workers.available_processors(), MOST_THREADS)
+        threads = 0 if "OMP_NUM_THREADS" in os.environ else most  # 0 leaves it to that variable
         model = faster_whisper.WhisperModel(
             str(path.resolve()),
             device=chosen,
             compute_type=next(kind for kind in COMPUTE_TYPES[chosen] if kind in supported),
-            cpu_threads=_threads(),
+            cpu_threads=threads,
             local_files_only=True,
         )
         if len(model.feature_extractor.mel_filters) != model.model.n_mels:  # no preprocessor_config.json
             model.feature_extractor = FeatureExtractor(feature_size=model.model.n_mels)
     return model
-
-
-def _threads() -> int:
-    """The number of processor threads; 0 leaves it to OMP_NUM_THREADS."""
-    return 0 if "OMP_NUM_THREADS" in os.environ else min(workers.available_processors(), MOST_THREADS)
 
 
 class _Recognizer:

@@ -17,12 +17,8 @@ SPECIAL = re.compile(r"<\|.*?\|>|<\|")  # Whisper's own marks, which names do no
 def prompt(terms: Sequence[str], count_tokens: Callable[[str], int]) -> str:
     """As many whole terms as TOKEN_LIMIT allows, in order; "" for none."""
     taken = ""
-    for term in dict.fromkeys(_plain(term) for term in terms):
+    for term in dict.fromkeys(" ".join(SPECIAL.sub(" ", term).split()) for term in terms):
         longer = f"{taken}, {term}" if taken else term
         if term and count_tokens(f" {longer}.") <= TOKEN_LIMIT:
             taken = longer
     return f"{taken}." if taken else ""
-
-
-def _plain(term: str) -> str:
-    return " ".join(SPECIAL.sub(" ", term).split())
