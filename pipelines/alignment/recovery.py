@@ -75,22 +75,8 @@ def _forced(tokens: Sequence[AlignedToken], spans: dict[int, Span]) -> tuple[Ali
     result = []
     for index, token in enumerate(tokens):
         span = spans.get(index)
-        if span is None:
-            result.append(token)
-        elif token.match is Match.MATCHED and _agrees(token, span):
-            result.append(replace(token, start=span.start, end=span.end))
-        else:
-            result.append(_unheard(token, span))
+        unheard = span and not (token.match is Match.MATCHED and _agrees(token, span))
+        lost = replace(token, match=Match.INTERPOLATED, heard_end=token.heard_start, confidence=FORCED)
+        kept = lost if unheard else token
+        result.append(replace(kept, start=span.start, end=span.end) if span else kept)
     return tuple(rising(result))
-
-
-def _unheard(token: AlignedToken, span: Span) -> AlignedToken:
-    return replace(
-        token,
-        match=Match.INTERPOLATED,
-        start=span.start,
-        end=span.end,
-        heard_start=token.heard_start,
-        heard_end=token.heard_start,
-        confidence=FORCED,
-    )

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.roles.conversation import Conversation
-from pipelines.roles.introductions import Person
 from pipelines.roles.labels import Label, label_role
 from pipelines.roles.mentions import Kind, Mention
 from pipelines.roles.passages import Passage
@@ -126,22 +125,18 @@ def _distinct(clues: Sequence[Clue]) -> list[Clue]:
 def mention_clues(mentions: Sequence[Mention]) -> Iterator[Clue]:
     """What introductions, calls and sign-offs say about the roles of those who speak and are spoken of."""
     for mention in mentions:
-        evidence = mention.supporting("role")
+        person, evidence = mention.person, mention.supporting("role")
+        # a mere affiliation makes a guest, and a name alone says nothing
+        introduced = INTRODUCED.get(person.role, "introduced_guest" if person.affiliation else "")
         if mention.kind in OWN:
             yield Clue(mention.by, OWN[mention.kind], 1.0, evidence)
         if mention.kind is Kind.VOCATIVE and mention.is_answer:
             yield Clue(mention.by, "calls_by_name", 1.0, evidence)
         for speaker, weight in mention.toward:
-            introduced = _introduced_as(mention.person)
             if introduced and mention.kind in (Kind.INTRODUCTION, Kind.THANKS):
                 yield Clue(speaker, introduced, min(1.0, weight / 3.0), evidence)
             if mention.kind is Kind.INTRODUCTION:
                 yield Clue(mention.by, "introduces", min(1.0, weight / 3.0), evidence)
-
-
-def _introduced_as(person: Person) -> str:
-    """The kind of clue: a mere affiliation makes a guest, and a name alone says nothing."""
-    return INTRODUCED.get(person.role, "introduced_guest" if person.affiliation else "")
 
 
 def label_clues(labels: Sequence[Label], phrases: Phrases) -> Iterator[Clue]:

@@ -99,8 +99,13 @@ def cluster(vectors: Matrix, durations: Matrix, stretches: Labels, count: Speake
         return np.empty(0, np.intp)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     speech = _Speech(durations, stretches)
-    pieces = _reduce(_Clusters(unit.copy(), np.ones(len(unit)), [[i] for i in range(len(unit))]))
+    pieces = _reduce(_alone(unit))
     return _assign(unit, _at_level(pieces, _merge(pieces, -np.inf), count, speech), speech)
+
+
+def _alone(unit: Matrix) -> _Clusters:
+    """Each piece as a cluster of its own."""
+    return _Clusters(unit.copy(), np.ones(len(unit)), [[i] for i in range(len(unit))])
 
 
 def _reduce(pieces: _Clusters) -> _Clusters:

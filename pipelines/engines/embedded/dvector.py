@@ -51,7 +51,7 @@ def mel_filters() -> Array:
     low, centre, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     rising, falling = (bins_hz - low) / (centre - low), (high - bins_hz) / (high - centre)
     triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return (triangles * 2.0 / (high - low)).astype(np.float32)
+    return np.asarray(triangles * 2.0 / (high - low), np.float32)
 
 
 def mel_power(samples: Samples) -> Array:
