@@ -22,14 +22,14 @@ import numpy.typing as npt
 from rapidfuzz.distance import Levenshtein
 
 from pipelines.alignment.anchors import split
-from pipelines.alignment.comparison import Units, Vocabulary, compare
+from pipelines.alignment.comparison import Floats, Indexes, Units, Vocabulary, compare
 from pipelines.alignment.editing import Gaps, best_pairs
 from pipelines.alignment.speech_clock import SpeechClock
 from pipelines.text import ends_sentence
 from pipelines.types import AlignedToken, HeardWord, Match, Span, Token, TokenKind, runs
 
-Floats = npt.NDArray[np.float32]
-Indexes = npt.NDArray[np.int64]
+Times = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 # Scores of one block. A rare word recognised exactly as written is worth 1.
 EVEN = 0.55  # similarity at which a pair scores 0
@@ -89,8 +89,8 @@ class _Sides:
     supplied: Units
     heard: Units
     vocabulary: Vocabulary
-    start: npt.NDArray[np.float64]
-    end: npt.NDArray[np.float64]
+    start: Times
+    end: Times
 
 
 def align(
@@ -117,9 +117,7 @@ def align(
     return tuple(_place(sides, pairing, spoken, start, end))
 
 
-def _unit_times(
-    heard: Units, words: Sequence[HeardWord]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _unit_times(heard: Units, words: Sequence[HeardWord]) -> tuple[Times, Times]:
     """The start and end of every recognised unit; the units of one word share its time evenly."""
     start = np.array([words[w].start for w in heard.owner], dtype=np.float64)
     end = np.array([words[w].end for w in heard.owner], dtype=np.float64)
@@ -177,9 +175,7 @@ def _edge(before: Token, after: Token) -> float:
 # --------------------------------------------------------------------------- what was spoken
 
 
-def _judge(
-    sides: _Sides, pairing: _Pairing, clock: SpeechClock, need: npt.NDArray[np.float64], edge: Floats
-) -> npt.NDArray[np.bool_]:
+def _judge(sides: _Sides, pairing: _Pairing, clock: SpeechClock, need: Times, edge: Floats) -> Flags:
     """For every supplied unit, whether it was spoken. Shape (n,)."""
     spoken = np.ones(len(sides.supplied), dtype=np.bool_)
     for first, last in runs(pairing.partner < 0):
@@ -196,9 +192,7 @@ def _token_count(sides: _Sides, first: int, last: int) -> int:
     return int(owner[last - 1] - owner[first] + 1) if last > first else 0
 
 
-def _pasted(
-    sides: _Sides, need: npt.NDArray[np.float64], edge: Floats, first: int, last: int, free: float
-) -> tuple[int, int]:
+def _pasted(sides: _Sides, need: Times, edge: Floats, first: int, last: int, free: float) -> tuple[int, int]:
     """The part of the units [first, last) that was not spoken, given the seconds free for the rest.
 
     The rest should fit that time, and pasted text tends to begin and end with lines and sentences.
@@ -229,7 +223,7 @@ def _parts(sides: _Sides, first: int, last: int) -> Iterator[tuple[int, int]]:
             yield start, end
 
 
-def _time_needed(sides: _Sides, pairing: _Pairing) -> npt.NDArray[np.float64]:
+def _time_needed(sides: _Sides, pairing: _Pairing) -> Times:
     """Seconds that each supplied unit takes to say, at the median pace of the well recognised words."""
     syllables = sides.vocabulary.syllables[sides.supplied.ids].astype(np.float64)
     solid = pairing.alike >= SOLID
@@ -239,12 +233,7 @@ def _time_needed(sides: _Sides, pairing: _Pairing) -> npt.NDArray[np.float64]:
 
 
 def _free_time(
-    sides: _Sides,
-    pairing: _Pairing,
-    clock: SpeechClock,
-    need: npt.NDArray[np.float64],
-    first: int,
-    last: int,
+    sides: _Sides, pairing: _Pairing, clock: SpeechClock, need: Times, first: int, last: int
 ) -> float:
     """Seconds of speech that neighbours and clearly recognised words leave for the units [first, last)."""
     before = list(islice((i for i in range(first - 1, -1, -1) if pairing.partner[i] >= 0), NEIGHBOURS))
@@ -256,7 +245,7 @@ def _free_time(
     return clock.between(start, end) - taken - _contradiction(sides, pairing, need, first, last)
 
 
-def _taken(sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], unit: int) -> float:
+def _taken(sides: _Sides, pairing: _Pairing, need: Times, unit: int) -> float:
     """Seconds that a neighbour takes: those of its recognised word, less how far it may be stretched."""
     partner = pairing.partner[unit]
     if partner < 0:
@@ -266,9 +255,7 @@ def _taken(sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], unit
     return float(heard - doubt * max(0.0, heard - float(need[unit])))
 
 
-def _contradiction(
-    sides: _Sides, pairing: _Pairing, need: npt.NDArray[np.float64], first: int, last: int
-) -> float:
+def _contradiction(sides: _Sides, pairing: _Pairing, need: Times, first: int, last: int) -> float:
     """Seconds in which words unlike the units [first, last) were clearly recognised in their place."""
     left = pairing.partner[first - 1] + 1 if first else 0
     right = pairing.partner[last] if last < len(sides.supplied) else len(sides.heard)
@@ -286,12 +273,8 @@ def _contradiction(
 
 
 def _times(
-    sides: _Sides,
-    pairing: _Pairing,
-    spoken: npt.NDArray[np.bool_],
-    clock: SpeechClock,
-    need: npt.NDArray[np.float64],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    sides: _Sides, pairing: _Pairing, spoken: Flags, clock: SpeechClock, need: Times
+) -> tuple[Times, Times]:
     """Start and end of every supplied unit: as recognised, else shared out. Undefined where not spoken."""
     start = np.where(pairing.partner >= 0, _at(sides.start, pairing.partner), 0.0)
     end = np.where(pairing.partner >= 0, _at(sides.end, pairing.partner), 0.0)
@@ -303,16 +286,12 @@ def _times(
     return start, end
 
 
-def _at(times: npt.NDArray[np.float64], partner: Indexes) -> npt.NDArray[np.float64]:
+def _at(times: Times, partner: Indexes) -> Times:
     return times[partner] if len(times) else np.zeros(len(partner))
 
 
 def _place(
-    sides: _Sides,
-    pairing: _Pairing,
-    spoken: npt.NDArray[np.bool_],
-    start: npt.NDArray[np.float64],
-    end: npt.NDArray[np.float64],
+    sides: _Sides, pairing: _Pairing, spoken: Flags, start: Times, end: Times
 ) -> Iterator[AlignedToken]:
     """Tokens with times that never decrease."""
     bounds = np.searchsorted(sides.supplied.owner, np.arange(len(sides.tokens) + 1))
@@ -332,9 +311,7 @@ def _place(
         )
 
 
-def _match(
-    token: Token, pairing: _Pairing, spoken: npt.NDArray[np.bool_], first: int, last: int, before: Match
-) -> Match:
+def _match(token: Token, pairing: _Pairing, spoken: Flags, first: int, last: int, before: Match) -> Match:
     """The match of a token; `before` is that of the previous token, which loose punctuation shares."""
     if token.kind is not TokenKind.WORD:
         return Match.NOT_SPOKEN

@@ -73,10 +73,7 @@ def attribute(tokens: Sequence[AlignedToken], diarization: Diarization) -> Attri
 
 
 def _model(
-    tokens: Sequence[AlignedToken],
-    spoken: Sequence[int],
-    speakers: Sequence[str],
-    diarization: Diarization,
+    tokens: Sequence[AlignedToken], spoken: Sequence[int], speakers: Sequence[str], diarization: Diarization
 ) -> SpeakerModel:
     """The model of the spoken tokens; where two people speak at once, the words decide between them."""
     chosen = [tokens[index] for index in spoken]

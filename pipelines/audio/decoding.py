@@ -302,7 +302,9 @@ def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channe
         gap = late if late > SHORTEST_FILLED_GAP else 0.0
         if gap or setup != _setup(frame):
             yield from _resampled(resampler, None, track)
-            resampler, setup = _resampler(frame), _setup(frame)
+            # interleaved: PyAV 18 reads missing planes of planar frames with 8 or more channels
+            resampler = av.AudioResampler("flt", frame.layout, SAMPLE_RATE, frame_size=SAMPLE_RATE)
+            setup = _setup(frame)
         if gap:
             yield np.zeros((frame.layout.nb_channels, round(gap * SAMPLE_RATE)), np.float32)
         position += gap + frame.samples / frame.sample_rate
@@ -313,11 +315,6 @@ def _channels(frames: Iterable[av.AudioFrame], track: _Track) -> Iterator[Channe
 def _setup(frame: av.AudioFrame) -> tuple[str, str, int]:
     """The properties that a resampler depends on, which may change in mid-stream."""
     return frame.format.name, frame.layout.name, frame.sample_rate
-
-
-def _resampler(frame: av.AudioFrame) -> av.AudioResampler:
-    """Makes interleaved frames: PyAV 18 reads missing planes of planar frames with 8 or more channels."""
-    return av.AudioResampler("flt", frame.layout, SAMPLE_RATE, frame_size=SAMPLE_RATE)
 
 
 def _resampled(

@@ -35,6 +35,7 @@ from pipelines.types import AlignedToken, Attribution, Evidence, Heard, HeardWor
 Timed = TypeVar("Timed", AlignedToken, HeardWord)
 
 ROLES = (Role.ANCHOR, Role.CORRESPONDENT, Role.ANALYST, Role.NARRATOR, Role.OTHER, Role.UNKNOWN)
+Floats = npt.NDArray[np.float64]
 Weights = tuple[float, float, float, float, float]
 
 WEIGHTS: Mapping[str, Weights] = {
@@ -173,12 +174,7 @@ def _speakers(
 
 
 def _speaker(
-    speaker: str,
-    posterior: npt.NDArray[np.float64],
-    clues: Sequence[Clue],
-    naming: Naming,
-    talk: float,
-    count: int,
+    speaker: str, posterior: Floats, clues: Sequence[Clue], naming: Naming, talk: float, count: int
 ) -> Speaker:
     best, confidence = _decide(posterior)
     evidence = [*_reasons(clues, best), *naming.evidence]
@@ -195,7 +191,7 @@ def _speaker(
     )
 
 
-def _decide(posterior: npt.NDArray[np.float64]) -> tuple[int, float]:
+def _decide(posterior: Floats) -> tuple[int, float]:
     """The best role and its posterior; UNKNOWN unless it is more likely than all others together."""
     best = int(np.argmax(posterior))
     if posterior[best] > 0.5:
@@ -215,7 +211,7 @@ def _reasons(clues: Sequence[Clue], role: int) -> list[Evidence]:
 # --------------------------------------------------------------------------- evidence → posterior
 
 
-def _scores(clues: Sequence[Clue]) -> npt.NDArray[np.float64]:
+def _scores(clues: Sequence[Clue]) -> Floats:
     """Log evidence for each of ROLES, shape (6,)."""
     amounts: dict[str, float] = defaultdict(float)
     for clue in clues:
@@ -226,7 +222,7 @@ def _scores(clues: Sequence[Clue]) -> npt.NDArray[np.float64]:
     return scores
 
 
-def role_posteriors(scores: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+def role_posteriors(scores: Sequence[Floats]) -> Floats:
     """The posterior of each role for each speaker, shape (n, 6), summed over all joint assignments.
 
     The joint weight of an assignment is exp(Σ scores + ANCHORS[number of anchors]), with NOBODY_ASKS added to
@@ -252,7 +248,7 @@ def role_posteriors(scores: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np
     return posterior
 
 
-def _counts(anchor: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _counts(anchor: Floats, other: Floats) -> Floats:
     """counts[i, k]: log weight of the first i speakers with k anchors among them, shape (n + 1, 5)."""
     counts = np.full((len(anchor) + 1, len(ANCHORS)), -np.inf)
     counts[0, 0] = 0.0
@@ -262,7 +258,7 @@ def _counts(anchor: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> 
     return counts
 
 
-def _convolve(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _convolve(one: Floats, other: Floats) -> Floats:
     """Log weights of the sum of two numbers of anchors."""
     total = range(len(ANCHORS))
     return np.array([np.logaddexp.reduce([one[k] + other[n - k] for k in range(n + 1)]) for n in total])

@@ -151,10 +151,7 @@ def _spread(alone: npt.NDArray[np.bool_], most: int) -> npt.NDArray[np.intp]:
 
 
 def assign(
-    embeddings: Embeddings,
-    centroids: npt.NDArray[Any],
-    speaks: npt.NDArray[np.bool_],
-    constrained: bool,
+    embeddings: Embeddings, centroids: npt.NDArray[Any], speaks: npt.NDArray[np.bool_], constrained: bool
 ) -> npt.NDArray[np.int64]:
     """The nearest centroid of every voice by cosine, NOBODY for silent speakers; shape (chunks, speakers).
 

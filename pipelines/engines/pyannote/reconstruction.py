@@ -23,10 +23,7 @@ Active = npt.NDArray[np.int16]
 
 
 def rank(
-    segmentation: Segmentation,
-    assigned: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.uint8],
-    speakers: int,
+    segmentation: Segmentation, assigned: npt.NDArray[np.int64], counts: npt.NDArray[np.uint8], speakers: int
 ) -> Active:
     """The `counts[frame]` most active speakers in each frame. If there are more than `speakers`, further
     indexes stand for speakers without an embedding."""
