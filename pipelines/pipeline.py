@@ -119,9 +119,6 @@ def run(
     return Given(values)[Transcript]
 
 
-# --------------------------------------------------------------------------- what the steps leave
-
-
 @dataclass(frozen=True, slots=True)
 class Text:
     """The supplied text, if any."""
@@ -196,8 +193,6 @@ class Reading:
 HEARD = "heard"
 """Format of the text that stands in where none was supplied."""
 
-
-# --------------------------------------------------------------------------- the steps
 
 Value = TypeVar("Value")
 Left_co = TypeVar("Left_co", covariant=True)
@@ -354,9 +349,6 @@ LEFT_BY: Mapping[type, Stage] = {step.leaves: step.stage for step in _STEPS}
 """The stage that leaves each type."""
 
 
-# --------------------------------------------------------------------------- in memory
-
-
 @dataclass(frozen=True, slots=True)
 class _Run:
     """The steps of one run, in memory."""
@@ -407,9 +399,6 @@ class _Run:
         if self.stopped.is_set():
             raise CancelledError("The work was stopped.")
         self.watch(stage, fraction)
-
-
-# --------------------------------------------------------------------------- inside the steps
 
 
 def _as_supplied(heard: Heard) -> Supplied:

@@ -41,9 +41,6 @@ class Span:
         return self.end - self.start
 
 
-# --------------------------------------------------------------------------- the recording
-
-
 @dataclass(frozen=True, slots=True)
 class Media:
     """What the media file was before decoding."""
@@ -72,9 +69,6 @@ class Audio:
     def cut(self, span: Span) -> Samples:
         """The samples of one stretch (a view), clipped to the recording."""
         return self.samples[max(0, round(span.start * SAMPLE_RATE)) : round(span.end * SAMPLE_RATE)]
-
-
-# --------------------------------------------------------------------------- results of the engines
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +138,6 @@ class SpeakerCount:
         return self.minimum == self.maximum
 
 
-# --------------------------------------------------------------------------- the user's options
-
 MOST_SPEAKERS = 1000
 
 
@@ -175,9 +167,6 @@ def speaker_count(exact: int | None, minimum: int | None = None, maximum: int | 
 def terms(said: Iterable[str]) -> tuple[str, ...]:
     """Names and terms without blank ones and duplicates, in order."""
     return tuple(dict.fromkeys(filter(None, (" ".join(term.split()) for term in said))))
-
-
-# --------------------------------------------------------------------------- the supplied text
 
 
 class TokenKind(StrEnum):
@@ -215,9 +204,6 @@ class Supplied:
     tokens: tuple[Token, ...]
     format: str
     encoding: str
-
-
-# --------------------------------------------------------------------------- the text in the recording
 
 
 class Match(StrEnum):

@@ -35,8 +35,6 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,  # which may be a secret
     )
 
-    # ---------------------------------------------------------------- where
-
     data_dir: Path = Path("turnwise-data")
     """Folder that holds everything the service writes: recordings, results, and the database if it is
     SQLite."""
@@ -62,8 +60,6 @@ class Settings(BaseSettings):
     """Address under which users reach the service, where a proxy stands in front:
     https://turnwise.example.org."""
 
-    # ---------------------------------------------------------------- who
-
     keys_required: bool = True
     """Whether listening on more than a loopback address needs a key; false only where something else keeps
     others out, as for a container whose port is published to this machine alone."""
@@ -80,8 +76,6 @@ class Settings(BaseSettings):
     quota_mb: int = Field(default=0, ge=0)
     """Space in MiB that the jobs of one key may take, recordings and results together; what goes beyond it is
     answered 413. 0 for no limit."""
-
-    # ---------------------------------------------------------------- what comes in
 
     max_upload_mb: PositiveInt = 4096
     """Largest recording taken, in MiB."""
@@ -100,8 +94,6 @@ class Settings(BaseSettings):
 
     upload_hours: Seconds = 24.0
     """How long an unfinished resumable upload is kept, and a finished one that no job has used."""
-
-    # ---------------------------------------------------------------- the work
 
     concurrency: PositiveInt = 2
     """Jobs that one worker runs at the same time. No memory is reserved for any: each looks at what is free
@@ -141,8 +133,6 @@ class Settings(BaseSettings):
     niceness: Annotated[int, Field(ge=0, le=19)] = 19
     """How far the processes that compute stand back behind the API for processor time."""
 
-    # ---------------------------------------------------------------- afterwards
-
     retention_hours: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """Hours after which an ended job is deleted with all its files; 0 keeps it until somebody deletes it."""
 
@@ -154,8 +144,6 @@ class Settings(BaseSettings):
 
     webhook_attempts: PositiveInt = 8
     """How often a webhook is tried, with waits that grow from 5 seconds to some hours."""
-
-    # ---------------------------------------------------------------- watching it
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged, as JSON lines on the standard error."""

@@ -128,9 +128,6 @@ def _unit_times(heard: Units, words: Sequence[HeardWord]) -> tuple[Times, Times]
     return start + nth * share, start + (nth + 1) * share
 
 
-# --------------------------------------------------------------------------- which word is which
-
-
 def _pair(sides: _Sides, rows: Gaps) -> _Pairing:
     partner = np.full(len(sides.supplied), -1, dtype=np.int64)
     alike = np.zeros(len(sides.supplied), dtype=np.float32)
@@ -170,9 +167,6 @@ def _edge(before: Token, after: Token) -> float:
     if ends_sentence(before.text):
         return EDGE_AT_SENTENCE
     return EDGE_AT_CAPITAL if after.text[:1].isupper() else EDGE
-
-
-# --------------------------------------------------------------------------- what was spoken
 
 
 def _judge(sides: _Sides, pairing: _Pairing, clock: SpeechClock, need: Times, edge: Floats) -> Flags:
@@ -267,9 +261,6 @@ def _contradiction(sides: _Sides, pairing: _Pairing, need: Times, first: int, la
     if confidence < PLAIN or Levenshtein.normalized_similarity(ours, theirs) >= FOREIGN:
         return 0.0
     return float((sides.end[left:right] - sides.start[left:right]).sum())
-
-
-# --------------------------------------------------------------------------- times
 
 
 def _times(

@@ -91,9 +91,6 @@ def _model(
     )
 
 
-# --------------------------------------------------------------------------- what is seen
-
-
 def _likelihoods(spoken: Sequence[AlignedToken], tracks: Sequence[Sequence[SpeakerSegment]]) -> Floats:
     """Log likelihood of each speaker for each token, 0 for the likeliest, shape (tokens, speakers)."""
     sure = np.array([token.match is Match.MATCHED or token.confidence >= SURE for token in spoken])
@@ -134,9 +131,6 @@ def _distance(track: Sequence[SpeakerSegment], moments: Floats) -> Floats:
     ahead = np.maximum(start[after] - moments, moments - end[after])
     behind = np.maximum(start[before] - moments, moments - end[before])
     return np.asarray(np.clip(np.minimum(ahead, behind), 0.0, 60 * PRESENCE))
-
-
-# --------------------------------------------------------------------------- optimisation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -230,9 +224,6 @@ def _sums_of_others(each: Floats) -> Floats:
 
 def _normalised(values: Floats) -> Floats:
     return np.asarray(values / values.sum())
-
-
-# --------------------------------------------------------------------------- turns
 
 
 def take_turns(tokens: Sequence[AlignedToken], attribution: Attribution) -> tuple[Turn, ...]:

@@ -76,9 +76,6 @@ ACTIONS: dict[str, Callable[[Sequence[str]], None]] = {
 }
 
 
-# --------------------------------------------------------------------------- while it fetches
-
-
 @contextmanager
 def _progress() -> Iterator[registry.Progress]:
     """Shows a bar for each model on a terminal, elsewhere a line now and then."""

@@ -31,9 +31,6 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-# --------------------------------------------------------------------------- while it works
-
-
 @contextmanager
 def progress(quiet: bool) -> Iterator[Watch]:
     """Shows a bar for every stage; plain lines without a terminal; nothing if `quiet`."""
@@ -71,9 +68,6 @@ def _lines(console: Console) -> Watch:
             _print(console, f"{stage}: done after {monotonic() - begin:.1f} s")
 
     return watch
-
-
-# --------------------------------------------------------------------------- afterwards
 
 
 def show_notices(notices: Sequence[Notice]) -> None:

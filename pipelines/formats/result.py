@@ -74,9 +74,6 @@ def parse(text: str) -> Transcript:
         raise TextError(f"This result does not follow the schema {SCHEMA} ({error}): {_REMEDY}") from error
 
 
-# --------------------------------------------------------------------------- writing
-
-
 def _object(transcript: Transcript) -> Object:
     supplied, heard = transcript.supplied, transcript.heard
     return {
@@ -144,9 +141,6 @@ def _lines(value: Any) -> str:
 
 def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-# --------------------------------------------------------------------------- reading
 
 
 def _transcript(result: Object) -> Transcript:

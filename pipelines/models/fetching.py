@@ -108,9 +108,6 @@ def _member(model: Model, source: Member) -> bytes:
     return converted
 
 
-# --------------------------------------------------------------------------- one file
-
-
 def _fetch_file(model: Model, source: Address, folder: Path, progress: Progress) -> None:
     path = folder / model.path
     part = _part(path)
@@ -120,9 +117,6 @@ def _fetch_file(model: Model, source: Address, folder: Path, progress: Progress)
     wanted = Download(source.url, lambda file: hash_file(file) == model.sha256)
     download(wanted, part, lambda done_bytes: progress(done_bytes, model.size_bytes))
     _put(part, path)
-
-
-# --------------------------------------------------------------------------- a folder of the hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +209,6 @@ def _describe(folder: Path) -> dict[str, lockfile.File]:
         path: lockfile.File(hash_file(folder / path), (folder / path).stat().st_size)
         for path in list_files(folder)
     }
-
-
-# --------------------------------------------------------------------------- places
 
 
 def _part(path: Path) -> Path:

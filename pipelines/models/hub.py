@@ -130,9 +130,6 @@ def _describe(repository: Repository, sibling: Any, url: str) -> HubFile:
     return HubFile(path.as_posix(), sibling.size, sha256, sibling.blob_id or "", url)
 
 
-# --------------------------------------------------------------------------- what goes wrong
-
-
 @contextmanager
 def _explained(repository: Repository) -> Iterator[None]:
     """Turns whatever the library raises into one sentence."""

@@ -63,9 +63,6 @@ def select(names: Iterable[str] = ()) -> tuple[Model, ...]:
     return tuple(model for model in MANIFEST if not wanted or wanted & {model.name, model.kind})
 
 
-# --------------------------------------------------------------------------- for engines
-
-
 def locate(kind: str, model: str) -> Path:
     """Returns the checked file or folder that `--asr KIND:MODEL` or `--diarizer KIND:MODEL` means.
 
@@ -139,9 +136,6 @@ def read(name: str) -> bytes:
     return data
 
 
-# --------------------------------------------------------------------------- for `turnwise models`
-
-
 def look(name: str) -> State:
     """Whether the model is here, without hashing it: never CORRUPT."""
     model = MODELS[name]
@@ -205,9 +199,6 @@ def _to_pull(names: Iterable[str]) -> tuple[Model, ...]:
     return select(wanted)
 
 
-# --------------------------------------------------------------------------- what is there
-
-
 def _is_here(model: Model) -> bool:
     essential = FAMILIES[model.kind].essential if model.kind in FAMILIES else ""
     return (folder() / model.path / essential).exists()
@@ -249,9 +240,6 @@ def _corrupt(model: Model, path: Path, what: str) -> ModelCorruptError:
 
 def _unreadable(path: Path, error: OSError) -> EngineMissingError:
     return EngineMissingError(f"The model {path} cannot be read: {error.strerror}.")
-
-
-# --------------------------------------------------------------------------- what users bring
 
 
 def _copied(kind: str) -> dict[str, Path]:

@@ -84,9 +84,6 @@ class Model:
         return isinstance(self.source, Hub) and any(part.gated for part in self.source.repositories)
 
 
-# --------------------------------------------------------------------------- the embedded engines
-
-
 _EMBEDDED = (
     Model(
         name="silero-vad",
@@ -125,7 +122,6 @@ _EMBEDDED = (
     ),
 )
 
-# --------------------------------------------------------------------------- openai-whisper
 
 WHISPER_ADDRESS = "https://openaipublic.azureedge.net/main/whisper/models"
 
@@ -165,7 +161,6 @@ _WHISPER = (
     _whisper("tiny.en", 75_571_315, "d3dd57d32accea0b295c96e26691aa14d8822fac7d9d27d5dc00b4ca2826dd03"),
 )
 
-# --------------------------------------------------------------------------- faster-whisper
 
 _CTRANSLATE2_FILES = (
     "config.json",
@@ -232,7 +227,6 @@ _FASTER_WHISPER = (
     _faster_whisper("tiny.en", 78, "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"),
 )
 
-# --------------------------------------------------------------------------- pyannote.audio
 
 _PIPELINE_FILES = ("*config.yaml", "*.bin", "*.ckpt", "*.npz", "*.safetensors", "LICENSE*")
 _NETWORK = "pytorch_model.bin"
@@ -292,7 +286,6 @@ _PYANNOTE = (
     _pyannote("3.1", "MIT AND CC-BY-4.0", _PIPELINE_3_1, _SEGMENTATION, _EMBEDDING),  # CC-BY: _EMBEDDING
 )
 
-# --------------------------------------------------------------------------- all of them
 
 MANIFEST: tuple[Model, ...] = (*_EMBEDDED, *_WHISPER, *_FASTER_WHISPER, *_PYANNOTE)
 MODELS = {model.name: model for model in MANIFEST}

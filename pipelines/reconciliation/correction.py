@@ -70,8 +70,6 @@ def read(
     return "\n".join(turn.corrected for turn in filled if turn.corrected), filled
 
 
-# --------------------------------------------------------------------------- words
-
 Change = tuple[int, str, str]
 """Token, its new text, the reason."""
 
@@ -121,9 +119,6 @@ def _reword(text: str, word: str, edges: re.Pattern[str] = _EDGES) -> str:
     match = edges.match(text)
     before, core, after = match.groups() if match else ("", text, "")
     return before + (word[:1].upper() + word[1:] if core[:1].isupper() else word) + after
-
-
-# --------------------------------------------------------------------------- punctuation and case
 
 
 def _punctuate(tokens: Sequence[AlignedToken], turns: Sequence[Turn], reading: dict[int, str]) -> None:

@@ -54,9 +54,6 @@ def _finding(
     return Finding(kind, *place, run[0].start, run[-1].end, text, suggestion, confidence)
 
 
-# --------------------------------------------------------------------------- in the text only
-
-
 def _unspoken(tokens: Sequence[AlignedToken], forms: Sequence[Form]) -> Iterator[Finding]:
     for start, end in runs([token.match is Match.NOT_SPOKEN for token in tokens]):
         words = [token for token in tokens[start:end] if token.token.kind is TokenKind.WORD]
@@ -117,9 +114,6 @@ def _room_beside(token: AlignedToken, words: Sequence[HeardWord]) -> float:
     return (behind - before - length) / max(length, SHORTEST_WORD)
 
 
-# --------------------------------------------------------------------------- in the recording only
-
-
 def _missing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:
     """Recognised words without a counterpart in the text, unless unrecognised tokens account for them."""
     place = 0
@@ -145,9 +139,6 @@ def _gap(
         yield Finding(
             FindingKind.MISSING, end, end, heard[0].start, heard[-1].end, "", suggestion, confidence
         )
-
-
-# --------------------------------------------------------------------------- in both
 
 
 def _differing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:

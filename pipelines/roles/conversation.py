@@ -77,9 +77,6 @@ def read_conversation(
     return Conversation(tuple(turns), tuple(texts), tuple(hearings))
 
 
-# --------------------------------------------------------------------------- as written
-
-
 def _is_word(token: AlignedToken) -> bool:
     return token.match is not Match.NOT_SPOKEN and token.token.kind is TokenKind.WORD
 
@@ -119,9 +116,6 @@ def _has_case(words: Sequence[Word]) -> bool:
 
 def _capitals(words: Sequence[Word]) -> float:
     return sum(word.is_capital and word.plain != "i" for word in words) / max(len(words), 1)
-
-
-# --------------------------------------------------------------------------- as heard
 
 
 def _hearings(
@@ -186,9 +180,6 @@ def _overlaps(word: Word, times: Sequence[Span]) -> bool:
     """Whether the middle of one of `times`, which are ordered, lies inside the word."""
     at = bisect_right(times, word.start, key=lambda span: (span.start + span.end) / 2)
     return at < len(times) and (times[at].start + times[at].end) / 2 < word.end
-
-
-# --------------------------------------------------------------------------- who broadcasts it
 
 
 def add_house(phrases: Phrases, conversation: Conversation) -> Phrases:

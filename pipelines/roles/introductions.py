@@ -123,9 +123,6 @@ def _name_after_place(parts: Sequence[Part]) -> Part | None:
     return None
 
 
-# --------------------------------------------------------------------------- organisation and occupation
-
-
 def _affiliation(slot: Slot, parts: Sequence[Part], name: Part) -> Part | None:
     """The organisation: preferably "at …", then "of …", then "DW's …", then a bare name."""
     ranks = [(rank, part) for part in parts if (rank := _rank(slot, part, parts, name)) is not None]

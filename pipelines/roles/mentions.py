@@ -112,8 +112,6 @@ class Finder:
             is_answer=answers(self.questions, passage.turn),
         )
 
-    # ------------------------------------------------------------------ introductions
-
     def _introductions(self, passage: Passage) -> Iterator[Mention]:
         for first, last in passage.find(self.phrases.introduction):
             if self._is_later(passage, first) or self._is_quoted(passage, first):
@@ -216,8 +214,6 @@ class Finder:
                 return index
         return start
 
-    # ------------------------------------------------------------------ thanks and farewells
-
     def _thanks(self, passage: Passage) -> Iterator[Mention]:
         """Names on either side of "thank you": "DW's Yuri, many thanks", "Thank you, Jane"."""
         before = self.conversation.speaker_before(passage.turn)
@@ -240,8 +236,6 @@ class Finder:
         rest = [word.plain for word in passage.words[people[0].last : limit]]
         certain = people[0].is_described or slot.is_cased
         return people[0] if certain and all(word in idle for word in rest) else None
-
-    # ------------------------------------------------------------------ the speaker's own name
 
     def _selves(self, passage: Passage) -> Iterator[Mention]:
         for first, last in passage.find(self.phrases.myself):
@@ -282,8 +276,6 @@ class Finder:
         if not any(passage.matches(end, sign) for sign in signs):
             return None
         return next(iter(read_people(slot)), None)
-
-    # ------------------------------------------------------------------ the one spoken to
 
     def _vocatives(self, found: Sequence[Mention]) -> list[Mention]:
         """Names by which people are addressed; an unknown name counts unless it is also talked about."""

@@ -208,9 +208,6 @@ def _reasons(clues: Sequence[Clue], role: int) -> list[Evidence]:
     return list(dict.fromkeys(evidence for _, evidence in chosen))[:QUOTES]
 
 
-# --------------------------------------------------------------------------- evidence → posterior
-
-
 def _scores(clues: Sequence[Clue]) -> Floats:
     """Log evidence for each of ROLES, shape (6,)."""
     amounts: dict[str, float] = defaultdict(float)

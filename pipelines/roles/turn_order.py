@@ -122,8 +122,6 @@ class Exchange:
                 clues.append(self._clue(speaker, "faces_the_press", 1.0, turns, quote))
         return clues + list(self._press(turns_of, askers)) + list(self._hub(turns_of))
 
-    # ------------------------------------------------------------------ one speaker
-
     def _questions_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Clue]:
         asking = [turn for turn in turns if self.questions[turn] >= ASKING and turn + 1 < self._count]
         asked = [turn for turn in turns if answers(self.questions, turn)]
@@ -158,8 +156,6 @@ class Exchange:
         texts = [self.conversation.texts[turn] for turn in turns]
         spoken = sum(1 for text in texts for _ in text.find(self.phrases.conversational))
         return spoken <= 0.01 * self._word_count(turns)
-
-    # ------------------------------------------------------------------ the whole recording
 
     @property
     def _count(self) -> int:

@@ -107,9 +107,6 @@ class TokenScore:
     unspoken: Detection
 
 
-# --------------------------------------------------------------------------- words
-
-
 def words(text: str) -> list[str]:
     """The words of a text in the form in which they are compared."""
     return re.findall(r"\w+(?:'\w+)*", text.replace("’", "'").casefold())
@@ -188,9 +185,6 @@ def _missing(measure: str, package: str) -> EngineMissingError:
     return EngineMissingError(f'{measure} needs {package}: pip install "turnwise[score]"')
 
 
-# --------------------------------------------------------------------------- speech
-
-
 def diarization_error(
     reference: Sequence[SpeakerSegment], hypothesis: Sequence[SpeakerSegment], collar: float = 0.0
 ) -> DiarizationError:
@@ -213,9 +207,6 @@ def diarization_error(
     return DiarizationError(
         parts["missed detection"], parts["false alarm"], parts["confusion"], parts["total"]
     )
-
-
-# --------------------------------------------------------------------------- tokens
 
 
 def token_score(true: Sequence[str], predicted: Sequence[str]) -> TokenScore:

@@ -109,9 +109,6 @@ def _tokens(transcript: Transcript, reference: Reference, truth: Sequence[TokenT
     return token_score(true, predicted)
 
 
-# --------------------------------------------------------------------------- roles and names
-
-
 def _identities(turns: Sequence[Turn], speakers: dict[str, Speaker], reference: Reference) -> IdentityScore:
     spoken = [(turn.speaker, turn.text) for turn in reference.turns]
     pairs = Counter(paired_speakers(spoken, [(turn.speaker, turn.corrected) for turn in turns]))
@@ -128,9 +125,6 @@ def _identities(turns: Sequence[Turn], speakers: dict[str, Speaker], reference: 
         if identity.name
     ]
     return IdentityScore(*(ErrorRate(right.count(False), len(right)) for right in (roles, names)))
-
-
-# --------------------------------------------------------------------------- the table
 
 
 def _rows(scores: Scores) -> Iterator[Row]:

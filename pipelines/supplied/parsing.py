@@ -63,9 +63,6 @@ def parse(data: bytes, name: str = "text") -> Supplied:
     return Supplied(text, tokens, kind, "utf-8" if kind == "json" else encoding)
 
 
-# --------------------------------------------------------------------------- bytes → text
-
-
 def _decode(data: bytes, name: str) -> tuple[str, str]:
     """The text and the codec that restores its bytes; a byte order mark stays as U+FEFF."""
     if not data.strip():
@@ -99,9 +96,6 @@ def _wide(sample: bytes) -> Iterator[str]:
         yield "utf-16-le"
     if high > 4 * low and high * 8 > len(sample):
         yield "utf-16-be"
-
-
-# --------------------------------------------------------------------------- text → lines
 
 
 def _lines(text: str, name: str) -> tuple[str, str, list[Line]]:
@@ -170,9 +164,6 @@ def _joined(segments: list[tuple[str, Span | None]]) -> tuple[str, str, list[Lin
         pieces.append(piece)
         position += len(piece)
     return "".join(pieces), "json", lines
-
-
-# --------------------------------------------------------------------------- lines → tokens
 
 
 def _tokens(text: str, lines: list[Line], captioned: bool) -> Iterator[Token]:

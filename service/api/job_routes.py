@@ -251,9 +251,6 @@ async def stop(job: Job, context: Context) -> None:
         await run_in_threadpool(context.queue.cancel, job.id)
 
 
-# --------------------------------------------------------------------------- watching
-
-
 @router.get(
     "/{id}/events",
     response_class=Response,
@@ -291,8 +288,6 @@ def _event(job: Job) -> bytes:
     kind = "end" if job.state.ended else "progress"
     return format_sse_event(id=str(job.revision), event=kind, data_str=data.model_dump_json())
 
-
-# --------------------------------------------------------------------------- results
 
 ENDED = (*OWN, Code.NOT_FINISHED, Code.JOB_FAILED)
 

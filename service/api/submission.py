@@ -87,9 +87,6 @@ class Form:
         return {name: file.sha256 for name, file in self.files.items()}
 
 
-# --------------------------------------------------------------------------- receiving
-
-
 async def receive(
     request: HttpRequest, context: Context, places: Mapping[str, tuple[Path, int]], used_bytes: int = 0
 ) -> Form:
@@ -320,9 +317,6 @@ def _broken() -> ProblemError:
 def _too_large(what: str, most_bytes: int) -> ProblemError:
     detail = f"{what} is larger than the limit of {most_bytes / MEBIBYTE:.0f} MiB: send less."
     return ProblemError(Code.TOO_LARGE, detail, {"Connection": "close"})
-
-
-# --------------------------------------------------------------------------- the job
 
 
 @asynccontextmanager

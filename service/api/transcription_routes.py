@@ -137,9 +137,6 @@ async def create(
     return Response(body, media_type=MEDIA_TYPES[options.wish.format], headers=headers)
 
 
-# --------------------------------------------------------------------------- waiting
-
-
 @asynccontextmanager
 async def _cancelled_if_left(job: Job, context: Context, kept: bool) -> AsyncIterator[None]:
     """Cancels the job if the caller is answered, or disconnects, before it has ended; not if it is kept."""
@@ -171,9 +168,6 @@ async def _wait(job: Job, request: Request, context: Context) -> None:
     finally:
         ended.cancel()
         gone.cancel()
-
-
-# --------------------------------------------------------------------------- answering
 
 
 async def _transcript(job: Job, context: Context) -> Transcript:

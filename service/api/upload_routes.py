@@ -60,9 +60,6 @@ PAIR = rf"[!-+\--~]+(?: {BASE64})?"
 METADATA = rf"^(?:{PAIR}(?:,{PAIR})*)?$"
 
 
-# --------------------------------------------------------------------------- descriptions
-
-
 async def _check_version(request: Request, owner: Owner) -> None:
     """Raises ProblemError for a request without the protocol's version, or with another one."""
     if request.method != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
@@ -121,9 +118,6 @@ EXTRA = {"parameters": [TUS_RESUMABLE]}
 def _answer(status: int, description: str, *headers: str) -> dict[int | str, dict[str, Any]]:
     names = ("Tus-Resumable", *headers)
     return {status: {"description": description, "headers": {name: SENT[name] for name in names}}}
-
-
-# --------------------------------------------------------------------------- the protocol
 
 
 @router.options(
@@ -301,9 +295,6 @@ async def remove(id: UploadId, context: Reach, owner: Owner) -> Response:
     return Response(status_code=204)
 
 
-# --------------------------------------------------------------------------- helpers of the operations
-
-
 async def _own(id: str, context: Context, owner: str) -> Upload:
     """Returns the caller's upload. Raises the same ProblemError for another caller's as for a missing one."""
     upload = await run_in_threadpool(context.uploads.find, id)
@@ -419,9 +410,6 @@ class Tus:
         }:  # no safe method may become an unsafe one
             scope = {**scope, "method": meant}
         await self._app(scope, receive, send_with_version)
-
-
-# --------------------------------------------------------------------------- becoming a job
 
 
 @asynccontextmanager

@@ -190,8 +190,6 @@ class Storage(Protocol):
     def close(self) -> None:
         """Nothing more is asked of it by this process."""
 
-    # ------------------------------------------------------------------ what is asked for from outside
-
     def request(self, id: str) -> Request: ...
 
     def recording(self, id: str) -> File: ...
@@ -203,8 +201,6 @@ class Storage(Protocol):
         """What was noted beside a job's files."""
 
     def write_note(self, id: str, name: str, text: str) -> None: ...
-
-    # ------------------------------------------------------------------ the work on a job
 
     def gather(self, id: str, accepted: Mapping[str, str]) -> None:
         """Sees to it that the job's folder holds what was sent, and what the stages left."""
@@ -224,8 +220,6 @@ class Storage(Protocol):
 
     def leave(self, id: str) -> None:
         """This process works on the job no more."""
-
-    # ------------------------------------------------------------------ folders
 
     def job(self, id: str) -> JobFolder: ...
 

@@ -132,9 +132,6 @@ def hash_recording(folder: JobFolder, upload: Upload) -> str:
     return sha256
 
 
-# --------------------------------------------------------------------------- in the data folder
-
-
 @dataclass(frozen=True, slots=True)
 class FolderUpload:
     """An upload whose data is a file."""

@@ -50,9 +50,6 @@ class Granularity(StrEnum):
     SEGMENT = "segment"
 
 
-# --------------------------------------------------------------------------- what is answered
-
-
 class Answered(BaseModel):
     """What all of OpenAI's objects here have in common."""
 
@@ -200,9 +197,6 @@ class TextDone(Answered):
 Event = DiarizedSegment | TextDelta | TextDone
 
 
-# --------------------------------------------------------------------------- answering
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
     """In what form the caller wants the transcript."""
@@ -330,9 +324,6 @@ def _logprob(token: AlignedToken) -> float:
     return round(math.log(max(token.confidence, LEAST_CONFIDENCE)), 4)
 
 
-# --------------------------------------------------------------------------- segments
-
-
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """What becomes a segment: consecutive spoken tokens of one turn, at least one."""
@@ -433,9 +424,6 @@ def speaker_labels(transcript: Transcript) -> dict[str, str]:
 
 def _letters() -> Iterator[str]:
     return ("".join(letters) for length in count(1) for letters in product(ascii_uppercase, repeat=length))
-
-
-# --------------------------------------------------------------------------- tokens
 
 
 def _spoken(transcript: Transcript) -> list[AlignedToken]:

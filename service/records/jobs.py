@@ -95,9 +95,6 @@ WEIGHTS = {"decode": 5.0, "transcribe": 60.0, "diarize": 20.0, "align": 8.0, "de
 TOTAL = sum(WEIGHTS.get(stage, 1.0) for stage in Stage)
 
 
-# --------------------------------------------------------------------------- making and finding
-
-
 def insert(
     connection: sa.Connection,
     id: str,
@@ -254,9 +251,6 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
         )
         for row in rows
     ]
-
-
-# --------------------------------------------------------------------------- changing
 
 
 def begin(connection: sa.Connection, id: str) -> bool:

@@ -241,8 +241,6 @@ class Workflows:
         _reenqueue(self._client, workflow, executor or self._executor)
 
 
-# --------------------------------------------------------------------------- what DBOS does not promise
-
 PRIVATE = {
     "_registry": "a queue whose limit is this worker's own",
     "_register_internal_queue": "a queue whose limit is this worker's own",
@@ -264,9 +262,6 @@ def _listen(engine: DBOS, name: str, limit: int) -> None:
 def _reenqueue(client: DBOSClient, workflow: str, holder: str) -> None:
     """Not DBOSClient.resume_workflow, which has no condition and revives what was cancelled."""
     client._sys_db.reenqueue_for_recovery(workflow, [holder], QUEUES[_kind_of(workflow)])
-
-
-# --------------------------------------------------------------------------- one step
 
 
 class Step:

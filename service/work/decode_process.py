@@ -162,9 +162,6 @@ def paced(answer: Answer) -> Callable[[float], None]:
     return progress
 
 
-# --------------------------------------------------------------------------- the sandbox
-
-
 def leave_network() -> bool:
     """Into a network with nothing in it; whether the system lets us. Only before there are threads."""
     if sys.platform != "linux":

@@ -92,8 +92,6 @@ class Runner:
         self._stopping = False
         self.processes = Processes(self._settings.engine_idle_minutes * 60)
 
-    # ------------------------------------------------------------------ one job
-
     async def run(self, job: str) -> None:
         """Runs all stages of a job and ends it; does nothing if it has ended already."""
         if not await self.transact(jobs.begin, job):
@@ -199,8 +197,6 @@ class Runner:
         except FileNotFoundError:
             message = FAILURES["internal"].format(stage=stage)
         return Failure(stage, code, message)
-
-    # ------------------------------------------------------------------ one stage
 
     async def _measured(self, job: str, stage: str) -> dict[str, str]:
         begin = time.monotonic()
@@ -397,8 +393,6 @@ class Runner:
         await self.transact(jobs.end_stage, job, stage, StageState.FAILED)
         return {"failed": code if code in FAILURES else snake(code)}
 
-    # ------------------------------------------------------------------ disk and database
-
     async def transact(
         self, change: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
     ) -> Result:
@@ -444,8 +438,6 @@ class Runner:
         await asyncio.sleep(RETRY_INTERVAL)
         while self._storage.free_bytes() < self._settings.min_free_bytes:
             await asyncio.sleep(RETRY_INTERVAL)
-
-    # ------------------------------------------------------------------ the end
 
     def stop(self) -> None:
         """Kills all processes and starts no more; called from outside of the event loop's thread."""

@@ -46,9 +46,6 @@ PROGRESS_INTERVAL = 0.2
 """Seconds between two lines about one stage."""
 
 
-# --------------------------------------------------------------------------- one job
-
-
 @dataclass(frozen=True, slots=True)
 class Work:
     """The folder of a job, and the names of the engines to use."""
@@ -95,9 +92,6 @@ def write_results(transcript: Transcript, audio: Audio, attempt: Path, progress:
         text = formats.serialize(transcript, name, partial(playable, audio, "../audio"))
         (attempt / f"result.{name}").write_text(text, "utf-8", newline="")
         progress(done / len(formats.FORMATS))
-
-
-# --------------------------------------------------------------------------- one request
 
 
 EngineFactory = Callable[[str, str, str, str], tuple[Engines, Sequence[Notice]]]
@@ -158,9 +152,6 @@ def _trace(error: BaseException | None) -> None:
 
 def _failed(code: str, message: str) -> dict[str, object]:
     return {"failed": {"code": code, "message": message}}
-
-
-# --------------------------------------------------------------------------- the process
 
 
 def throttled(write: Callable[[dict[str, object]], None]) -> Callable[[float], None]:

@@ -99,8 +99,6 @@ class Worker:
         health.forget_worker(self._storage.executors, self._executor)
         log.info("worker stopped", executor=self._executor)
 
-    # ------------------------------------------------------------------ workflows
-
     async def _job(self, job: str, number: int) -> None:
         async with self._seen():
             await self.runner.run(job)
@@ -171,8 +169,6 @@ class Worker:
         finally:
             if self._newest.get(workflow) is execution:
                 del self._newest[workflow]
-
-    # ------------------------------------------------------------------ sweeping
 
     def _sweep_until_stopped(self) -> None:
         while not self._stopped.wait(SWEEP_INTERVAL):

@@ -62,9 +62,6 @@ def _reorder(gates: Array) -> Array:
     return np.concatenate([into, out, forget, cell])
 
 
-# --------------------------------------------------------------------------- Protocol Buffers
-
-
 def _varint(value: int) -> bytes:
     encoded = bytearray()
     while value > 0x7F:

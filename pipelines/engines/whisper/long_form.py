@@ -162,9 +162,6 @@ def _spread(parts: Sequence[Section], count: int) -> list[Section]:
     return [parts[k * (len(parts) - 1) // (count - 1)] for k in range(count)]
 
 
-# --------------------------------------------------------------------------- words
-
-
 def clean(words: Sequence[HeardWord], speech: Sequence[Span], duration: float) -> tuple[HeardWord, ...]:
     """The spoken words, clipped to `speech` and the recording, with starts that never decrease."""
     ends = [span.end for span in speech]
