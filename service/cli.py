@@ -1,7 +1,7 @@
-"""The command `turnwise` with those of the service: serve, worker, keys, jobs, health, settings.
+"""The command `turnwise` with the service's commands added: serve, worker, keys, jobs, health, settings.
 
-The library's command knows nothing of the service; this one hands it what to add. The service's own
-libraries are an extra of the installation, and a command that lacks them says so.
+The library's command knows nothing about the service; this one passes it the commands to add. The service's
+own libraries are an optional extra; a command that needs them says so when they are missing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def worker(request: Namespace) -> int:
 
 
 def operate(request: Namespace) -> int:
-    """One action on keys or jobs."""
+    """Runs one action on keys or jobs."""
     asked = _settings()
     from service.parts import opened  # noqa: PLC0415
     from service.running import operating  # noqa: PLC0415
@@ -56,7 +56,7 @@ def operate(request: Namespace) -> int:
 
 
 def health(request: Namespace) -> int:
-    """Exits with 0 or 1, whatever is wrong: Docker knows no other status."""
+    """Returns 0 or 1, whatever is wrong: Docker allows no other status."""
     try:
         asked = _settings(port=request.port)
         from service.observability import health as checks  # noqa: PLC0415
@@ -71,7 +71,7 @@ def health(request: Namespace) -> int:
 
 
 def settings(request: Namespace) -> int:
-    """Every setting with its value and what it means; what is secret is not shown."""
+    """Prints every setting with its value and meaning; secrets are not shown."""
     current = _settings()
     for name, field in type(current).model_fields.items():
         print(f"TURNWISE_{name.upper()}={_shown(current, name)}\n    {field.description}\n")
@@ -88,9 +88,9 @@ def _shown(current: Settings, name: str) -> str:
 
 
 def _settings(**overrides: object) -> Settings:
-    """From the environment, and from options that were given.
+    """Reads the environment; options that were given come first.
 
-    Raises OptionError, also where the service is not installed: before anything of it is imported.
+    Raises OptionError, also where the service is not installed: checked before any of it is imported.
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
@@ -117,31 +117,29 @@ def _add_serve(parser: ArgumentParser) -> None:
 def _add_keys(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = actions.add_parser("create", help="make a key and show it, once")
-    create.add_argument("name", metavar="NAME", help="whose it is, for the list")
-    actions.add_parser("list", help="all keys, without their secrets")
-    revoke = actions.add_parser("revoke", help="end a key")
-    revoke.add_argument("name", metavar="ID", help="as the list shows it")
+    create.add_argument("name", metavar="NAME", help="who will use it, as shown in the list")
+    actions.add_parser("list", help="list all keys, without their secrets")
+    revoke = actions.add_parser("revoke", help="revoke a key")
+    revoke.add_argument("name", metavar="ID", help="id of the key, as turnwise keys list shows it")
 
 
 def _add_jobs(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    shown = actions.add_parser("list", help="jobs, oldest first: id, state, time, owner")
+    shown = actions.add_parser("list", help="list jobs, oldest first: id, state, time, owner")
     delete = actions.add_parser("delete", help="delete jobs with all their files")
-    delete.add_argument("ids", metavar="ID", nargs="*", help="as the list shows it")
+    delete.add_argument("ids", metavar="ID", nargs="*", help="id of a job, as turnwise jobs list shows it")
     adopt = actions.add_parser("adopt", help="give a key the jobs that no key reaches")
     adopt.add_argument("key", metavar="KEY", help="id of the key, as turnwise keys list shows it")
     for action in (shown, delete, adopt):
-        action.add_argument("--owner", default="", metavar="KEY", help="those of this key, or of nobody")
+        action.add_argument("--owner", default="", metavar="KEY", help="only jobs of this key, or of nobody")
     for action in (shown, delete):
-        action.add_argument("--orphans", action="store_true", help="those that no key reaches")
-        action.add_argument("--state", default="", choices=STATES, help="those in this state")
+        action.add_argument("--orphans", action="store_true", help="only jobs that no key reaches")
+        action.add_argument("--state", default="", choices=STATES, help="only jobs in this state")
 
 
 def _add_health(parser: ArgumentParser) -> None:
     parser.add_argument("--port", type=int, help="port of the API (default: TURNWISE_PORT, or 8000)")
-    parser.add_argument(
-        "--worker", action="store_true", help="look at the worker on this data folder instead"
-    )
+    parser.add_argument("--worker", action="store_true", help="check the worker on this data folder instead")
 
 
 def _add_nothing(parser: ArgumentParser) -> None:
@@ -150,9 +148,9 @@ def _add_nothing(parser: ArgumentParser) -> None:
 
 COMMANDS = {
     "serve": Command("serve the REST API, with a worker inside", _add_serve, serve),
-    "worker": Command("run jobs of an API that is served elsewhere", _add_nothing, worker),
+    "worker": Command("run the jobs of an API that is served elsewhere", _add_nothing, worker),
     "keys": Command("make, list and revoke keys of the API", _add_keys, operate),
     "jobs": Command("list and delete jobs, and give them to a key", _add_jobs, operate),
-    "health": Command("whether the API, or the worker, is alive", _add_health, health),
+    "health": Command("check that the API, or the worker, is alive", _add_health, health),
     "settings": Command("list the settings of the service", _add_nothing, settings),
 }

@@ -1,4 +1,4 @@
-"""What the options of /v1/jobs and OpenAI's form have in common: the library's rules as pydantic's types."""
+"""Field types shared by the options of /v1/jobs and OpenAI's form: the library's rules as pydantic types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 
 
 def said(rule: Callable[[], Value]) -> Value:
-    """What the rule gives; its sentence as a ValueError, which pydantic tells with the field."""
+    """Returns the rule's value, or raises its sentence as a ValueError, which pydantic reports."""
     try:
         return rule()
     except OptionError as error:

@@ -1,7 +1,7 @@
 """Keys of the API: tw_<id>_<secret>, shown once; the table holds a hash.
 
-The secret is 32 random bytes. Nobody can try them all, so that a plain SHA-256 keeps it as well as a slow
-hash, and no request waits for it. Every function takes a connection inside a transaction of the caller's.
+The secret is 32 random bytes, too many to try, so a plain SHA-256 protects it as well as a slow hash, and no
+request waits for one. Every function takes a connection inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NOBODY = "0" * 64
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What is known of a key; times in seconds since 1970, `revoked` 0 where it is not."""
+    """A key without its secret; times in seconds since 1970, `revoked` 0 while it works."""
 
     id: str
     name: str
@@ -34,7 +34,7 @@ class Key:
 
 
 def create(connection: sa.Connection, name: str) -> str:
-    """Makes a key and returns its token, which nobody can read again.
+    """Makes a key and returns its token, which cannot be read again.
 
     Raises OptionError where the name is empty, longer than 200 characters or not printable.
     """
@@ -53,22 +53,22 @@ def create(connection: sa.Connection, name: str) -> str:
 
 
 def list_all(connection: sa.Connection) -> list[Key]:
-    """Every key, the revoked too, oldest first."""
+    """Every key, revoked ones included, oldest first."""
     columns = (keys.c.id, keys.c.name, keys.c.created, keys.c.revoked)
     rows = connection.execute(sa.select(*columns).order_by(keys.c.created, keys.c.id))
     return [Key(*row) for row in rows]
 
 
 def revoke(connection: sa.Connection, identity: str) -> bool:
-    """Ends a key from the next request on; False where there is none with this id that still works."""
+    """Revokes a key from the next request on; False where no working key has this id."""
     change = keys.update().where(keys.c.id == identity, keys.c.revoked == 0).values(revoked=time.time())
     return connection.execute(change).rowcount == 1
 
 
 def authenticate(connection: sa.Connection, token: str) -> str | None:
-    """The id of the key that this is the token of, or None.
+    """The id of the key that the token belongs to, or None.
 
-    The id is no secret: it is looked up. The secret is compared in the same time whatever it is.
+    The id is not secret and is looked up; the secret is compared in constant time.
     """
     parsed = _TOKEN.fullmatch(token)
     if not parsed:
@@ -80,7 +80,7 @@ def authenticate(connection: sa.Connection, token: str) -> str | None:
 
 
 def any_exist(connection: sa.Connection) -> bool:
-    """Whether a key was ever made. The revoked count: without its last key a server opens to nobody."""
+    """Whether a key was ever made. Revoked keys count: losing its last key must not open a server."""
     return connection.execute(sa.select(keys.c.id).limit(1)).first() is not None
 
 

@@ -1,4 +1,4 @@
-"""The parts of a running service that API and workers share, ready to work with."""
+"""The parts of a running service that API and workers share, opened and ready to use."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Parts:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Parts]:
-    """Data folder, object store and database. Raises OutputError where they cannot be reached."""
+    """Opens data folder, object store and database. Raises OutputError where one cannot be reached."""
     with ExitStack() as stack:
         yield _opened(settings, stack)
 
 
 def _opened(settings: Settings, stack: ExitStack) -> Parts:
-    """What is open already is closed where something else cannot be reached."""
+    """Opens each on the stack, which closes those already open if another cannot be reached."""
     try:
         storage, uploads = _stored(settings)
         stack.callback(storage.close)
@@ -70,7 +70,7 @@ def _opened(settings: Settings, stack: ExitStack) -> Parts:
 
 
 def _stored(settings: Settings) -> tuple[Storage, Uploads]:
-    """Where files are: in the data folder, or in an object store. Raises OSError."""
+    """Files in the data folder, or in an object store. Raises OSError."""
     home = settings.data_dir.resolve()
     if settings.storage_url:
         objects = Objects(settings.storage_url, settings.storage_endpoint)

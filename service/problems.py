@@ -1,4 +1,4 @@
-"""Everything that the API answers instead of a result: RFC 9457 problem documents.
+"""The API's error responses: RFC 9457 problem documents.
 
 A problem has a stable `code` for programs, a sentence for people, and the id of the request, which is in
 the log too. It never holds a stack trace or a path of this machine.
@@ -85,7 +85,7 @@ EXAMPLES = {
     Code.UNAVAILABLE: "The database cannot be reached: try again in a moment.",
     Code.DISK_FULL: "The disk of the service is nearly full: try again later, or tell its operator.",
 }
-"""One sentence under each code, for the documentation."""
+"""An example sentence for each code, for the documentation."""
 HEADERS = {
     HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "Content-Range",
@@ -94,7 +94,7 @@ HEADERS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Retry-After",
     HTTPStatus.INSUFFICIENT_STORAGE: "Retry-After",
 }
-"""What else such an answer says."""
+"""A further header of responses with this status."""
 
 
 @dataclass(eq=False)
@@ -110,14 +110,14 @@ class ProblemError(Exception):
 
 
 class OpenAIError(BaseModel):
-    """The same once more, as OpenAI's API puts it: what programs made for it show to their users."""
+    """The same problem in the form of OpenAI's API, which programs written for it show to their users."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     message: str = Field(examples=["There is no job with this id: check it, or list your jobs."])
     """As `detail`."""
     type: str = Field(examples=["invalid_request_error"])
-    """invalid_request_error, or server_error where it is no fault of the request."""
+    """invalid_request_error, or server_error where the request is not at fault."""
     param: None = None
     """Always null."""
     code: str = Field(examples=["not_found"])
@@ -125,12 +125,12 @@ class OpenAIError(BaseModel):
 
 
 class Problem(BaseModel):
-    """The body of every answer that is no result (RFC 9457)."""
+    """The body of every error response (RFC 9457)."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     type: str = Field(examples=["about:blank"])
-    """Always about:blank: `code` says what it is."""
+    """Always about:blank: `code` identifies the problem."""
     title: str = Field(examples=["Not Found"])
     """The name of the status."""
     status: int = Field(examples=[404])
@@ -139,9 +139,9 @@ class Problem(BaseModel):
     code: str = Field(examples=["not_found"])
     """Stable, for programs."""
     request_id: str = Field(examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"])
-    """In the header X-Request-Id and in the log too: name it when you ask for help."""
+    """Also in the header X-Request-Id and in the log: quote it when you ask for help."""
     error: OpenAIError
-    """For programs made for OpenAI's API."""
+    """For programs written for OpenAI's API."""
 
     @classmethod
     def of(cls, code: Code, detail: str, request_id: str) -> Problem:

@@ -1,7 +1,7 @@
 """Every setting of the service, read from the environment: TURNWISE_DATA_DIR, TURNWISE_PORT, …
 
-The docstring under a setting is its documentation: `turnwise settings` prints them, and docs/service.md is
-tested to hold them all.
+The docstring under a setting is its documentation: `turnwise settings` prints it, and a test keeps
+docs/service.md equal to it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MEBIBYTE = 2**20
 PREFIX = "TURNWISE_"
 OTHERS = ("DEBUG", "HF_TOKEN", "MODELS")
-"""Variables with our prefix that the library reads; ENGINE_… is for engines of builders' own."""
+"""Variables with our prefix that the library reads; ENGINE_… is for builders' own engines."""
 
 
 class Settings(BaseSettings):
@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
         extra="ignore",
         frozen=True,
-        hide_input_in_errors=True,  # which may be a secret
+        hide_input_in_errors=True,  # it may be a secret
     )
 
     data_dir: Path = Path("turnwise-data")
@@ -40,11 +40,12 @@ class Settings(BaseSettings):
     SQLite."""
 
     database_url: Annotated[str, Field(repr=False)] = ""
-    """PostgreSQL to use instead of SQLite in the data folder: postgresql://user:password@host/name."""
+    """PostgreSQL database to use instead of SQLite in the data folder:
+    postgresql://user:password@host/name."""
 
     storage_url: Annotated[str, Field(repr=False)] = ""
-    """Where the files of jobs lie if API and workers share no disk: s3://bucket/folder, or file:///folder.
-    The data folder then holds only what a process is at work on."""
+    """Where the files of jobs are kept if API and workers share no disk: s3://bucket/folder, or
+    file:///folder. The data folder then holds only what a process is working on."""
 
     storage_endpoint: str = ""
     """Address of an S3-compatible server: https://s3.example.org; empty for Amazon's. Credentials and region
@@ -54,106 +55,106 @@ class Settings(BaseSettings):
     """Address to listen on; any but a loopback address needs at least one key (turnwise keys create)."""
 
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    """Port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 picks a free one."""
 
     public_url: str = ""
-    """Address under which users reach the service, where a proxy stands in front:
-    https://turnwise.example.org."""
+    """Address at which users reach the service if it is behind a proxy: https://turnwise.example.org."""
 
     keys_required: bool = True
-    """Whether listening on more than a loopback address needs a key; false only where something else keeps
-    others out, as for a container whose port is published to this machine alone."""
+    """Whether listening beyond a loopback address needs a key; set it to false only where something else
+    keeps others out, as for a container whose port is published to this machine alone."""
 
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Origins of web pages that may call the API from a browser, separated by commas; none if empty."""
 
     requests_per_minute: PositiveInt = 600
-    """Requests that one key may make a minute, in each API process; more are answered 429."""
+    """Requests per minute that one key may make to each API process; more are answered with 429."""
 
     queue_limit: PositiveInt = 1000
-    """Jobs that may wait or run at the same time for one key; another one is answered 429."""
+    """Jobs of one key that may wait or run at the same time; further ones are answered with 429."""
 
     quota_mb: int = Field(default=0, ge=0)
     """Space in MiB that the jobs of one key may take, recordings and results together; what goes beyond it is
     answered 413. 0 for no limit."""
 
     max_upload_mb: PositiveInt = 4096
-    """Largest recording taken, in MiB."""
+    """Largest recording accepted, in MiB."""
 
     max_text_mb: PositiveInt = 16
-    """Largest text taken, in MiB."""
+    """Largest text accepted, in MiB."""
 
     max_duration_hours: Annotated[float, Field(gt=0, le=48)] = 6.0
-    """Longest recording taken."""
+    """Longest recording accepted, in hours."""
 
     upload_timeout: Seconds = 120.0
-    """Seconds after which an upload is given up of which nothing more arrives."""
+    """Seconds without new data after which an upload is given up."""
 
     min_free_mb: int = Field(default=512, ge=0)
-    """Free space of the data folder in MiB below which nothing is taken in (507) and running jobs wait."""
+    """Free space in the data folder, in MiB, below which nothing is accepted (507) and running jobs wait."""
 
     upload_hours: Seconds = 24.0
-    """How long an unfinished resumable upload is kept, and a finished one that no job has used."""
+    """Hours that a resumable upload is kept while it is unfinished, or finished but not used by a job."""
 
     concurrency: PositiveInt = 2
-    """Jobs that one worker runs at the same time. No memory is reserved for any: each looks at what is free
-    when it chooses its engines."""
+    """Jobs that one worker runs at the same time. None reserves memory: each checks what is free when it
+    chooses its engines."""
 
     asr: str = "auto"
-    """Engine that hears words, where a job does not name one: NAME or NAME:MODEL."""
+    """Engine that recognises words if a job does not name one: NAME or NAME:MODEL."""
 
     diarizer: str = "auto"
-    """Engine that tells voices apart, where a job does not name one."""
+    """Engine that tells speakers apart if a job does not name one."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where Whisper and pyannote.audio compute."""
+    """Device on which Whisper and pyannote.audio run."""
 
     engines: str = "pipelines.engines.choice:choose"
-    """For builders: the function that makes the engines of a job, as module:function, called as that one
-    is."""
+    """For builders: the function that makes the engines of a job, as module:function, called like the
+    default one."""
 
     stage_attempts: PositiveInt = 3
-    """How often a stage is begun that keeps taking its process, or the worker, down with it."""
+    """How often a stage is started if it keeps taking its process, or the worker, down with it."""
 
     stage_timeout: Seconds = 6 * 3600.0
-    """Seconds after which a stage that does not end counts as failed."""
+    """Seconds after which a stage that has not ended counts as failed."""
 
     stage_memory_mb: int = Field(default=0, ge=0)
-    """Address space in MiB that the process of a stage may take; 0 for no limit."""
+    """Address space in MiB that the process of a stage may use; 0 for no limit."""
 
     decode_timeout: Seconds = 900.0
     """Seconds of processor time that decoding a recording may take."""
 
     decode_memory_mb: PositiveInt = 6144
-    """Address space in MiB that decoding a recording may take; six hours of samples are 1400."""
+    """Address space in MiB that decoding a recording may use; six hours of samples take 1400."""
 
     engine_idle_minutes: Seconds = 15.0
-    """How long a process keeps its loaded models while there is no work for it."""
+    """Minutes that a process keeps its models loaded while it has no work."""
 
     niceness: Annotated[int, Field(ge=0, le=19)] = 19
-    """How far the processes that compute stand back behind the API for processor time."""
+    """Niceness of the processes that compute: the higher, the more they yield processor time to the API."""
 
     retention_hours: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """Hours after which an ended job is deleted with all its files; 0 keeps it until somebody deletes it."""
+    """Hours after which a job that has ended is deleted with all its files; 0 keeps jobs until somebody
+    deletes them."""
 
     webhook_secret: SecretStr | None = None
-    """Secret that webhooks are signed with (Standard Webhooks): whsec_ and at least 24 bytes in base64."""
+    """Secret that signs webhooks (Standard Webhooks): whsec_ and at least 24 bytes in base64."""
 
     webhook_private_addresses: bool = False
-    """Whether webhooks may go to addresses that are not public, as in your own network."""
+    """Whether webhooks may go to addresses that are not public, such as those in your own network."""
 
     webhook_attempts: PositiveInt = 8
-    """How often a webhook is tried, with waits that grow from 5 seconds to some hours."""
+    """How often a webhook is tried, at intervals that grow from 5 seconds to some hours."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """How much is logged, as JSON lines on the standard error."""
+    """How much is logged, as JSON lines on standard error."""
 
     otlp_endpoint: str = ""
     """OpenTelemetry collector to send traces to (OTLP over HTTP); needs turnwise[telemetry]. Empty sends
     none."""
 
     worker_metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
-    """Port where a separate worker offers its Prometheus metrics; 0 for none."""
+    """Port on which a separate worker serves its Prometheus metrics; 0 for none."""
 
     worker_metrics_host: str = "127.0.0.1"
     """Address of that port; 0.0.0.0 lets other machines in, without a key."""
@@ -173,7 +174,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database(cls, url: str) -> str:
-        """The driver is ours; any other database would be taken for PostgreSQL."""
+        """Checks the scheme: we choose the driver, so any other database would be taken for PostgreSQL."""
         if url and _scheme_and_host(url)[0].partition("+")[0] not in {"postgresql", "postgres"}:
             raise ValueError("it must be postgresql://user:password@host/name")
         return url
@@ -222,7 +223,7 @@ class Settings(BaseSettings):
 
 
 def unknown(variables: Iterable[str]) -> dict[str, str]:
-    """Those with our prefix that nothing reads → the known one that is most like it, "" if none is."""
+    """Maps each variable with our prefix that nothing reads to the most similar known one, or to ""."""
     known = [*(name.upper() for name in Settings.model_fields), *OTHERS]
     found = {name: name.upper().removeprefix(PREFIX) for name in variables if name.upper().startswith(PREFIX)}
     return {
@@ -233,9 +234,9 @@ def unknown(variables: Iterable[str]) -> dict[str, str]:
 
 
 def _scheme_and_host(url: str) -> tuple[str, str]:
-    """Both empty where it is no URL."""
+    """Both empty where it is not a URL."""
     try:
         parts = urlsplit(url)
         return (parts.scheme, parts.hostname or "") if parts.port != 0 else ("", "")
-    except ValueError:  # a port that is no number, half of a pair of brackets
+    except ValueError:  # a port that is not a number, an unmatched bracket
         return "", ""

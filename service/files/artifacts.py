@@ -23,14 +23,14 @@ TRANSCRIPT = "transcript.json"
 
 
 def name(stage: Stage) -> str:
-    """Of the file in which a stage leaves what the plan says."""
+    """Name of the file in which a stage leaves its output."""
     return {Stage.DECODE: MEDIA, Stage.STORE: TRANSCRIPT}.get(stage, LEFT)
 
 
 def dump(path: Path, value: object) -> None:
-    """JSON of a dataclass, or of a tuple of them.
+    """Writes a dataclass, or a tuple of them, as JSON.
 
-    Halves of surrogates are written as they are: escaped, two of them would be read as one character.
+    Lone surrogates are written as they are: escaped, two of them would be read as one character.
     """
     path.write_text(json.dumps(_CONVERTER.unstructure(value), ensure_ascii=False), "utf-8", "surrogatepass")
 
@@ -40,23 +40,16 @@ def load(file: File, type: type[Value]) -> Value:
     return _CONVERTER.structure(json.loads(file.read_bytes().decode("utf-8", "surrogatepass")), type)
 
 
-def _converter() -> cattrs.Converter:
-    converter = cattrs.Converter()
-    converter.register_unstructure_hook_func(_is_array, _write_array)
-    converter.register_structure_hook_func(_is_array, _read_array)
-    return converter
-
-
 def _is_array(type: Any) -> bool:
     return get_origin(type) is np.ndarray
 
 
-def _write_array(array: np.ndarray[Any, Any]) -> dict[str, object]:
-    return {"type": str(array.dtype), "shape": array.shape, "values": array.ravel().tolist()}
-
-
-def _read_array(written: dict[str, Any], type: Any) -> np.ndarray[Any, Any]:
-    return np.array(written["values"], dtype=written["type"]).reshape(written["shape"])
-
-
-_CONVERTER = _converter()
+_CONVERTER = cattrs.Converter()
+_CONVERTER.register_unstructure_hook_func(
+    _is_array,
+    lambda array: {"type": str(array.dtype), "shape": array.shape, "values": array.ravel().tolist()},
+)
+_CONVERTER.register_structure_hook_func(
+    _is_array,
+    lambda written, _: np.array(written["values"], dtype=written["type"]).reshape(written["shape"]),
+)

@@ -1,14 +1,13 @@
 """Jobs' files in an object store, for API and workers that share no disk.
 
     jobs/<id>/request.json, recording, text, …       what was sent
-    jobs/<id>/stages/<stage>/<attempt>/…             what an attempt at a stage has left
+    jobs/<id>/stages/<stage>/<attempt>/…             what an attempt at a stage left
     jobs/<id>/<stage>.message, failure.json          what went wrong
     uploads/<id>/…                                   resumable uploads (service/files/bucket_uploads.py)
 
-Nothing is renamed there, as stores cannot: an attempt writes under a name of its own, and the database says
-which one counts (`jobs.accept`). The folder of a process holds what it receives and works on, and nobody else
-looks into it; it is locked while the process lives, and whatever a dead one left is removed by the next that
-starts.
+Stores cannot rename, so an attempt writes under a name of its own, and the database says which one counts
+(`jobs.accept`). Each process has a folder for what it receives and works on, which no other reads; it is
+locked while the process lives, and the next process that starts removes what dead ones left.
 
 <data folder>/
   executors/           as in service/files/storage.py
@@ -34,12 +33,12 @@ from service.files.uploads import INFO
 
 SCRATCH, LOCK = "scratch", "lock"
 REMEMBERED = 4096
-"""Requests that are kept in memory: they never change, and are asked for at every look at a job."""
+"""Requests kept in memory: they never change, and are needed whenever a job is looked at."""
 
 
 @dataclass(frozen=True)
 class SharedStorage:
-    """An object store, and a folder of this process; `made` makes one."""
+    """An object store, and a folder for this process alone; `made` creates one."""
 
     here: FolderStorage
     home: Path
@@ -49,13 +48,13 @@ class SharedStorage:
 
     @classmethod
     def made(cls, home: Path, objects: Objects) -> SharedStorage:
-        """With a new folder, which this process alone will use. Raises OSError."""
+        """Creates one with a new folder for this process. Raises OSError."""
         while True:
             root = home / SCRATCH / secrets.token_hex(8)
             root.mkdir(parents=True, mode=0o700)
             lock = (root / LOCK).open("wb")
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if (root / LOCK).exists():  # or somebody took it for a dead one's, a moment ago
+            if (root / LOCK).exists():  # else another process has just removed it as a dead one's
                 return cls(FolderStorage(root), home, objects, lock)
             lock.close()
 
@@ -81,7 +80,7 @@ class SharedStorage:
         self.lock.close()
 
     def _drop_dead(self) -> None:
-        """What is left of processes that were killed."""
+        """Removes what killed processes left."""
         for folder in (self.home / SCRATCH).iterdir():
             with suppress(OSError), (folder / LOCK).open("rb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -120,7 +119,7 @@ class SharedStorage:
                 self._fetch(id, folder, stage, [name for name in there if name.startswith(prefix)])
 
     def _fetch(self, id: str, folder: JobFolder, stage: str, names: list[str]) -> None:
-        """What an attempt elsewhere has left, all at once."""
+        """Fetches what an attempt elsewhere left, all at once."""
         if not names:
             raise FileNotFoundError(stage)
         attempt = folder.new_attempt()
@@ -158,8 +157,8 @@ class SharedStorage:
         return self.here.incoming(id)
 
     def admit(self, id: str) -> JobFolder:
-        """Publishes what is complete: what says that it is at last, and what may take hours at first, so that
-        nothing that is here is as old as what was given up."""
+        """Publishes the largest file first, since smaller ones that waited for it for hours would look
+        abandoned, and the request last, since it marks the job complete."""
         source = self.here.root / "incoming" / id
         files = sorted(source.iterdir(), key=lambda file: (file.name == REQUEST, -file.stat().st_size))
         for file in files:
@@ -168,7 +167,7 @@ class SharedStorage:
         return self.job(id)
 
     def discard(self, id: str) -> None:
-        """Whoever adds to an upload meanwhile looks for what was said of it."""
+        """Deletes an upload's info first: a request that is still adding to the upload checks for it."""
         self.here.discard(id)
         self.objects.delete_one(f"uploads/{id}/{INFO}")
         for name in ("jobs", "uploads"):
@@ -189,7 +188,7 @@ class SharedStorage:
 
 
 def _remove(folder: Path) -> None:
-    """The lock at last: whatever there is of a folder without one, nobody would remove."""
+    """Removes the lock last: nobody would clear away a folder without one."""
     for path in folder.glob("*"):
         if path.name != LOCK:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,12 +1,12 @@
 """Resumable uploads in an object store, for APIs that share no disk: any of them takes the next piece.
 
-    uploads/<id>/info.json        what was said when it was begun
-    uploads/<id>/<begin>-<end>    the bytes from begin to before end, 16 hexadecimal digits each
+    uploads/<id>/info.json        what the sender said at the start
+    uploads/<id>/<begin>-<end>    the bytes [begin, end), 16 hexadecimal digits each
 
-A store cannot append and has no locks, so bytes lie in chunks, and requests that overlap in time may write
-chunks that overlap in place. All come from one sender, and what counts is how far an unbroken chain of chunks
-reaches from the beginning: since chunks are only ever added, that never falls, whoever writes beside whom.
-(Where a sender contradicts itself, the SHA-256 that it announced tells.)
+A store cannot append and has no locks, so bytes are kept in chunks, and concurrent requests may write chunks
+that overlap. All come from one sender, and what counts is how far an unbroken chain of chunks reaches from
+the beginning: chunks are only ever added, so that never shrinks, whatever is written at the same time. (If a
+sender contradicts itself, the SHA-256 that it announced reveals it.)
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from service.files.storage import JobFolder, is_id, new_id
 from service.files.uploads import INFO, GoneError, Info, hash_recording
 
 CHUNK_BYTES = 8 * 2**20
-"""What is held back of a piece that is being sent, so that there are not too many objects."""
+"""How much of a piece is buffered before it is written, so that there are not too many objects."""
 
 Span = tuple[int, int]
 """The bytes of a chunk: first, and the one after the last."""
 
 
 def chain(spans: Iterable[Span]) -> list[Span]:
-    """The chunks one after the other, from the beginning as far as they reach.
+    """The chunks that lead without a gap from the beginning as far as possible.
 
     0-4   4-8   8-9          chain: 0-4 4-8 8-9
     0-6               20-24  (0-6 leads nowhere, 20-24 has nothing before it)
@@ -67,7 +67,7 @@ class ChunkUpload:
         return ChunkTail(self)
 
     def hand_over(self, folder: JobFolder) -> str:
-        """Chunk by chunk into one file."""
+        """Joins the chunks in one file."""
         chunks = self._chunks()
         try:
             with folder.recording.open("xb") as file:
@@ -80,16 +80,16 @@ class ChunkUpload:
     def write(self, begin: int, content: bytes) -> None:
         try:
             self.objects.write(_name(self.id, f"{begin:016x}-{begin + len(content):016x}"), content)
-        except FileNotFoundError:  # a folder that goes away while it is written to
+        except FileNotFoundError:  # the folder was deleted while it was written to
             raise GoneError from None
-        self._there()  # or it was deleted meanwhile
+        self._there()  # raises if it was deleted meanwhile
 
     def _chunks(self) -> dict[Span, Object]:
         there = self._there().items()
         return {_span(name): found for name, found in there if name != INFO}
 
     def _there(self) -> dict[str, Object]:
-        """All that there is of it. Raises GoneError where it was deleted; what came after that goes, too."""
+        """All objects of it. Raises GoneError where it was deleted, and removes what came after that."""
         there = self.objects.find(_name(self.id))
         if INFO not in there:
             self.objects.delete(_name(self.id))
@@ -98,7 +98,7 @@ class ChunkUpload:
 
 
 class ChunkTail:
-    """Gathers what is written until it is worth an object."""
+    """Buffers what is written until it is worth an object."""
 
     def __init__(self, upload: ChunkUpload) -> None:
         self._upload = upload

@@ -1,7 +1,7 @@
-"""Objects in a store that all machines reach, over obstore: a bucket of an S3-compatible server, or a folder.
+"""Objects in a store that all machines can reach, through obstore: an S3-compatible bucket, or a folder.
 
-An object is there whole or not at all, and is written once: whatever is written again gets another name. (Two
-small ones of a job are exceptions: why it failed, and what its stage said.) Names are ours, never a user's.
+An object is there whole or not at all, and is written once: a rewrite gets another name. (Two small ones of a
+job are exceptions: why it failed, and its stage's message.) Names are ours, never a user's.
 """
 
 from __future__ import annotations
@@ -27,25 +27,24 @@ if TYPE_CHECKING:
     from obstore import ObjectMeta
 
 CONNECT_SECONDS, REQUEST_SECONDS = 5, 35
-"""How long a server may take to be reached, and one request with its answer."""
+"""How long connecting to a server may take, and one request with its answer."""
 TRIES, TRYING_SECONDS = 3, 10
-"""How often one request is sent, and how long after the first try the last one may begin: none takes more
-than 45 seconds in all."""
+"""How often a request is sent, and how long after the first try the last one may begin: none takes more than
+45 seconds in all."""
 PART_BYTES = 5 * 2**20
-"""What is sent of an object in one request; S3 takes at most 10,000 parts, and none but the last that is
-smaller."""
+"""How much of an object one request sends; S3 takes at most 10,000 parts, only the last of them smaller."""
 BLOCK_BYTES = 4 * 2**20
-"""What is asked for of an object in one request."""
+"""How much of an object one request reads."""
 
 
 class AwayError(Exception):
-    """The store cannot be reached, or refuses: nothing is lost, and trying again may help."""
+    """The store cannot be reached, or refuses: nothing is lost, and a retry may help."""
 
 
 @dataclass(frozen=True)
 class Objects:
-    """The objects under one address. Every method may block, and raises AwayError; FileNotFoundError where
-    an object that it reads is not there."""
+    """The objects at one address. Every method may block and raises AwayError, or FileNotFoundError where an
+    object to be read is missing."""
 
     url: str  # s3://bucket/folder or file:///folder
     endpoint: str = ""
@@ -76,21 +75,21 @@ class Objects:
         return Path(parts.path) if parts.scheme == "file" else None
 
     def prepare(self) -> None:
-        """Makes the folder if it is not there; a bucket must be."""
+        """Makes the folder if it is missing; a bucket must exist."""
         if self._folder:
             with _reaching():
                 self._folder.mkdir(parents=True, exist_ok=True)
         self.check()
 
     def check(self) -> None:
-        """Whether the folder, or the bucket, is there and lets us in."""
+        """Raises AwayError unless the folder, or the bucket, is there and accessible."""
         with _reaching():
             if self._folder and not self._folder.is_dir():
                 raise AwayError("there is no such folder")
             list(self._store.list("nothing"))
 
     def put(self, name: str, path: Path) -> None:
-        """A file becomes an object."""
+        """Stores a file as an object."""
         self._send(name, path)
 
     def write(self, name: str, content: bytes) -> None:
@@ -101,21 +100,20 @@ class Objects:
             if not self._folder:
                 self._store.put(name, content, chunk_size=PART_BYTES, max_concurrency=1)
                 return
-            self.check()  # or the folder would be made
+            self.check()  # otherwise the folder would be made
             place = self._folder / name
             place.parent.mkdir(parents=True, exist_ok=True)
-            with whole(place) as part:  # through to the disk, as with servers
+            with whole(place) as part:  # flushed to the disk, as by servers
                 part.write_bytes(content) if isinstance(content, bytes) else shutil.copyfile(content, part)
 
     def get(self, name: str, path: Path) -> None:
-        """An object becomes a file, which is there whole or not at all. Raises OSError where the disk is
-        full."""
+        """Fetches an object into a file, whole or not at all. Raises OSError where the disk is full."""
         found = self.object(name)
         with whole(path) as part, part.open("wb") as file:
             file.writelines(found.blocks(0, found.size_bytes))
 
     def find(self, prefix: str) -> dict[str, Object]:
-        """All objects under a name: the rest of their names → themselves."""
+        """All objects under a prefix, by the rest of their names."""
         with _reaching():
             found = [self._object(entry) for page in self._store.list(prefix) for entry in page]
         if not found:
@@ -123,7 +121,7 @@ class Objects:
         return {each.name[len(prefix) + 1 :]: each for each in found if not _is_part(each.name)}
 
     def folders(self, prefix: str) -> set[str]:
-        """The next parts of the names under a name."""
+        """The names of the folders directly under a prefix."""
         with _reaching():
             found = self._store.list_with_delimiter(prefix)["common_prefixes"]
         if not found:
@@ -139,12 +137,12 @@ class Objects:
         return Object(self, entry["path"], entry["size"], entry["last_modified"].timestamp())
 
     def read(self, name: str, span: tuple[int, int] | None = None) -> bytes:
-        """All of it, or the bytes from one place in it to before another one."""
+        """A whole object, or the bytes [start, end) of it."""
         with self._reaching():
             return bytes(self._store.get(name, options={"range": span} if span else {}).bytes())
 
     def delete(self, prefix: str) -> None:
-        """All objects under a name; none is fine."""
+        """Deletes all objects under a prefix, if there are any."""
         for found in self.find(prefix).values():
             self.delete_one(found.name)
         if self._folder:
@@ -156,7 +154,7 @@ class Objects:
 
     @contextmanager
     def _reaching(self) -> Iterator[None]:
-        """An object is not missing where all of them are."""
+        """Raises AwayError, not FileNotFoundError, where the whole store is missing."""
         try:
             with _reaching():
                 yield
@@ -167,7 +165,7 @@ class Objects:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """One object; it is read as a file is."""
+    """One object; it is read like a file."""
 
     objects: Objects = field(repr=False)
     name: str
@@ -178,14 +176,14 @@ class Object:
         return b"".join(self.blocks(0, self.size_bytes))
 
     def blocks(self, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` to before `end`, a few at a time."""
+        """The bytes [start, end), a block at a time."""
         for begin in range(start, end, BLOCK_BYTES):
             yield self.objects.read(self.name, (begin, min(begin + BLOCK_BYTES, end)))
 
 
 @contextmanager
 def _reaching() -> Iterator[None]:
-    """A full disk is no fault of a store's. What a server said is not passed on."""
+    """Turns the store's errors, but not a full disk, into AwayError; a server's own text is left out."""
     try:
         yield
     except BaseError as error:
@@ -200,13 +198,12 @@ def _reaching() -> Iterator[None]:
 
 
 def _is_part(name: str) -> bool:
-    """Whether it is on its way to become an object in a folder, or was when a process died."""
+    """Whether it is an unfinished object in a folder, still being written or left by a dead process."""
     return name.rpartition("/")[2].startswith(".")
 
 
 def _drop(folder: Path) -> None:
-    """A folder without objects, as S3 does not have them, and what never became one; others may be at it,
-    too."""
+    """Removes empty folders, which S3 does not have, and unfinished objects; others may be doing the same."""
     for place, _, names in os.walk(folder, topdown=False):
         for path in (*(Path(place) / name for name in names), Path(place)):
             with suppress(OSError):

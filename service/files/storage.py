@@ -1,4 +1,4 @@
-"""Where files lie: all in the data folder, unless bucket.py keeps those of jobs elsewhere. Nothing that
+"""Where files are kept: all in the data folder, unless bucket.py keeps those of jobs elsewhere. Nothing that
 a user sends ever becomes part of a path: names are ours, and ids are checked.
 
 <data folder>/
@@ -6,9 +6,9 @@ a user sends ever becomes part of a path: names are ours, and ids are checked.
   jobs/<id>/         request.json, recording, text, heard, diarization: what was sent
     attempts/<n>/    what a stage is writing
     stages/<stage>/  what a stage has written: renamed from attempts/ when it is complete on the disk
-    <stage>.message  what a stage says that has failed
+    <stage>.message  the message of a stage that failed
     failure.json     why the job failed
-  trash/<id>/        deleted; emptied again and again until it is gone
+  trash/<id>/        deleted; emptied repeatedly until it is gone
   uploads/<id>/      resumable uploads: data, info.json (service/files/uploads.py)
 """
 
@@ -33,13 +33,13 @@ from pipelines.types import Options, SpeakerCount, Supplied
 from service.files.objects import Object
 
 LASTING = (Stage.TRANSCRIBE, Stage.DIARIZE, Stage.STORE)
-"""Stages whose files stay after the end: the results, and what can be brought along to another job."""
+"""Stages whose files stay after a job has ended: the results, and what another job can start from."""
 REQUEST, FAILURE = "request.json", "failure.json"
 ID_LENGTH = 32
 
 
 def new_id() -> str:
-    """32 hexadecimal digits, in the order of their making: 48 bits of milliseconds, 80 bits of chance."""
+    """32 hexadecimal digits that sort by time of creation: 48 bits of milliseconds, 80 random bits."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
@@ -49,13 +49,13 @@ def is_id(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a user asked for, beside the files. Names are for reading only."""
+    """What a user asked for, besides the files. Names are only for display."""
 
     recording_name: str
     text_name: str = ""  # "" without a text
     options: Options = field(default_factory=Options)
     webhook: str = ""
-    metadata: dict[str, str] = field(default_factory=dict)  # the user's own, given back as it came
+    metadata: dict[str, str] = field(default_factory=dict)  # the user's own, returned unchanged
 
     def to_json(self) -> str:
         """Flat: every option is a value of its own."""
@@ -94,19 +94,19 @@ class JobFolder:
     path: Path
     recording: Path = field(init=False)
     text: Path = field(init=False)
-    heard: Path = field(init=False)  # words heard already, brought along
-    diarization: Path = field(init=False)  # speakers known already, brought along
+    heard: Path = field(init=False)  # words recognised earlier, sent with the job
+    diarization: Path = field(init=False)  # speakers found earlier, sent with the job
 
     def __post_init__(self) -> None:
         for name in ("recording", "text", "heard", "diarization"):
             object.__setattr__(self, name, self.path / name)
 
     def supplied(self, name: str) -> Supplied | None:
-        """The text, whose name is "" where none was sent. Raises TextError, as the following do."""
+        """The text, or None if `name` is "": none was sent. Raises TextError, as the next two do."""
         return supplied.parse(self.text.read_bytes(), name) if name else None
 
     def given_transcriber(self) -> GivenTranscriber | None:
-        """In the place of an engine, what was brought along; None where nothing was."""
+        """Stands in for an engine with the words sent with the job; None where none were sent."""
         if not self.heard.exists():
             return None
         return GivenTranscriber(heard.parse(_text(self.heard)))
@@ -134,8 +134,7 @@ class JobFolder:
         return attempt
 
     def accept(self, attempt: Path, place: Path) -> None:
-        """What an attempt wrote becomes `place`, all at once; where another attempt was first, that one
-        stays."""
+        """Moves what an attempt wrote to `place`, all at once; if another was first, that one stays."""
         for file in attempt.iterdir():
             flush(file)
         flush(attempt)
@@ -152,7 +151,7 @@ class JobFolder:
         return sum(path.stat().st_size for path in self.path.rglob("*") if path.is_file())
 
     def tidy(self) -> None:
-        """Drops what nobody asks for after the end."""
+        """Drops what nobody needs once the job has ended."""
         shutil.rmtree(self.path / "attempts", ignore_errors=True)
         for stage in Stage:
             if stage not in LASTING:
@@ -168,7 +167,7 @@ File = Path | Object
 
 
 class Storage(Protocol):
-    """Where the files of jobs lie. Whoever asks for a file gets FileNotFoundError where the job was deleted,
+    """Where the files of jobs are kept. Asking for a file raises FileNotFoundError where the job was deleted,
     and AwayError where an object store cannot be reached."""
 
     search_seconds: ClassVar[float]  # between two searches for strays
@@ -179,47 +178,47 @@ class Storage(Protocol):
 
     @property
     def executors(self) -> Path:
-        """The folder in which workers on this machine say that they live."""
+        """The folder in which workers on this machine show that they are alive."""
 
     def prepare(self) -> None:
-        """Makes what is not there yet. Raises OSError."""
+        """Makes what is missing. Raises OSError."""
 
     def check(self) -> None:
-        """Whether it can be reached."""
+        """Raises AwayError where it cannot be reached."""
 
     def close(self) -> None:
-        """Nothing more is asked of it by this process."""
+        """Ends this process's use of it."""
 
     def request(self, id: str) -> Request: ...
 
     def recording(self, id: str) -> File: ...
 
     def left(self, id: str, stage: str, accepted: str, name: str) -> File:
-        """A file that a stage has left; `accepted` is the attempt of it that counts."""
+        """A file that a stage left; `accepted` is the attempt that counts."""
 
     def note(self, id: str, name: str) -> str:
-        """What was noted beside a job's files."""
+        """A note kept beside a job's files."""
 
     def write_note(self, id: str, name: str, text: str) -> None: ...
 
     def gather(self, id: str, accepted: Mapping[str, str]) -> None:
-        """Sees to it that the job's folder holds what was sent, and what the stages left."""
+        """Makes sure that the job's folder holds what was sent and what the stages left."""
 
     def publish(self, id: str, stage: str, attempt: Path) -> bool:
-        """Shows others what an attempt has left. False where they look into the job's own folder, and what is
-        moved there first counts."""
+        """Shows others what an attempt left. False where they share the job's folder: there, what is moved
+        into place first counts."""
 
     def withdraw(self, id: str, stage: str, attempt: str) -> None:
-        """Takes back what was published and does not count."""
+        """Removes what was published and does not count."""
 
     def finish(self, id: str, accepted: Mapping[str, str]) -> None:
-        """Drops what nobody asks for after the end of a job."""
+        """Drops what nobody needs once a job has ended."""
 
     def size_bytes(self, id: str) -> int:
         """What the files of a job take."""
 
     def leave(self, id: str) -> None:
-        """This process works on the job no more."""
+        """Ends this process's work on the job."""
 
     def job(self, id: str) -> JobFolder: ...
 
@@ -227,19 +226,19 @@ class Storage(Protocol):
         """A new folder, for what is being uploaded."""
 
     def admit(self, id: str) -> JobFolder:
-        """Moves what is complete to its place; until then nothing refers to it."""
+        """Moves a complete upload to its place; nothing refers to it before that."""
 
     def discard(self, id: str) -> None:
-        """Away with the files of a job, finished or not, or of an upload; what cannot be deleted now is
-        deleted later."""
+        """Deletes the files of a job, finished or not, or of an upload; what cannot be deleted now is deleted
+        later."""
 
     def empty_trash(self) -> None: ...
 
     def ids(self) -> set[str]:
-        """Of everything that is there of jobs, or is being sent to become one."""
+        """The ids of all jobs that have files here, complete or still being sent."""
 
     def changed(self, id: str) -> float:
-        """When anything of a job was last changed: what is being sent grows for hours."""
+        """When any file of a job last changed: what is being sent may grow for hours."""
 
     def free_bytes(self) -> int: ...
 
@@ -263,17 +262,17 @@ class FolderStorage:
         return self.root / "executors"
 
     def prepare(self) -> None:
-        """For nobody else to look into."""
+        """Makes the folders, which no other user can open."""
         for path in (self.root, self.executors):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("incoming", "jobs", "trash", "uploads"):
             (self.root / name).mkdir(exist_ok=True, mode=0o700)
 
     def check(self) -> None:
-        """It is here."""
+        """A folder can always be reached."""
 
     def close(self) -> None:
-        """It stays."""
+        """Nothing is open."""
 
     def request(self, id: str) -> Request:
         return self.job(id).request()
@@ -291,7 +290,7 @@ class FolderStorage:
         write_whole(self.job(id).path / name, text)
 
     def gather(self, id: str, accepted: Mapping[str, str]) -> None:
-        """All of it is here."""
+        """Everything is there already."""
 
     def publish(self, id: str, stage: str, attempt: Path) -> bool:
         return False
@@ -306,7 +305,7 @@ class FolderStorage:
         return self.job(id).size_bytes()
 
     def leave(self, id: str) -> None:
-        """All of it stays here."""
+        """The files stay where they are."""
 
     def job(self, id: str) -> JobFolder:
         return JobFolder(self._place("jobs", id))
@@ -351,7 +350,7 @@ class FolderStorage:
 
     def _place(self, name: str, id: str) -> Path:
         if not is_id(id):
-            raise ValueError(f"{id!r} is no id")
+            raise ValueError(f"{id!r} is not an id")
         return self.root / name / id
 
 

@@ -1,9 +1,9 @@
-"""Resumable uploads: what they are to the API; and kept in the data folder, uploads/<id>/data and info.json.
+"""Resumable uploads: their interface, and uploads in the data folder (uploads/<id>/data and info.json).
 
-There is no database. The size of data is the offset: there is no second number that could say something
-else. Bytes are only ever appended, by one request at a time, so whatever a kill, a broken connection or a
-full disk leaves behind is a prefix of the recording, even where a write was torn; the sender asks for its
-size and goes on from there. A size is only told after the data was flushed, so it survives a power cut, too.
+No database is involved. The size of data is the offset, so no second number can contradict it. Bytes are only
+ever appended, by one request at a time, so whatever a kill, a broken connection or a full disk leaves is a
+prefix of the recording, even after a torn write; the sender asks for its size and continues from there. A
+size is reported only after the data has been flushed, so it survives a power failure, too.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ from service.files.storage import FolderStorage, JobFolder, Storage, is_id, load
 
 DATA, INFO = "data", "info.json"
 USED = "upload.json"
-"""In the folder of the job that an upload became."""
+"""Name of the file that tells which upload became a job's recording."""
 
 
 class BusyError(Exception):
-    """Another request writes to the upload, or makes a job of it."""
+    """Another request is writing to the upload, or making a job of it."""
 
 
 class GoneError(Exception):
-    """The upload was deleted, or used, a moment ago."""
+    """The upload has just been deleted or used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What was said when the upload was begun."""
+    """What the sender said when the upload was created."""
 
     owner: str
     length_bytes: int
     metadata: str  # as it was sent
-    name: str  # made harmless, for people to read
-    sha256: str  # of all of it, "" where that was not said
+    name: str  # made harmless, for display
+    sha256: str  # of the whole recording, "" if not announced
     created: float
 
 
 class Upload(Protocol):
-    """One upload. Every method may block, and raises GoneError where the upload is no more."""
+    """One upload. Every method may block, and raises GoneError where the upload is gone."""
 
     @property
     def id(self) -> str: ...
@@ -57,59 +57,50 @@ class Upload(Protocol):
     def info(self) -> Info: ...
 
     def offset_bytes(self) -> int:
-        """How much of it is here for good."""
-        ...
+        """How much of it is stored for good."""
 
     def changed(self) -> float:
-        """When something arrived last, in seconds since 1970."""
-        ...
+        """When data last arrived, in seconds since 1970."""
 
     def tail(self) -> Tail:
         """Its end, to write to. Raises BusyError, too."""
-        ...
 
     def hand_over(self, folder: JobFolder) -> str:
-        """Makes it a job's recording, and returns its SHA-256; a caller holds its tail.
+        """Makes it a job's recording and returns its SHA-256; the caller holds its tail.
 
         The upload stays until it is discarded, once the job is safe.
         """
-        ...
 
 
 class Tail(Protocol):
-    """The end of an upload. Every method may block and belongs in a thread; where a request is given up while
-    its thread still writes, closing waits for that. Raises GoneError."""
+    """The end of an upload. Every method may block, belongs in a thread, and raises GoneError. If a request
+    is given up while its thread is still writing, closing waits for that."""
 
     def offset_bytes(self) -> int:
-        """How much is here for good."""
-        ...
+        """How much is stored for good."""
 
     def write(self, block: bytes) -> None:
-        """Appends all of a block; where that fails, what was written of it may stay."""
-        ...
+        """Appends a whole block; if that fails, a part of it may stay."""
 
     def close(self) -> None:
         """Lets others write."""
-        ...
 
 
 class Uploads(Protocol):
-    """All of them; away with one is `FolderStorage.discard`."""
+    """All uploads; `Storage.discard` deletes one."""
 
     def create(self, info: Info) -> Upload:
-        """A new one, empty."""
-        ...
+        """A new, empty upload."""
 
     def find(self, id: str) -> Upload | None: ...
 
     def clean(self, hours: float) -> None:
-        """Away with those to which nothing was added for so many hours."""
-        ...
+        """Deletes those to which nothing was added for `hours`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What is left of an upload that became a job's recording."""
+    """What is known of an upload that became a job's recording."""
 
     id: str
     name: str
@@ -117,7 +108,7 @@ class Used:
 
 
 def used_for(storage: Storage, job: str) -> Used | None:
-    """The upload that became a job's recording, if it was one."""
+    """The upload that became a job's recording, if there was one."""
     try:
         return Used(**json.loads(storage.note(job, USED)))
     except FileNotFoundError:
@@ -125,7 +116,7 @@ def used_for(storage: Storage, job: str) -> Used | None:
 
 
 def hash_recording(folder: JobFolder, upload: Upload) -> str:
-    """The SHA-256 of what an upload became; the job remembers which upload it was."""
+    """The SHA-256 of the recording; a file in the job's folder says which upload it was."""
     with folder.recording.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     write_whole(folder.path / USED, json.dumps(asdict(Used(upload.id, upload.info.name, sha256))))
@@ -158,7 +149,7 @@ class FolderUpload:
         return FolderTail(self)
 
     def hand_over(self, folder: JobFolder) -> str:
-        """Without a copy."""
+        """Links the file, without a copy."""
         os.link(self.data, folder.recording)
         return hash_recording(folder, self)
 
@@ -170,7 +161,7 @@ class FolderUploads:
     storage: FolderStorage
 
     def create(self, info: Info) -> FolderUpload:
-        """Without info.json it does not exist yet."""
+        """An upload exists once its info.json does."""
         id = new_id()
         folder = self.storage.upload(id)
         folder.mkdir(mode=0o700)
@@ -219,7 +210,7 @@ class FolderTail:
         return os.fstat(self._file.fileno()).st_size
 
     def write(self, block: bytes) -> None:
-        """Appends all of a block; where that fails, what was written of it stays."""
+        """Appends a whole block; if that fails, the part that was written stays."""
         with self._guard:
             left = memoryview(block)
             while left:
@@ -227,8 +218,7 @@ class FolderTail:
             self._check()
 
     def close(self) -> None:
-        """The lock is given back by hand, since a process that is just being started has a copy of the file
-        for a moment."""
+        """Unlocks explicitly, since a process that is just starting holds a copy of the file for a moment."""
         with self._guard:
             if not self._file.closed:
                 os.fsync(self._file.fileno())
@@ -236,7 +226,7 @@ class FolderTail:
                 self._file.close()
 
     def _check(self) -> None:
-        """Nothing is written to what was deleted."""
+        """Raises GoneError where the file was deleted."""
         if not os.fstat(self._file.fileno()).st_nlink:
             self._file.close()
             raise GoneError

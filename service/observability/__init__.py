@@ -1,7 +1,7 @@
-"""What operators are told of the work.
+"""What operators see of the work.
 
-health     checks that run a command
-logs       one JSON object a line
-metrics    what Prometheus is told
+health     health checks that run a command
+logs       one JSON object per line
+metrics    metrics for Prometheus
 telemetry  traces for OpenTelemetry
 """

@@ -1,7 +1,7 @@
 """Whether the service in this container, or on this machine, is alive: for health checks that run a command.
 
-An API is asked over HTTP. A worker has no port: each look at everything that it takes (worker.py) it
-notes as the time of a file in the data folder.
+An API is asked over HTTP. A worker has no port: after each sweep (worker.py) it touches a file in the data
+folder.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from pipelines.errors import OutputError
 from service.settings import Settings
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
-"""Addresses that mean all of this machine's, and where a client finds who listens on them."""
+"""Addresses that mean all of this machine's, and where a client reaches a server that listens on them."""
 ANSWER_SECONDS = 5.0
 SUFFIX = ".alive"
 SWEEP_SECONDS = 60.0
-"""How long ago a worker that lives may have looked last: where the database is away, that takes its time."""
+"""How old the last sweep of a live worker may be: where the database is away, a sweep takes a while."""
 
 
 def check_api(settings: Settings) -> str:
-    """A sentence for whoever looks. Raises OutputError where no API answers."""
+    """Returns a sentence to print. Raises OutputError where no API answers."""
     host = ANYWHERE.get(settings.host, settings.host)
     connection = HTTPConnection(host, settings.port, timeout=ANSWER_SECONDS)
     try:
@@ -41,7 +41,7 @@ def check_api(settings: Settings) -> str:
 
 
 def note_worker(folder: Path, executor: str) -> None:
-    """Called by a worker, again and again."""
+    """Notes that a worker is alive; called again and again."""
     (folder / f"{executor}{SUFFIX}").touch()
 
 
@@ -50,21 +50,21 @@ def forget_worker(folder: Path, executor: str) -> None:
 
 
 def forget_gone(folder: Path) -> None:
-    """Away with what workers left that were killed."""
+    """Removes the notes of workers that were killed."""
     for path, age in _ages(folder):
         if age > SWEEP_SECONDS:
             path.unlink(missing_ok=True)
 
 
 def check_worker(folder: Path) -> str:
-    """A sentence for whoever looks. Raises OutputError where no worker on this data folder is at work."""
+    """Returns a sentence to print. Raises OutputError where no worker is at work on this data folder."""
     if not any(age <= SWEEP_SECONDS for _, age in _ages(folder)):
         raise OutputError("No worker is at work on this data folder: see its log.")
     return "A worker is at work."
 
 
 def _ages(folder: Path) -> Iterator[tuple[Path, float]]:
-    """Every note and the seconds since it was made."""
+    """Every note and its age in seconds."""
     for path in folder.glob(f"*{SUFFIX}"):
         with suppress(FileNotFoundError):
             yield path, time.time() - path.stat().st_mtime

@@ -1,5 +1,4 @@
-"""The log: one JSON object a line on the standard error, with the ids of job and request where there are
-any."""
+"""The log: one JSON object per line on standard error, with the ids of job and request, if there are any."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ BEFORE = (
 
 
 def set_up(level: str) -> None:
-    """For the whole process; what libraries log goes the same way, from warnings on."""
+    """Sets up the log of the whole process; libraries log there too, from warnings up."""
     structlog.configure(
         processors=[*BEFORE, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -1,5 +1,4 @@
-"""What Prometheus is told. Each process counts its own requests and stages; the queue is read from the
-database."""
+"""Metrics for Prometheus. Each process counts its own requests and stages; the database has the queue."""
 
 from __future__ import annotations
 
@@ -45,23 +44,23 @@ class Metrics:
         self.jobs = Gauge("turnwise_jobs", "Jobs by state.", ("state",), registry=self.registry)
         self.oldest_seconds = Gauge(
             "turnwise_oldest_waiting_seconds",
-            "Age of the oldest job that waits; 0 where none does.",
+            "Age of the oldest waiting job; 0 if none waits.",
             registry=self.registry,
         )
         self.webhooks = Counter(
             "turnwise_webhooks",
-            "Tries of webhooks: delivered, retried (another try follows) or failed (none does).",
+            "Webhook attempts: delivered, retried (another one follows) or failed (none does).",
             ("outcome",),
             registry=self.registry,
         )
         for outcome in ("delivered", "retried", "failed"):
             self.webhooks.labels(outcome)
         self.free_bytes = Gauge(
-            "turnwise_free_bytes", "Free bytes of the data folder.", registry=self.registry
+            "turnwise_free_bytes", "Free bytes in the data folder.", registry=self.registry
         )
 
     def expose(self, jobs: dict[str, int], free_bytes: int, oldest_seconds: float = 0.0) -> bytes:
-        """The page, with what the database and the disk say now."""
+        """The metrics page, with the current figures of database and disk."""
         for state, count in jobs.items():
             self.jobs.labels(state).set(count)
         self.free_bytes.set(free_bytes)

@@ -1,5 +1,5 @@
-"""OpenAI's transcription API in our words.
+"""OpenAI's transcription API.
 
 form     the fields of a request
-answers  what is answered
+answers  the answers, made from a transcript
 """

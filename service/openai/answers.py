@@ -1,10 +1,10 @@
-"""OpenAI's transcription API in words of ours: what a request's fields mean, and what is answered.
+"""The answers of OpenAI's transcription API, made from a transcript.
 
 Specification: OpenAI's API reference, "Create transcription" (POST /v1/audio/transcriptions), and the types
 of the Python package `openai`, which the tests validate every answer with.
 
-`text`, words and segments are the text as supplied, less what was not spoken, or as heard where none was
-supplied. SRT and WebVTT are captions to show, and so the corrected reading, as everywhere in turnwise.
+`text`, words and segments are the supplied text without what was not spoken, or the words recognised where
+none was supplied. SRT and WebVTT are captions for display and so the corrected reading, as everywhere.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ PAUSE = 1.0
 """Seconds of silence that end a segment where no sentence ends."""
 
 LONGEST = 30.0
-"""Seconds that a segment may take; only a single word may take more. Whisper's are no longer either."""
+"""Seconds that a segment may last; only a single word may last longer. Whisper has the same limit."""
 
 LEAST_CONFIDENCE = 1e-4
-"""Confidence below which a logarithm says nothing more; that of 0 would be no number."""
+"""Confidences are raised to this before the logarithm is taken; that of 0 would not be finite."""
 
 
 class ResponseFormat(StrEnum):
@@ -51,13 +51,13 @@ class Granularity(StrEnum):
 
 
 class Answered(BaseModel):
-    """What all of OpenAI's objects here have in common."""
+    """Base of all of OpenAI's objects here."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
 
 
 class Usage(Answered):
-    """What the request has cost: seconds of the recording."""
+    """What the request cost: seconds of the recording."""
 
     type: Literal["duration"] = "duration"
     seconds: float = Field(examples=[60.0])
@@ -65,7 +65,7 @@ class Usage(Answered):
 
 
 class Logprob(Answered):
-    """How sure a word is."""
+    """The confidence of a word."""
 
     token: str = Field(examples=["evening."])
     """The word."""
@@ -79,18 +79,18 @@ class Transcription(Answered):
     """The answer in the format `json`."""
 
     text: str = Field(examples=["Good evening. Joining me is Ana Ruiz, a lecturer at Basel. Welcome."])
-    """The text as supplied, without what was not spoken; as heard where none was supplied."""
+    """The supplied text without what was not spoken; the words recognised where none was supplied."""
     usage: Usage
     """Length of the recording."""
     logprobs: list[Logprob] | None = None
-    """The words and how sure they are, if `include` asks for `logprobs`."""
+    """The words and their confidences, if `include` asks for `logprobs`."""
 
 
 class Word(Answered):
     """One word with its time."""
 
     word: str = Field(examples=["Good"])
-    """As supplied, with its punctuation; as heard where no text was supplied."""
+    """As supplied, with its punctuation; as recognised where no text was supplied."""
     start: float = Field(examples=[0.6])
     """Seconds from the start of the recording."""
     end: float = Field(examples=[1.0])
@@ -109,15 +109,15 @@ class Segment(Answered):
     end: float = Field(examples=[1.4])
     """Seconds from the start of the recording."""
     text: str = Field(examples=[" Good evening."])
-    """Begins with a blank, as Whisper's do: all segments one after the other are the text."""
+    """Begins with a space, like Whisper's: all segments, joined, are the text."""
     tokens: list[int] = Field(examples=[[]])
-    """Always empty: there are no numbers of tokens."""
+    """Always empty: tokens have no numbers here."""
     temperature: float = Field(examples=[0.0])
-    """Always 0: nothing is drawn by lot."""
+    """Always 0: results are not random."""
     avg_logprob: float = Field(examples=[-0.051])
     """Mean of the natural logarithms of the words' confidences."""
     compression_ratio: float = Field(examples=[0.636])
-    """Bytes of the text by its bytes when compressed by zlib."""
+    """Bytes of the text divided by its bytes compressed with zlib."""
     no_speech_prob: float = Field(examples=[0.0])
     """Always 0: where nobody speaks there is no segment."""
 
@@ -132,7 +132,7 @@ class VerboseTranscription(Answered):
     duration: float = Field(examples=[60.0])
     """Length of the recording in seconds."""
     text: str = Field(examples=["Good evening."])
-    """The text as supplied, without what was not spoken; as heard where none was supplied."""
+    """The supplied text without what was not spoken; the words recognised where none was supplied."""
     segments: list[Segment] | None = None
     """Unless `timestamp_granularities` asks for words alone."""
     words: list[Word] | None = None
@@ -152,7 +152,7 @@ class DiarizedSegment(Answered):
     end: float = Field(examples=[1.4])
     """Seconds from the start of the recording."""
     text: str = Field(examples=["Good evening."])
-    """As supplied, or as heard where no text was supplied."""
+    """As supplied, or as recognised where no text was supplied."""
     speaker: str = Field(examples=["Ana Ruiz"])
     """The name, where the evidence gives one; else "A", "B", … in order of first appearance."""
 
@@ -167,21 +167,21 @@ class DiarizedTranscription(Answered):
     text: str = Field(examples=["Good evening."])
     """The texts of all segments."""
     segments: list[DiarizedSegment]
-    """In order; none is of two speakers."""
+    """In order; each has a single speaker."""
     usage: Usage
     """Length of the recording."""
 
 
 class TextDelta(Answered):
-    """Event of a stream: a further piece of the text."""
+    """Event of a stream: the next piece of the text."""
 
     type: Literal["transcript.text.delta"] = "transcript.text.delta"
     delta: str = Field(examples=["Good evening."])
-    """All of them one after the other are the text."""
+    """All deltas, joined, are the text."""
     segment_id: str | None = Field(default=None, examples=["seg_001"])
-    """The segment that it is of, in the format `diarized_json`."""
+    """The segment that it belongs to, in the format `diarized_json`."""
     logprobs: list[Logprob] | None = None
-    """The words and how sure they are, if `include` asks for `logprobs`."""
+    """The words and their confidences, if `include` asks for `logprobs`."""
 
 
 class TextDone(Answered):
@@ -189,9 +189,9 @@ class TextDone(Answered):
 
     type: Literal["transcript.text.done"] = "transcript.text.done"
     text: str = Field(examples=["Good evening."])
-    """The text as supplied, without what was not spoken; as heard where none was supplied."""
+    """The supplied text without what was not spoken; the words recognised where none was supplied."""
     logprobs: list[Logprob] | None = None
-    """The words and how sure they are, if `include` asks for `logprobs`."""
+    """The words and their confidences, if `include` asks for `logprobs`."""
 
 
 Event = DiarizedSegment | TextDelta | TextDone
@@ -199,7 +199,7 @@ Event = DiarizedSegment | TextDelta | TextDone
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """In what form the caller wants the transcript."""
+    """The form in which the caller wants the transcript."""
 
     format: ResponseFormat = ResponseFormat.JSON
     granularities: frozenset[Granularity] = frozenset()
@@ -241,9 +241,9 @@ def events(transcript: Transcript, wish: Wish) -> Iterator[Event]:
 
 
 def serialize_event(event: Event) -> str:
-    """The data of one server-sent event; OpenAI sends nothing else, and the type inside.
+    """The data of one server-sent event; like OpenAI's, it has no other field, and its type is inside.
 
-    ASCII, since some readers take more characters for ends of lines than the specification does.
+    ASCII, since some readers treat more characters as line ends than the specification does.
     """
     return event.model_dump_json(exclude_none=True, ensure_ascii=True)
 
@@ -252,10 +252,6 @@ def _json(transcript: Transcript, wish: Wish) -> str:
     spoken = _spoken(transcript)
     logprobs = _logprobs(spoken) if wish.logprobs else None
     return _dump(Transcription(text=_text(spoken), usage=_usage(transcript), logprobs=logprobs))
-
-
-def _plain(transcript: Transcript, wish: Wish) -> str:
-    return f"{_text(_spoken(transcript))}\n"
 
 
 def _verbose(transcript: Transcript, wish: Wish) -> str:
@@ -286,7 +282,7 @@ def _diarized(transcript: Transcript, wish: Wish) -> str:
 _WRITERS: Mapping[ResponseFormat, Callable[[Transcript, Wish], str]] = MappingProxyType(
     {
         ResponseFormat.JSON: _json,
-        ResponseFormat.TEXT: _plain,
+        ResponseFormat.TEXT: lambda transcript, wish: f"{_text(_spoken(transcript))}\n",
         ResponseFormat.SRT: lambda transcript, wish: formats.serialize(transcript, "srt"),
         ResponseFormat.VERBOSE_JSON: _verbose,
         ResponseFormat.VTT: lambda transcript, wish: formats.serialize(transcript, "vtt"),
@@ -304,7 +300,7 @@ def _usage(transcript: Transcript) -> Usage:
 
 
 def _words(spoken: Sequence[AlignedToken]) -> list[Word]:
-    """The tokens that are words; punctuation that stands alone is none."""
+    """The tokens that are words, not loose punctuation."""
     return [
         Word(word=encodable(token.token.text), start=_seconds(token.start), end=_seconds(token.end))
         for token in spoken
@@ -346,7 +342,7 @@ class _Piece:
 
 
 def _pieces(transcript: Transcript) -> list[_Piece]:
-    """The turns cut at the ends of sentences, in long pauses, and where one would take too long."""
+    """Cuts the turns at the ends of sentences, in long pauses, and where a piece would get too long."""
     pieces: list[_Piece] = []
     for turn in transcript.turns:
         for part in _cut(_tokens(transcript, turn)):

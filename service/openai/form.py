@@ -1,7 +1,7 @@
 """The fields of POST /v1/audio/transcriptions: OpenAI's, and two of our own.
 
 Specification: OpenAI's API reference, "Create transcription". Lists come as `name[]`, once for each entry, as
-OpenAI's libraries send them; `name` alone is taken too.
+OpenAI's libraries send them; `name` alone is accepted too.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ OPENAI_MODELS = (
     "gpt-4o-mini-transcribe-2025-12-15",
     "gpt-4o-transcribe-diarize",
 )
-"""Names that OpenAI's users write: each means the engines that the service is set to."""
+"""OpenAI's own model names: each stands for the engine that the service is configured with."""
 
 NO_MODEL = (
-    "There is no such model: choose auto or whisper-1 for the engine that is set up, or one of {}, with a"
-    " model behind it as in whisper:small (GET /v1/engines lists them)."
+    "There is no such model: choose auto or whisper-1 for the configured engine, or one of {}, followed by"
+    " a model as in whisper:small (GET /v1/engines lists them)."
 )
 
 TERM_WORDS = 6
-"""Words of the longest piece of a prompt that counts as a name or term; a longer one is a sentence."""
+"""The most words that a name or term in a prompt may have; a longer piece is a sentence."""
 
 LISTS = (
     "languages",
@@ -62,48 +62,48 @@ Grain = Annotated[
 
 
 class TranscriptionOptions(BaseModel):
-    """What a caller may say beside the recording and its text."""
+    """What a caller may set besides the recording and its text."""
 
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
 
     model: EngineName = Field(default=AUTO, min_length=1, examples=["whisper-1", "faster-whisper:small"])
-    """The engine that hears words, as NAME or NAME:MODEL (GET /v1/engines lists them); `auto` or any name of
-    OpenAI's, such as whisper-1 or gpt-4o-transcribe-diarize, for the one that this service is set to."""
+    """The engine that recognises words, as NAME or NAME:MODEL (GET /v1/engines lists them); `auto`, or one of
+    OpenAI's names such as whisper-1 or gpt-4o-transcribe-diarize, for the configured one."""
 
     language: Language = Field(default="", examples=["en"])
-    """Language spoken, as a BCP 47 tag; without it, as heard."""
+    """Language spoken, as a BCP 47 tag; detected if left out."""
 
     languages: tuple[Language, ...] = Field(default=(), examples=[["en"]])
-    """As `language` if it is one; of several, the one that is heard."""
+    """The same as `language` with one entry; with several, the language is detected."""
 
     prompt: str = Field(default="", max_length=20_000, examples=["Ana Ruiz, University of Basel"])
-    """Names and terms that occur, for their spelling, between commas, semicolons or line breaks. Pieces of
-    more than six words are taken for sentences and left out."""
+    """Names and terms that occur, for their spelling, separated by commas, semicolons or line breaks. Pieces
+    of more than six words are taken for sentences and ignored."""
 
     keywords: tuple[Term, ...] = Field(default=(), examples=[["Ana Ruiz"]])
-    """Names and terms that occur, one in each entry."""
+    """Names and terms that occur, one per entry."""
 
     response_format: Format = ResponseFormat.JSON
-    """Form of the answer. `diarized_json` says who speaks; `srt` and `vtt` too."""
+    """Format of the answer. `diarized_json`, `srt` and `vtt` say who speaks."""
 
     timestamp_granularities: tuple[Grain, ...] = Field(default=(), examples=[["word", "segment"]])
-    """What `verbose_json` gives times of; segments if nothing is said."""
+    """What `verbose_json` gives times for; segments if left out."""
 
     include: tuple[Literal["logprobs"], ...] = Field(default=(), examples=[["logprobs"]])
-    """`logprobs`: how sure each word is, in `json` and in streams."""
+    """`logprobs`: the confidence of each word, in `json` and in streams."""
 
     stream: bool = False
-    """Answer with server-sent events once the transcript is there: the text piece by piece, with its segments
-    in `diarized_json`, then all of it."""
+    """Answer with server-sent events once the transcript is ready: the text piece by piece, with its segments
+    in `diarized_json`, then as a whole."""
 
     speakers: int = Field(default=0, ge=0, le=MOST_SPEAKERS, examples=[2])
     """How many speakers there are; 0 for as many as are found (not in OpenAI's API)."""
 
     temperature: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
-    """Without effect: nothing is drawn by lot."""
+    """Has no effect: results are not random."""
 
     chunking_strategy: str = Field(default="", examples=["auto"])
-    """Without effect: speech is always found first."""
+    """Has no effect: speech is always detected first."""
 
     known_speaker_names: tuple[str, ...] = Field(default=(), json_schema_extra={"maxItems": 0})
     """Refused: voices are not compared with samples. Names come from what is said."""
@@ -120,7 +120,7 @@ class TranscriptionOptions(BaseModel):
 
     @property
     def asr(self) -> str:
-        """The engine that hears words; "" for the one that the service is set to."""
+        """The engine that recognises words; "" for the configured one."""
         return "" if self.model == AUTO or self.model in OPENAI_MODELS else self.model
 
     @property
@@ -130,7 +130,7 @@ class TranscriptionOptions(BaseModel):
 
     @property
     def options(self) -> Options:
-        """As the library takes them."""
+        """The options as the library takes them."""
         return Options(
             language=self.spoken_language,
             speakers=speaker_count(self.speakers or None),
@@ -140,7 +140,7 @@ class TranscriptionOptions(BaseModel):
 
     @property
     def wish(self) -> Wish:
-        """In what form the transcript is wanted."""
+        """The form in which the transcript is wanted."""
         return Wish(self.response_format, frozenset(self.timestamp_granularities), "logprobs" in self.include)
 
 
@@ -157,11 +157,11 @@ class TranscriptionForm(TranscriptionOptions):
 
     text: str = Field(default="", examples=["Good evening. Joining me is Ana Ruiz …"])
     """The text to align (not in OpenAI's API): plain, SRT, WebVTT or JSON, as a field or a file. Without it,
-    what is heard is answered."""
+    the answer is what was recognised."""
 
 
 def parse(fields: Iterable[tuple[str, str]], ours: bool = True) -> TranscriptionOptions:
-    """The options in a form's fields, which are all but `file` and `text`.
+    """Reads the options from a form's fields, all but `file` and `text`.
 
     `ours`: whether the engines are those of this project. Raises ProblemError, which names the field.
     """
@@ -187,9 +187,7 @@ def _gathered(fields: Iterable[tuple[str, str]]) -> Mapping[str, str | list[str]
         if name in LISTS:
             lists.setdefault(name, []).append(value)
         elif part and name == "chunking_strategy":
-            single[name] = (
-                "server_vad"  # of which OpenAI's libraries send each setting: chunking_strategy[type]
-            )
+            single[name] = "server_vad"  # OpenAI's libraries send each setting of it: …[type]
         elif written in single:
             raise ProblemError(Code.INVALID, f"The field {_shown(written)} comes twice: send it once.")
         else:
@@ -207,12 +205,12 @@ def _problem(error: ErrorDetails) -> ProblemError:
 
 
 def _shown(name: str) -> str:
-    """A name that came from outside, fit for a sentence."""
+    """Makes a name that a caller sent fit for a sentence."""
     return repr(name if len(name) <= 40 else f"{name[:40]}…")
 
 
 def _terms(prompt: str) -> Iterator[str]:
-    """The pieces of a prompt that are short enough for terms."""
+    """The pieces of a prompt that are short enough to be terms."""
     for piece in re.split(r"[,;\n]+", prompt):
         term = piece.strip().rstrip(".")
         if len(term.split()) <= TERM_WORDS:

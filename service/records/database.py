@@ -1,7 +1,7 @@
 """The database: our tables, and the engine that we and the workflows share. SQLite, or PostgreSQL.
 
-No column holds what a user wrote: neither texts nor names of files nor messages that quote them. A database
-keeps deleted rows for a while; files in a job's folder are gone when they are deleted.
+No column holds what a user wrote: no texts, file names, or messages that quote them. A database keeps deleted
+rows for a while; files in a job's folder are gone once they are deleted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ jobs = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("failed_stage", sa.String(16), nullable=False, server_default=""),
     sa.Column("failure", sa.String(64), nullable=False, server_default=""),  # code
-    sa.Column("created", sa.Float, nullable=False),  # seconds since 1970, as all times
+    sa.Column("created", sa.Float, nullable=False),  # seconds since 1970, like all times
     sa.Column("started", sa.Float),
     sa.Column("finished", sa.Float),
     sa.Column("revision", sa.Integer, nullable=False),  # counts the changes that a watcher can see
@@ -48,8 +48,8 @@ stages = sa.Table(
     sa.Column("stage", sa.String(16), primary_key=True),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("fraction", sa.Float, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),  # begun, and neither ended nor given back
-    sa.Column("accepted", sa.String(16), nullable=False, server_default=""),  # attempt that counts, if shared
+    sa.Column("attempts", sa.Integer, nullable=False),  # begun, and neither ended nor released
+    sa.Column("accepted", sa.String(16), nullable=False, server_default=""),  # the one that counts, if shared
     sa.Column("started", sa.Float),
     sa.Column("finished", sa.Float),
 )
@@ -60,16 +60,16 @@ keys = sa.Table(
     sa.Column("name", sa.String(200), nullable=False),
     sa.Column("secret_sha256", sa.String(64), nullable=False),
     sa.Column("created", sa.Float, nullable=False),
-    sa.Column("revoked", sa.Float, nullable=False, server_default="0"),  # 0 where it is not
+    sa.Column("revoked", sa.Float, nullable=False, server_default="0"),  # 0 while it works
 )
 
 VERSIONS = "turnwise_version"
-"""Name of Alembic's table; the workflows' tables lie beside ours and have a version of their own."""
+"""Name of Alembic's table; the workflows' tables are beside ours and have their own version."""
 
 MIGRATIONS = 0x7475726E77697365
-"""Number of the lock that keeps migrations apart on PostgreSQL."""
+"""Number of the lock on PostgreSQL that lets only one process migrate."""
 WAIT = 0.1
-"""Seconds between two tries to get it."""
+"""Seconds between two attempts to get it."""
 
 PATIENCE = {
     "keepalives_idle": 1,
@@ -77,7 +77,7 @@ PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 4000,
 }
-"""With the other end of a connection, in seconds and milliseconds, under libpq's names."""
+"""How long to wait for the other end of a connection, under libpq's names: seconds, the last milliseconds."""
 
 
 def url(settings: Settings) -> sa.URL:
@@ -88,7 +88,7 @@ def url(settings: Settings) -> sa.URL:
 
 
 def connect(settings: Settings) -> sa.Engine:
-    """The engine; SQLite through a write-ahead log that is flushed at every commit."""
+    """Makes the engine; SQLite uses a write-ahead log that is flushed at every commit."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     address = url(settings)
     if address.get_backend_name() == "sqlite":
@@ -106,10 +106,10 @@ def connect(settings: Settings) -> sa.Engine:
 
 
 def over_network(address: sa.URL, name: str) -> dict[str, Any]:
-    """How to connect to PostgreSQL: both ends learn within seconds that the other one's machine is gone.
+    """How to connect to PostgreSQL: both ends notice within seconds when the other one's machine is gone.
 
-    By themselves they wait for a quarter of an hour, or for hours, and the server with the locks of a
-    transaction that nobody will end. What the address asks of the server stays asked.
+    By default they wait for a quarter of an hour, or for hours, while the server keeps the locks of a
+    transaction that nobody will end. Options in the address still apply.
     """
     asked = [f"-c tcp_{option.removeprefix('tcp_')}={value}" for option, value in PATIENCE.items()]
     options = [*asked, str(address.query.get("options", ""))]
@@ -117,7 +117,7 @@ def over_network(address: sa.URL, name: str) -> dict[str, Any]:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, record: Any) -> None:
-    """Writers wait for each other; what is deleted is overwritten."""
+    """Makes writers wait for each other, and overwrites what is deleted."""
     connection.isolation_level = "IMMEDIATE"
     for pragma in (
         "journal_mode = WAL",
@@ -138,8 +138,8 @@ def one_at_a_time(engine: sa.Engine, settings: Settings) -> Iterator[None]:
             yield
     else:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            # In one question, pg_advisory_lock, the waiting would be a transaction; and who has the lock
-            # waits for the end of those, where it makes an index concurrently.
+            # Waiting inside pg_advisory_lock would keep a transaction open, and the holder of the lock waits
+            # for open transactions to end when it makes an index concurrently.
             while not connection.execute(sa.select(sa.func.pg_try_advisory_lock(MIGRATIONS))).scalar_one():
                 time.sleep(WAIT)
             try:
@@ -149,7 +149,7 @@ def one_at_a_time(engine: sa.Engine, settings: Settings) -> Iterator[None]:
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Brings our tables to the newest version; a caller holds `one_at_a_time`."""
+    """Brings our tables to the newest version; the caller holds `one_at_a_time`."""
     config = Config()
     config.set_main_option("script_location", "service.records:migrations")
     with engine.begin() as connection:

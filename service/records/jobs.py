@@ -1,11 +1,11 @@
-"""Jobs as the API tells of them: rows of `jobs` and `stages`, and every change that is made to them.
+"""Jobs as the API shows them: the rows of `jobs` and `stages`, and every change made to them.
 
     queued ──► running ──► succeeded
        │          ├──────► failed
        └──────────┴──────► cancelled
 
-A job that has ended never changes again. Every function takes a connection inside a transaction of the
-caller's, and changes the job before its stages: in one order, so that no two wait for each other.
+A job that has ended never changes again. Every function takes a connection inside the caller's transaction,
+and changes the job before its stages: always in this order, so that no two transactions deadlock.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class StageState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StageProgress:
-    """How far a stage is; `fraction` in [0, 1] never falls."""
+    """How far a stage has got; `fraction` in [0, 1] never falls."""
 
     stage: str
     state: StageState
@@ -75,7 +75,7 @@ class Job:
 
     @property
     def stage(self) -> str:
-        """The stage at work that is furthest on, "" where none is."""
+        """The last stage that is running, "" where none is."""
         running = [progress.stage for progress in self.stages if progress.state is StageState.RUNNING]
         return running[-1] if running else ""
 
@@ -85,7 +85,7 @@ class Job:
 
     @property
     def fraction(self) -> float:
-        """Share of the whole, each stage weighted with what it usually costs."""
+        """Share of the work that is done, each stage weighted by its usual cost."""
         if self.state is JobState.SUCCEEDED:
             return 1.0
         return sum(WEIGHTS.get(progress.stage, 1.0) * progress.fraction for progress in self.stages) / TOTAL
@@ -104,7 +104,7 @@ def insert(
     notify: bool = False,
     size_bytes: int = 0,
 ) -> int:
-    """A queued job; returns its turn. Raises IntegrityError where its idempotency hash is taken."""
+    """Adds a queued job; returns its turn. Raises IntegrityError where its idempotency hash is taken."""
     turn = _next_turn(connection, owner)
     values = {"id": id, "owner": owner, "fingerprint": fingerprint, "idempotency": idempotency, "turn": turn}
     connection.execute(
@@ -160,7 +160,7 @@ def find_all(connection: sa.Connection, ids: Iterable[str]) -> list[Job]:
 
 
 def find_repeated(connection: sa.Connection, idempotency: str) -> tuple[str, str] | None:
-    """Id and fingerprint of the job that was made under this idempotency hash."""
+    """Id and fingerprint of the job that was made with this idempotency hash."""
     query = sa.select(db.jobs.c.id, db.jobs.c.fingerprint).where(db.jobs.c.idempotency == idempotency)
     row = connection.execute(query).one_or_none()
     return (row.id, row.fingerprint) if row else None
@@ -169,7 +169,7 @@ def find_repeated(connection: sa.Connection, idempotency: str) -> tuple[str, str
 def page(
     connection: sa.Connection, owner: str, state: JobState | None, limit: int, after: str = ""
 ) -> list[Job]:
-    """Newest first, the ones made before the job `after`."""
+    """Jobs, newest first; only those made before the job `after`, if one is given."""
     query = sa.select(db.jobs).where(db.jobs.c.owner == owner)
     if state is not None:
         query = query.where(db.jobs.c.state == state)
@@ -209,20 +209,20 @@ def count_by_state(connection: sa.Connection) -> dict[str, int]:
 
 
 def oldest_seconds(connection: sa.Connection) -> float:
-    """How long the job has waited that has waited longest; 0 where none waits."""
+    """How long the oldest waiting job has waited; 0 where none waits."""
     query = sa.select(sa.func.min(db.jobs.c.created)).where(db.jobs.c.state == JobState.QUEUED)
     created = connection.execute(query).scalar_one()
     return 0.0 if created is None else max(0.0, time.time() - created)
 
 
 def expired(connection: sa.Connection, before: float) -> list[str]:
-    """Ids of the jobs that ended before that time."""
+    """Ids of the jobs that ended before a time."""
     query = sa.select(db.jobs.c.id).where(db.jobs.c.state.not_in(ACTIVE), db.jobs.c.finished < before)
     return list(connection.execute(query).scalars())
 
 
 def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
-    """Databases limit how long a question may be."""
+    """Splits ids, since databases limit the length of a query."""
     wanted = iter(ids)
     while some := list(islice(wanted, 1000)):
         yield some
@@ -254,7 +254,7 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
 
 
 def begin(connection: sa.Connection, id: str) -> bool:
-    """Queued becomes running; False where the job has ended, or is gone, and is not to run."""
+    """Sets a queued job running; False where it has ended or is gone, and must not run."""
     _change(
         connection,
         id,
@@ -271,7 +271,7 @@ def _is_running(connection: sa.Connection, id: str) -> bool:
 
 
 def has_ended(connection: sa.Connection, id: str) -> bool:
-    """Or is gone."""
+    """Whether the job has ended or is gone."""
     query = sa.select(db.jobs.c.id).where(db.jobs.c.id == id, db.jobs.c.state.in_(ACTIVE))
     return connection.execute(query).scalar_one_or_none() is None
 
@@ -279,7 +279,7 @@ def has_ended(connection: sa.Connection, id: str) -> bool:
 def end(
     connection: sa.Connection, id: str, state: JobState, failed_stage: str = "", failure: str = ""
 ) -> bool:
-    """Into a state that never changes again; False where it was in one, or is gone."""
+    """Moves a job to a final state; False where it is in one already, or is gone."""
     values = {"state": state, "failed_stage": failed_stage, "failure": failure, "finished": time.time()}
     if not _change(connection, id, db.jobs.c.state.in_(ACTIVE), **values):
         return False
@@ -293,13 +293,13 @@ def delete(connection: sa.Connection, id: str) -> None:
 
 
 def hold(connection: sa.Connection, id: str) -> bool:
-    """Keeps others from deleting the job until this transaction has ended; False where it is gone."""
+    """Keeps others from deleting the job until this transaction ends; False where it is gone."""
     query = sa.select(db.jobs.c.id).where(db.jobs.c.id == id).with_for_update(read=True, key_share=True)
     return connection.execute(query).scalar_one_or_none() is not None
 
 
 def count_attempts(connection: sa.Connection, id: str, stage: str) -> int:
-    """How many attempts at a stage there were that neither ended nor were given back."""
+    """How many attempts at a stage have neither ended nor been released."""
     query = sa.select(db.stages.c.attempts).where(_stage(id, stage))
     return connection.execute(query).scalar_one_or_none() or 0
 
@@ -323,7 +323,7 @@ def begin_stage(connection: sa.Connection, id: str, stage: str) -> int:
 
 
 def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: float) -> bool:
-    """Never backwards: a stage that is begun again says nothing until it is further than before.
+    """Advances a stage, never backwards: one that is run again shows nothing until it is further than before.
 
     False where the job has ended, or is gone.
     """
@@ -335,7 +335,7 @@ def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: floa
 
 
 def accept(connection: sa.Connection, id: str, stage: str, attempt: str) -> bool:
-    """Makes an attempt the one that counts; False where another one is, or the job has ended or is gone."""
+    """Makes an attempt the one that counts; False where another one does, or the job has ended or is gone."""
     row = sa.and_(_stage(id, stage), db.stages.c.accepted == "")
     if _change(connection, id, db.jobs.c.state == JobState.RUNNING):
         connection.execute(sa.update(db.stages).where(row).values(accepted=attempt))
@@ -343,13 +343,13 @@ def accept(connection: sa.Connection, id: str, stage: str, attempt: str) -> bool
 
 
 def accepted(connection: sa.Connection, id: str) -> dict[str, str]:
-    """Of every stage the attempt that counts, "" where none does yet."""
+    """The attempt that counts for each stage, "" where none does yet."""
     query = sa.select(db.stages.c.stage, db.stages.c.accepted).where(db.stages.c.job == id)
     return {row.stage: row.accepted for row in connection.execute(query)}
 
 
 def release_stage(connection: sa.Connection, id: str, stage: str) -> None:
-    """Gives an attempt back that was interrupted through no fault of its own."""
+    """Uncounts an attempt that was interrupted through no fault of its own."""
     row = sa.and_(_stage(id, stage), db.stages.c.attempts > 0)
     connection.execute(sa.update(db.stages).where(row).values(attempts=db.stages.c.attempts - 1))
 

@@ -1,8 +1,8 @@
-"""Whose a job is, for those who run the service.
+"""Which key owns a job, for those who run the service.
 
-A job belongs to the key that it was sent with. Once there are keys, nobody reaches the jobs of a key that was
-revoked, nor those that were sent before the first key: orphans, until another key adopts them. Every function
-takes a connection inside a transaction of the caller's.
+A job belongs to the key that it was sent with. Once there are keys, nobody can reach the jobs of a revoked
+key, or those sent before the first key: they are orphans until another key adopts them. Every function takes
+a connection inside the caller's transaction.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from service.records import database as db
 
 NOBODY = "nobody"
-"""What the owner of a job is called that was sent before the first key."""
+"""Name for the owner of jobs that were sent before the first key."""
 
 _WORKING = sa.select(db.keys.c.id).where(db.keys.c.revoked == 0)
 _ORPHANED = sa.and_(sa.exists(sa.select(db.keys.c.id)), db.jobs.c.owner.not_in(_WORKING))
@@ -22,7 +22,7 @@ _ORPHANED = sa.and_(sa.exists(sa.select(db.keys.c.id)), db.jobs.c.owner.not_in(_
 
 @dataclass(frozen=True, slots=True)
 class Brief:
-    """What a list says of a job; `created` in seconds since 1970."""
+    """A job as lists show it; `created` in seconds since 1970."""
 
     id: str
     state: str
@@ -31,14 +31,14 @@ class Brief:
 
 
 def find(connection: sa.Connection, owner: str = "", state: str = "", orphans: bool = False) -> list[Brief]:
-    """The jobs that fit all that is said, oldest first."""
+    """The jobs that meet every condition given, oldest first."""
     columns = (db.jobs.c.id, db.jobs.c.state, db.jobs.c.owner, db.jobs.c.created)
     query = sa.select(*columns).where(*_conditions(owner, state, orphans))
     return [Brief(*row) for row in connection.execute(query.order_by(db.jobs.c.created, db.jobs.c.id))]
 
 
 def adopt(connection: sa.Connection, key: str, owner: str = "") -> int:
-    """Gives the orphans, or those of one owner, to a key; how many there were."""
+    """Gives the orphans, or those of one owner, to a key; returns how many there were."""
     change = sa.update(db.jobs).where(*_conditions(owner, "", True)).values(owner=key)
     return connection.execute(change).rowcount
 

@@ -1,13 +1,11 @@
-"""The durable workflows, on DBOS Transact: what knows of it is in this file, and leaving it costs this file.
+"""The durable workflows, on DBOS Transact, which only this file knows about.
 
-A job is a workflow under the job's id, a webhook another one. A step that is done is never run again; a
-step that was interrupted is. What goes into the engine's tables is ids and hashes, never anything that a
-user wrote.
+A job is a workflow under the job's id, a webhook is another. A step that is done is never run again; a step
+that was interrupted is. Only ids and hashes go into the engine's tables, never anything that a user wrote.
 
-Recovery is ours: every worker process has an id of its own and a lock (service/work/liveness.py), and what a
-dead one had begun goes back to its queue, as the engine's own recovery puts it there: on the condition that
-it is pending and still the dead one's. The public `resume_workflow` has no condition, and revives what was
-cancelled.
+Recovery is our own: every worker process has an id and a lock (service/work/liveness.py), and what a dead one
+had begun goes back to its queue as the engine's own recovery puts it there: only if it is pending and still
+belongs to the dead one. The public `resume_workflow` has no condition and revives what was cancelled.
 """
 
 from __future__ import annotations
@@ -27,22 +25,22 @@ Body = Callable[[str, int], Awaitable[None]]
 APPLICATION = "turnwise"
 VERSION = "pipeline-1"
 """Raised by hand when the steps of a workflow change; the engine's default, a hash of the code, would
-strand the jobs that are under way at every upgrade."""
+strand the jobs in progress at every upgrade."""
 
 JOB, WEBHOOK = "job", "webhook"
 QUEUES = {JOB: "jobs", WEBHOOK: "webhooks"}
 POLLING_INTERVAL = 0.25
 WEBHOOKS_AT_ONCE = 10
 MANY = 1_000_000
-"""Recovery attempts: deaths are counted by stage (records/jobs.py), and a takeover is nobody's fault."""
+"""Recovery attempts allowed: crashes are counted by stage (records/jobs.py), and a takeover is not one."""
 
 Cancelled = error.DBOSWorkflowCancelledError
 Taken = error.DBOSWorkflowConflictIDError
-"""Raised where somebody else has the workflow by now, to end this execution of it without an outcome."""
+"""Raised where another worker has the workflow by now, to end this execution without an outcome."""
 
 
 class JsonSerializer(Serializer):
-    """What the engine stores, as JSON; its default is pickle."""
+    """Stores the engine's values as JSON; its default is pickle."""
 
     def serialize(self, data: Any) -> str:
         if isinstance(data, BaseException):  # never with its message, which may quote a user's text
@@ -60,13 +58,13 @@ class JsonSerializer(Serializer):
 
 
 def prepare(engine: sa.Engine) -> None:
-    """Makes or updates the engine's tables; a caller holds `database.one_at_a_time`."""
+    """Makes or updates the engine's tables; the caller holds `database.one_at_a_time`."""
     _quiet()
     DBOS.migrate(engine.url.render_as_string(hide_password=False))
 
 
 def _quiet() -> None:
-    """Its log advertises a hosted console, and has a form of its own."""
+    """Tames DBOS's log, which advertises a hosted console and has its own format."""
     logger = logging.getLogger("dbos")
     logger.setLevel(logging.WARNING)
     logger.handlers.clear()
@@ -75,16 +73,16 @@ def _quiet() -> None:
 
 
 class _Seldom(logging.Filter):
-    """Lets the first line of every kind of message through once in a while: without a database there are
-    twenty a second, of up to a hundred lines."""
+    """Lets the first line of each kind of message through once per interval: without a database there are
+    twenty messages a second, of up to a hundred lines."""
 
     INTERVAL = 30.0
     EXPECTED = (error.DBOSAwaitedWorkflowCancelledError, error.DBOSNonExistentWorkflowError)
-    """What the engine reports as a fault of a workflow that was cancelled, or deleted, while it ran."""
+    """What the engine reports as an error when a workflow is cancelled, or deleted, while it runs."""
     PARKED = (
         "was cancelled during execution",
         "Asyncio task cancelled for workflow or step",
-        "is no longer owned by this execution",  # the worker says itself what was taken over
+        "is no longer owned by this execution",  # the worker itself logs what was taken over
     )
 
     def __init__(self) -> None:
@@ -106,7 +104,7 @@ class _Seldom(logging.Filter):
 
 
 class Queue:
-    """Puts workflows into their queues, and takes them out: for the API."""
+    """Puts workflows into their queues and takes them out, for the API."""
 
     def __init__(self, engine: sa.Engine) -> None:
         _quiet()
@@ -121,10 +119,10 @@ class Queue:
         delay: float = 0.0,
         turn: int = 1,
     ) -> None:
-        """In the caller's transaction: what it writes is there and this will run, or neither.
+        """Adds a workflow in the caller's transaction: either both take effect, or neither.
 
-        `number` tells workflows of one kind apart; `delay` is in seconds; the lowest `turn` begins first, of
-        equal ones the oldest.
+        `number` distinguishes a job's workflows of one kind; `delay` is in seconds; the lowest `turn` starts
+        first, and among equal ones the oldest.
         """
         options: EnqueueOptions = {
             "workflow_name": kind,
@@ -138,11 +136,11 @@ class Queue:
         self._client.enqueue_in_transaction(connection, options, job, number)
 
     def cancel(self, job: str) -> None:
-        """Nothing of it begins any more; what runs is stopped within seconds by its worker."""
+        """Starts nothing more of a job; its worker stops what is running within seconds."""
         self._client.cancel_workflow(_workflow(JOB, job))
 
     def forget(self, job: str) -> None:
-        """Leaves nothing of it in the engine's tables, whatever the number of tries of its webhook."""
+        """Leaves nothing of a job in the engine's tables, however often its webhook was tried."""
         prefixes = [f"{kind}-{job}-" for kind in QUEUES]
         found = self._client.list_workflows(workflow_id_prefix=prefixes, load_input=False, load_output=False)
         self._client.delete_workflows([status.workflow_id for status in found])
@@ -152,8 +150,8 @@ class Queue:
 
 
 def _client(engine: sa.Engine) -> DBOSClient:
-    """A way to the engine's tables that raises where they are out of reach, and does not sleep for a minute
-    until it tries again."""
+    """A client of the engine's tables that raises where they are out of reach, instead of retrying after a
+    minute's sleep."""
     return DBOSClient(
         system_database_engine=engine,
         serializer=JsonSerializer(),
@@ -177,8 +175,7 @@ async def _webhook(job: str, number: int) -> None:
 
 
 class Workflows:
-    """Runs workflows in this process, on an event loop of the engine's: for workers. One at a time in a
-    process."""
+    """Runs workflows in this process, on the engine's own event loop, for workers. One per process."""
 
     def __init__(self, engine: sa.Engine, executor: str) -> None:
         self._executor = executor
@@ -194,7 +191,7 @@ class Workflows:
         }
 
     def start(self, bodies: dict[str, Body], concurrency: int) -> None:
-        """Begins to take workflows from the queues. `bodies` runs each kind, given the job's id."""
+        """Starts taking workflows from the queues; `bodies` has the function that runs each kind."""
         _bodies.update(bodies)
         engine = DBOS(config=self._config)
         _quiet()
@@ -204,19 +201,19 @@ class Workflows:
         DBOS.launch()
 
     def stop(self) -> None:
-        """Begins nothing more; what runs is left as it is, for whoever takes it over."""
+        """Starts nothing more; what is running is left for another worker to take over."""
         DBOS.destroy()
         self._client.destroy()
 
     def pending(self) -> dict[str, str]:
-        """Of every workflow that has begun and not ended: its id → its executor."""
+        """Every workflow that has begun and not ended, by id, with its executor."""
         begun = self._client.list_workflows(
             status="PENDING", app_version=VERSION, load_input=False, load_output=False
         )
         return {status.workflow_id: status.executor_id or "" for status in begun}
 
     def taken(self, ids: set[str]) -> set[str]:
-        """Those that are given back, or somebody else's by now."""
+        """Those that were given back, or that belong to another worker by now."""
         found = self._client.list_workflows(
             workflow_ids=list(ids), status=["PENDING", "ENQUEUED"], load_input=False, load_output=False
         )
@@ -224,20 +221,20 @@ class Workflows:
         return {status.workflow_id for status in found if (status.status, status.executor_id) != ours}
 
     def broken(self) -> list[str]:
-        """Jobs whose workflow ended by an error that its body should have caught."""
+        """Jobs whose workflow ended with an error that its body should have caught."""
         ended = self._client.list_workflows(
             status=["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"], name=JOB, load_input=False, load_output=False
         )
-        return [_job_of(status.workflow_id) for status in ended]
+        return [status.workflow_id.split("-")[1] for status in ended]
 
     @property
     def current(self) -> str:
-        """Id of the workflow that the caller is the body of."""
+        """Id of the workflow that the caller is part of."""
         return DBOS.workflow_id or ""
 
     def give_back(self, workflow: str, executor: str = "") -> None:
-        """Into its queue with what that process, or this one, has begun and will not end; nothing if somebody
-        else has it by now. An execution of it that is under way all the same ends at its next step."""
+        """Puts a workflow that the executor (by default this one) has begun and will not end back in its
+        queue, unless another one has it by now. Where it is still being run, that ends at its next step."""
         _reenqueue(self._client, workflow, executor or self._executor)
 
 
@@ -248,7 +245,7 @@ PRIVATE = {
     "_sys_db": "giving back what a dead worker had begun",
     "reenqueue_for_recovery": "giving back only what is pending and still the dead worker's",
 }
-"""Names that a release may take away, used below and nowhere else, and what each is needed for."""
+"""Private names, which any release may remove, and what each is needed for; used only below."""
 
 
 def _listen(engine: DBOS, name: str, limit: int) -> None:
@@ -261,21 +258,21 @@ def _listen(engine: DBOS, name: str, limit: int) -> None:
 
 def _reenqueue(client: DBOSClient, workflow: str, holder: str) -> None:
     """Not DBOSClient.resume_workflow, which has no condition and revives what was cancelled."""
-    client._sys_db.reenqueue_for_recovery(workflow, [holder], QUEUES[_kind_of(workflow)])
+    client._sys_db.reenqueue_for_recovery(workflow, [holder], QUEUES[workflow.partition("-")[0]])
 
 
 class Step:
-    """A place in a workflow, taken in the order of the code, to be run at any later time, beside others
-    too."""
+    """A place in a workflow, reserved in the order of the code and run at any later time, even in parallel
+    with others."""
 
     def __init__(self, name: str) -> None:
         self._options: StepOptions = {"name": name, "preemptible": True}
         self._reserved = DBOS.reserve_step()
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
-        """What `work` returns, or returned when it was run before. Cancelled with its workflow."""
+        """Returns what `work` returns, or returned in an earlier run. Cancelled with its workflow."""
 
-        async def run() -> Result:  # the engine wants to see that it is asynchronous
+        async def run() -> Result:  # the engine checks that it is asynchronous
             return await work()
 
         return await self._reserved.run_async(self._options, run)
@@ -283,11 +280,3 @@ class Step:
 
 def _workflow(kind: str, job: str, number: int = 0) -> str:
     return f"{kind}-{job}-{number}"
-
-
-def _kind_of(workflow: str) -> str:
-    return workflow.partition("-")[0]
-
-
-def _job_of(workflow: str) -> str:
-    return workflow.split("-")[1]

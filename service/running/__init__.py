@@ -1,7 +1,7 @@
-"""A service as a process, and what operators do beside it.
+"""The service as a process, and the commands of its operators.
 
 serving    the API as a process
-door       its connections, bounded
+door       limits for its connections
 working    a worker as a process
 operating  keys and jobs on the command line
 """

@@ -1,8 +1,8 @@
-"""The connections of a process: never more than its descriptors bear, and none that keeps it waiting.
+"""Limits for the connections of a process: no more than its descriptors allow, and none that holds it up.
 
-Nobody needs a key to open a connection. So one that does not send a whole request head in time is ended, and
-where there are too many, the one that has been silent for longest makes room for the next: whoever sends its
-request at once is answered however many do not.
+Nobody needs a key to open a connection. So one that does not send a whole request head in time is closed, and
+when there are too many, the one that has been idle longest makes room for the next: a client that sends its
+request at once is answered, however many do not.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ log = structlog.get_logger("turnwise.door")
 PATIENCE = 20.0
 """Seconds for a whole request head."""
 READING = 3600.0
-"""Seconds in which something of an answer has to be read: a player that pauses reads nothing. A body
-may take as long: how much silence is allowed in it, the upload's own limit says."""
+"""Seconds in which a client must read some of an answer: a paused player reads nothing. A body may be silent
+for as long; the upload's own limit says how much silence is allowed in it."""
 MOST = 4096
 SHARE = 4
-"""One descriptor in so many is a connection's: each may need a file too, and the rest is our own work."""
+"""One descriptor in four is for connections: each may need a file too, and the rest is for our own work."""
 BATCH = 32
-"""Connections that are accepted before the first of them is looked at."""
+"""Connections that are accepted before the first of them is handled."""
 LOG_INTERVAL = 60.0
 
 _ANSWER = "HTTP/1.1 {}\r\nConnection: close\r\nRetry-After: 5\r\nContent-Length: 0\r\n\r\n"
@@ -37,17 +37,17 @@ LATE, FULL = (
 
 
 class Door(H11Protocol):
-    """One connection; all of a process share the class's variables."""
+    """One connection; all of a process share the class variables."""
 
     most: ClassVar[int] = MOST
-    _silent: ClassVar[dict[Door, asyncio.TimerHandle]] = {}  # that owe us something, for longest first
+    _silent: ClassVar[dict[Door, asyncio.TimerHandle]] = {}  # waiting for their client, longest first
     _logged: ClassVar[float] = float("-inf")
 
     @classmethod
     def widen(cls) -> None:
-        """Takes as many descriptors as this process may have, and their share for connections."""
+        """Raises the limit of descriptors as far as allowed, and takes a share for connections."""
         limit, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with suppress(ValueError, OSError):  # "unlimited" is more than some systems give
+        with suppress(ValueError, OSError):  # some systems refuse "unlimited"
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             limit = hard
         cls.most = MOST if limit == resource.RLIM_INFINITY else min(MOST, limit // SHARE)
@@ -56,7 +56,9 @@ class Door(H11Protocol):
         super().connection_made(transport)
         self._expect()
         if len(self.connections) > self.most:
-            self._tell()
+            if self.loop.time() - Door._logged > LOG_INTERVAL:
+                Door._logged = self.loop.time()
+                log.warning("too many connections, closing those idle longest", most=self.most)
             next(iter(self._silent))._end(FULL)
 
     def data_received(self, data: bytes) -> None:
@@ -83,7 +85,7 @@ class Door(H11Protocol):
         self._forget()
 
     def _expect(self) -> None:
-        """Waits for a head, for more of a body, or for our answer to be read; or no longer."""
+        """Starts the timer while a head, more of a body or the reading of our answer is due; else stops it."""
         answered = h11.IDLE is self.conn.their_state or h11.DONE is self.conn.our_state
         sending = h11.SEND_BODY is self.conn.their_state
         if self.transport.is_closing() or not (answered or sending or self.flow.write_paused):
@@ -99,12 +101,7 @@ class Door(H11Protocol):
     def _end(self, answer: bytes) -> None:
         self._forget()
         self.transport.write(answer)
-        if self.transport.get_write_buffer_size():  # which nobody reads
+        if self.transport.get_write_buffer_size():  # nobody reads it
             self.transport.abort()
         else:
             self.transport.close()
-
-    def _tell(self) -> None:
-        if self.loop.time() - Door._logged > LOG_INTERVAL:
-            Door._logged = self.loop.time()
-            log.warning("too many connections, the most silent ones are ended", most=self.most)

@@ -36,7 +36,7 @@ def revoke_key(request: Namespace, parts: Parts) -> None:
 
 
 def _tell_orphans(connection: sa.Connection, owner: str, key: str) -> None:
-    """What to do with the jobs of an owner that no key reaches."""
+    """Says what to do with jobs of an owner that no key reaches."""
     if count := len(owners.find(connection, owner, orphans=True)):
         print(
             f"turnwise: no key reaches the jobs of {owner} ({count}): give them to a key with turnwise jobs"
@@ -54,7 +54,7 @@ def list_jobs(request: Namespace, parts: Parts) -> None:
 
 
 def delete_jobs(request: Namespace, parts: Parts) -> None:
-    """All that are named, or none if one of them is not there."""
+    """Deletes all that are named, or none if one of them does not exist."""
     ids = list(dict.fromkeys(request.ids))
     by_owner = request.owner or request.orphans
     if bool(ids) == bool(by_owner) or (ids and request.state):

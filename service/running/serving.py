@@ -1,7 +1,7 @@
 """The API as a process, with a worker inside or without, until SIGTERM or SIGINT.
 
-Then it ends within seconds: nothing more is taken in, answers under way get three, and what runs is left for
-whoever takes it over.
+Then it ends within seconds: nothing more is accepted, answers in progress get three, and what is running is
+left for another worker to take over.
 """
 
 from __future__ import annotations
@@ -24,27 +24,27 @@ from service.running.working import end_in_any_case, set_up, started
 from service.settings import Settings
 
 GRACE = 3
-"""Seconds that answers under way get when the server stops."""
+"""Seconds that answers in progress get when the server stops."""
 WAITING = 2048
-"""Connections that wait for being accepted."""
+"""Connections that may wait to be accepted."""
 
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Context]:
-    """The parts of the service with what the API adds. Raises OutputError as `parts.opened` does."""
+    """Opens the parts of the service with what the API adds. Raises OutputError as `parts.opened` does."""
     with parts.opened(settings) as shared:
         yield Context(**vars(shared))
 
 
 def serve(settings: Settings, with_worker: bool) -> None:
-    """The API until it is told to stop."""
+    """Runs the API until it is told to stop."""
     set_up(settings)
     Door.widen()
     with opened(settings) as context:
         check_host(context)
         listener = _listen(settings)
         worker = started(context) if with_worker else None
-        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn sends itself those again that it has minded
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises again those that it handled
             signal.signal(number, lambda *_: None)
         try:
             _run(context, listener)
@@ -66,14 +66,14 @@ def check_host(context: Context) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends open streams of events as soon as it is told to stop."""
+    """Ends open event streams as soon as it is told to stop."""
 
     def __init__(self, config: uvicorn.Config, context: Context) -> None:
         super().__init__(config)
         self._context = context
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """asyncio accepts as many connections at once as it lets wait; only waiting costs no descriptor."""
+        """Lets more connections wait than asyncio accepts at once: waiting ones take no descriptor."""
         await super().startup(sockets)
         for listener in sockets or ():
             listener.listen(WAITING)
@@ -98,12 +98,12 @@ def _run(context: Context, listener: socket.socket) -> None:
     with listener:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        print(f"turnwise: http://{shown}:{port} (its documentation: /docs)", flush=True)
+        print(f"turnwise: http://{shown}:{port} (documentation: /docs)", flush=True)
         _Server(config, context).run([listener])
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Bound here, so that a port that is taken is told before anything begins."""
+    """Binds here, so that a port in use is reported before anything starts."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = socket.create_server((settings.host, settings.port), family=family, backlog=WAITING)
@@ -111,7 +111,7 @@ def _listen(settings: Settings) -> socket.socket:
         reason = getattr(error, "strerror", None) or error
         where = f"{settings.host} port {settings.port}"
         raise OptionError(f"The server cannot listen on {where} ({reason}): choose another --port.") from None
-    # Handed on to every connection. asyncio sets it on sockets that it made itself only, and without it the
-    # body of an answer waits 40 ms for the client's acknowledgement of the head.
+    # Every connection inherits it. asyncio sets it only on sockets that it made itself; without it the body
+    # of an answer waits 40 ms for the client's acknowledgement of the head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener

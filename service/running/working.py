@@ -1,7 +1,7 @@
 """A worker as a process of its own, until SIGTERM or SIGINT; what it shares with one inside the API.
 
-Told to stop, a process ends within seconds: nothing more is taken, and what runs is left for whoever takes it
-over.
+A process that is told to stop ends within seconds: it takes nothing more, and what is running is left for
+another worker to take over.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from service.work.worker import Worker
 log = structlog.get_logger("turnwise")
 
 LAST_RESORT = 8.0
-"""Seconds after being told to stop in which a process ends in any case, as where a thread waits for a
+"""Seconds after being told to stop when a process ends in any case, even if a thread is still waiting for a
 database that is away."""
 
 CUT_SHORT = os.EX_TEMPFAIL
-"""Status of a process that had to be ended so: neither success nor the 1 of an exception."""
+"""Exit status of a process that ends that way: neither success nor the 1 of an exception."""
 
 
 def work(settings: Settings) -> None:
-    """A worker alone, until it is told to stop."""
+    """Runs a worker alone until it is told to stop."""
     set_up(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -47,8 +47,8 @@ def work(settings: Settings) -> None:
 
 
 def set_up(settings: Settings) -> None:
-    """The log and the traces; and a warning of every variable that may be a misspelt setting. It is not an
-    error: Kubernetes sets some itself where a Service has our name."""
+    """Sets up log and traces, and warns of each variable that may be a misspelt setting. It is not an error:
+    Kubernetes sets some itself where a Service has our name."""
     logs.set_up(settings.log_level)
     telemetry.set_up(settings.otlp_endpoint)
     for name, like in unknown(os.environ).items():
@@ -56,7 +56,7 @@ def set_up(settings: Settings) -> None:
 
 
 def started(parts: Parts) -> Worker:
-    """A worker in this process, at work."""
+    """Starts a worker in this process."""
     worker = Worker(parts)
     worker.start()
     threading.Thread(target=_tell_engines, args=(parts.settings,), daemon=True).start()
@@ -70,7 +70,7 @@ def end_in_any_case() -> None:
 
 
 def _tell_engines(settings: Settings) -> None:
-    """In the log, what jobs that name no engine will run with, or what is missing for them."""
+    """Logs the engines for jobs that name none, or what is missing for them."""
     try:
         choose = stage_process.load_factory(settings.engines)
         _, notices = choose(settings.asr, settings.diarizer, settings.device, "")

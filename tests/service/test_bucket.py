@@ -285,7 +285,7 @@ def test_nothing_of_a_discarded_job_is_left(api: SharedStorage, worker: SharedSt
     assert api.ids() == worker.ids() == {kept}
     assert files(worker.root) == {LOCK: b""}
     worker.discard(id)
-    with pytest.raises(ValueError, match="no id"):
+    with pytest.raises(ValueError, match="not an id"):
         worker.discard("../jobs")
 
 

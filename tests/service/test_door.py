@@ -128,7 +128,7 @@ def test_the_most_silent_makes_room(monkeypatch: pytest.MonkeyPatch, idle: bytes
     with capture_logs() as logged:
         answers = asyncio.run(run())
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
-    assert [line["event"] for line in logged] == ["too many connections, the most silent ones are ended"]
+    assert [line["event"] for line in logged] == ["too many connections, closing those idle longest"]
 
 
 def test_where_all_are_at_work_the_next_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ NO_IDS += ["../" * 10 + "00", "0" * 30 + "..", "\0" * 32, "0" * 16 + "/" + "0" *
 @pytest.mark.parametrize("name", ["job", "incoming", "upload", "admit", "discard"])
 def test_what_is_no_id_leads_nowhere(name: str, text: str, storage: FolderStorage) -> None:
     before = sorted(storage.root.rglob("*"))
-    with pytest.raises(ValueError, match="is no id"):
+    with pytest.raises(ValueError, match="is not an id"):
         getattr(storage, name)(text)
     assert sorted(storage.root.rglob("*")) == before
 
