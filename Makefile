@@ -1,9 +1,9 @@
 # make demo    sets up .venv, fetches the models and runs the demo segment into demo-out/
 # make serve   sets up .venv with the service, fetches the models and serves the API on this machine
 # make test    sets up .venv with the test tools, then lint, format, types and tests
-# make fuzz-api   what the OpenAPI document allows, and much more, asked of a live service for MINUTES=10
-# make bench   the measurements behind the figures in docs/ (long)
-# make clean   removes what the above made
+# make fuzz-api   sends a live service what the OpenAPI document allows, and much more, for MINUTES=10
+# make bench   runs the measurements behind the figures in docs/ (long)
+# make clean   removes what the above created
 #
 # Needs: make and a Python >= 3.11 (another one: make PYTHON=/path/to/python3). Everything else comes from the
 # package registry that pip is set up for.
@@ -61,7 +61,7 @@ bench: models .venv/tested
 clean:
 	rm -rf .venv .cache demo-out turnwise-data build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# Each stamp lies in .venv, so that removing .venv starts anew.
+# Each stamp is in .venv, so that removing .venv starts afresh.
 .venv/created:
 	@test -n "$(PYTHON)" || { echo "turnwise: needs a Python >= 3.11 with venv; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv --clear .venv
@@ -76,7 +76,7 @@ clean:
 	$(PIP) install -qq --editable ".[service]"
 	@touch $@
 
-# The tests run Whisper and pyannote.audio for real (3.3 GB). Another build of torch: make test TORCH=...
+# The tests run real Whisper and pyannote.audio (3.3 GB). Another build of torch: make test TORCH=...
 TORCH ?= torch==2.13.0
 .venv/tested: .venv/installed
 	$(PIP) install -qq "$(TORCH)"

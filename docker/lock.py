@@ -1,12 +1,12 @@
-"""Locks what the images install: one file for each in docker/requirements/, every file with its SHA-256.
+"""Locks what the images install: one list for each in docker/requirements/, every file with its SHA-256.
 
     pip install uv
-    python docker/lock.py --torch PAGE            # what is new in pyproject.toml; keeps every version it can
-    python docker/lock.py --torch PAGE --upgrade  # the newest of everything
+    python docker/lock.py --torch PAGE            # adds what is new in pyproject.toml, keeps other versions
+    python docker/lock.py --torch PAGE --upgrade  # takes the newest of everything
 
-uv resolves for another machine than this one from the metadata alone: nothing is downloaded but source
-archives. PAGE is a web page or a folder that lists PyTorch's builds for processors; the package index holds
-only the builds for CUDA, of gigabytes. uv asks the index that UV_DEFAULT_INDEX names, or else its own.
+uv resolves for other machines from the metadata alone: it downloads only source archives. PAGE is a web page
+or a folder that lists PyTorch's builds for processors; the package index has only the builds for CUDA,
+gigabytes in size. uv asks the index that UV_DEFAULT_INDEX names, or else its default.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Image:
     machines: tuple[str, ...] = ("x86_64",)
     torch: str = ""
     without: tuple[str, ...] = ()
-    """Asked for by what is in it, and needed by nothing that is run."""
+    """Required by a package in it, but not needed by anything that is run."""
     also: tuple[str, ...] = ()
-    """Needed by what is in it, and asked for by nothing."""
+    """Needed by what is in it, but not required by any package."""
 
 
 IMAGES = {
@@ -59,7 +59,7 @@ HEADER = """\
 """
 
 Pins = dict[str, tuple[str, frozenset[str]]]
-"""Version and SHA-256 sums of the files that will do, by name."""
+"""Version and SHA-256 sums of the acceptable files, by name."""
 
 
 def main() -> None:
@@ -96,7 +96,7 @@ def _listed(path: Path, lines: Iterable[str]) -> Path:
 
 
 def _resolved(name: str, options: list[str], machine: str, upgrade: bool) -> Pins:
-    """Twice: the versions, where uv prefers those that its output holds already; and then their files."""
+    """Resolves twice: first the versions, where uv prefers those already in its output; then their files."""
     with TemporaryDirectory() as folder:
         versions, files = Path(folder, "versions.txt"), Path(folder, "pylock.toml")
         locked = FOLDER / f"{name}.txt"

@@ -1,10 +1,10 @@
-"""What an image holds, as a CycloneDX document: the packages of Python and of Debian below a folder.
+"""What an image contains, as a CycloneDX document: the Python and Debian packages below a folder.
 
     pip install 'cyclonedx-python-lib[json-validation]'
     python docker/sbom.py ROOT [NAME] > sbom.json
 
-ROOT is where the image is mounted. Nothing in it is run: a list that the image made of itself would be worth
-less. The document is checked against CycloneDX's own schema before it is printed.
+ROOT is where the image is mounted. Nothing in it is run: a list that the image made of itself would prove
+less. The document is validated against CycloneDX's own schema before it is printed.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def document(name: str, root: Path) -> str:
-    """CycloneDX 1.6 as JSON. Raises SystemExit where the schema does not take it."""
+    """CycloneDX 1.6 as JSON. Raises SystemExit where it is not valid by the schema."""
     bom = Bom(components=[*_python(root), *_debian(root)])
     bom.metadata.component = Component(name=name, type=ComponentType.CONTAINER, bom_ref=name)
     bom.register_dependency(bom.metadata.component, bom.components)
@@ -59,7 +59,7 @@ def _python(root: Path) -> Iterator[Component]:
 
 
 def _licences(found: Distribution) -> list[License]:
-    """As the package itself says: an expression, or else its classifiers, or else one line of its own."""
+    """What the package itself states: an expression, or else its classifiers, or else a single line."""
     metadata = message_from_string(found.read_text("METADATA") or "")
     if expression := metadata.get("License-Expression"):
         return [LicenseFactory().make_from_string(expression)]
