@@ -85,7 +85,7 @@ class Door(H11Protocol):
         self._forget()
 
     def _expect(self) -> None:
-        """Starts the timer while a head, more of a body or the reading of our answer is due; else stops it."""
+        """Starts the timer while a head, more of a body or a reader of our answer is due; else stops it."""
         answered = h11.IDLE is self.conn.their_state or h11.DONE is self.conn.our_state
         sending = h11.SEND_BODY is self.conn.their_state
         if self.transport.is_closing() or not (answered or sending or self.flow.write_paused):
