@@ -74,8 +74,8 @@ class Settings(BaseSettings):
     """Jobs of one key that may wait or run at the same time; further ones are answered with 429."""
 
     quota_mb: int = Field(default=0, ge=0)
-    """Space in MiB that the jobs of one key may take, recordings and results together; what goes beyond it is
-    answered 413. 0 for no limit."""
+    """Space in MiB that the jobs of one key may use, recordings and results together; requests that would
+    exceed it are answered with 413. 0 for no limit."""
 
     max_upload_mb: PositiveInt = 4096
     """Largest recording accepted, in MiB."""
@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     """Engine that recognises words if a job does not name one: NAME or NAME:MODEL."""
 
     diarizer: str = "auto"
-    """Engine that tells speakers apart if a job does not name one."""
+    """Engine that separates speakers if a job does not name one."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Device on which Whisper and pyannote.audio run."""

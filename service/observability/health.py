@@ -57,10 +57,10 @@ def forget_gone(folder: Path) -> None:
 
 
 def check_worker(folder: Path) -> str:
-    """Returns a sentence to print. Raises OutputError where no worker is at work on this data folder."""
+    """Returns a sentence to print. Raises OutputError where no worker is running on this data folder."""
     if not any(age <= SWEEP_SECONDS for _, age in _ages(folder)):
-        raise OutputError("No worker is at work on this data folder: see its log.")
-    return "A worker is at work."
+        raise OutputError("No worker is running on this data folder: see its log.")
+    return "A worker is running."
 
 
 def _ages(folder: Path) -> Iterator[tuple[Path, float]]:

@@ -64,7 +64,7 @@ def test_a_worker_is_at_work_while_it_looks_around(tmp_path: Path) -> None:
         health.check_worker(tmp_path)
     for executor in ("a", "b"):
         health.note_worker(tmp_path, executor)
-    assert health.check_worker(tmp_path) == "A worker is at work."
+    assert health.check_worker(tmp_path) == "A worker is running."
     health.forget_worker(tmp_path, "a")
     health.forget_worker(tmp_path, "a")
     long_ago = time.time() - 10 * health.SWEEP_SECONDS
@@ -82,7 +82,7 @@ def test_the_command_looks_into_the_data_folder(
     monkeypatch.setenv("TURNWISE_DATA_DIR", str(tmp_path))
     (tmp_path / "executors").mkdir()
     assert main(["health", "--worker"]) == 1
-    assert "No worker is at work" in capsys.readouterr().err
+    assert "No worker is running" in capsys.readouterr().err
     health.note_worker(tmp_path / "executors", "a")
     assert main(["health", "--worker"]) == 0
-    assert capsys.readouterr().out == "A worker is at work.\n"
+    assert capsys.readouterr().out == "A worker is running.\n"
