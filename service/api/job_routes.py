@@ -9,7 +9,6 @@ from contextlib import aclosing, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-import sqlalchemy as sa
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
@@ -40,7 +39,6 @@ from service.files.storage import Storage, failure_of
 from service.problems import Code, ProblemError, responses
 from service.records import jobs
 from service.records.jobs import Job, JobState
-from service.records.workflows import WEBHOOK
 from service.settings import Settings
 from service.work import webhooks
 from service.work.deletion import delete
@@ -240,14 +238,7 @@ async def cancel(id: JobId, context: Reach, owner: Owner) -> JobView:
 
 async def stop(job: Job, context: Context) -> None:
     """Cancels a job, unless it has ended."""
-
-    def change(connection: sa.Connection) -> bool:
-        ended = jobs.end(connection, job.id, JobState.CANCELLED)
-        if ended and job.notify:
-            context.queue.enqueue(connection, WEBHOOK, job.id)
-        return ended
-
-    if await context.transact(change):
+    if await context.transact(context.queue.end, job.id, JobState.CANCELLED):
         await run_in_threadpool(context.queue.cancel, job.id)
 
 

@@ -19,6 +19,9 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, Serializer, StepOptions, error
 
+from service.records import jobs
+from service.records.jobs import JobState
+
 Result = TypeVar("Result")
 Body = Callable[[str, int], Awaitable[None]]
 
@@ -134,6 +137,15 @@ class Queue:
         if delay:
             options["delay_seconds"] = delay
         self._client.enqueue_in_transaction(connection, options, job, number)
+
+    def end(
+        self, connection: sa.Connection, job: str, state: JobState, failed_stage: str = "", failure: str = ""
+    ) -> bool:
+        """Ends a job and adds its webhook, if it has one; False where it had ended already, or is gone."""
+        ended = jobs.end(connection, job, state, failed_stage, failure)
+        if ended and (found := jobs.find(connection, job)) and found.notify:
+            self.enqueue(connection, WEBHOOK, job)
+        return ended
 
     def cancel(self, job: str) -> None:
         """Starts nothing more of a job; its worker stops what is running within seconds."""

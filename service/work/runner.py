@@ -36,7 +36,7 @@ from service.parts import Parts
 from service.problems import snake
 from service.records import jobs
 from service.records.jobs import JobState, StageState
-from service.records.workflows import WEBHOOK, Cancelled, Step, Taken
+from service.records.workflows import Cancelled, Step, Taken
 from service.settings import MEBIBYTE
 from service.work import stage_process
 from service.work.children import (
@@ -116,10 +116,12 @@ class Runner:
             failure = Failure(failure.stage, "internal", "")
         elif failure is not None:
             await self._note(job, FAILURE, json.dumps(asdict(failure)))
-        ended = await self.transact(self._end, job, failure)
+        state = JobState.FAILED if failure else JobState.SUCCEEDED
+        stage, code = (failure.stage, failure.code) if failure else ("", "")
+        ended = await self.transact(self._queue.end, job, state, stage, code)
         await self._finish(job)
         if ended:
-            log.info("job ends", job=job, failure=failure.code if failure else "")
+            log.info("job ends", job=job, failure=code)
 
     async def _finish(self, job: str) -> None:
         """Deletes files that are no longer needed; of a deleted job, those written after its deletion. If the
@@ -132,17 +134,6 @@ class Runner:
                 await self.transact(jobs.resize, job, size_bytes)
             else:
                 await asyncio.to_thread(self._storage.discard, job)
-
-    def _end(self, connection: sa.Connection, job: str, failure: Failure | None) -> bool:
-        """Ends the job and queues its webhook, in one transaction."""
-        if failure is None:
-            ended = jobs.end(connection, job, JobState.SUCCEEDED)
-        else:
-            ended = jobs.end(connection, job, JobState.FAILED, failure.stage, failure.code)
-        found = jobs.find(connection, job)
-        if ended and found is not None and found.notify:
-            self._queue.enqueue(connection, WEBHOOK, job)
-        return ended
 
     async def _stages(self, job: str) -> Failure | None:
         """Runs all stages, numbering steps in a fixed order. Returns the first failure, or None."""

@@ -248,13 +248,9 @@ class Worker:
                 self._storage.discard(id)
 
     def _fail(self, connection: sa.Connection, job: str) -> None:
-        """Fails a job that has not ended, and queues its webhook."""
-        if not jobs.end(connection, job, JobState.FAILED, failure="internal"):
-            return
-        log.error("workflow broke", job=job)
-        found = jobs.find(connection, job)
-        if found is not None and found.notify:
-            self._queue.enqueue(connection, WEBHOOK, job)
+        """Fails a job that has not ended."""
+        if self._queue.end(connection, job, JobState.FAILED, failure="internal"):
+            log.error("workflow broke", job=job)
 
 
 def _liveness(executor: str, engine: sa.Engine, storage: Storage) -> Liveness:
