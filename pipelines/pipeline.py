@@ -310,7 +310,7 @@ def _assemble(given: Given) -> Transcript:
         (Stage.DIARIZE, diarized.diarization.engine),
         (Stage.ALIGN, aligned.engine),
     )
-    doubts = _doubts(aligned, len(speakers), given[Options])
+    doubts = _doubts(aligned, heard, len(speakers), given[Options])
     return Transcript(
         media=decoded.media,
         language=heard.language,
@@ -413,16 +413,16 @@ def _as_supplied(heard: Heard) -> Supplied:
     return Supplied(text, tuple(tokens), HEARD, "utf-8")
 
 
-def _doubts(aligned: Aligned, found: int, options: Options) -> tuple[Notice, ...]:
-    """Warns if little of the text was recognised, or fewer speakers were `found` than requested."""
+def _doubts(aligned: Aligned, heard: Heard, found: int, options: Options) -> tuple[Notice, ...]:
+    """Warns if little or nothing was recognised, or fewer speakers were `found` than requested."""
     share, least = _matched(aligned.tokens), options.speakers.minimum
     notices = []
     if share < LOW_MATCH and not any(notice.code == "forced" for notice in aligned.warnings):
         message = f"Only {100 * share:.0f} % of the supplied words were recognised: "
         notices.append(Notice("low_match", message + "check that text and recording belong together."))
-    if not found:
+    if not heard.words:
         notices.append(Notice("no_words", "No words were recognised: check that the recording has speech."))
-    elif found < least:
+    elif found < least and least > 1:
         notices.append(Notice("fewer_speakers", f"{least} speakers were requested and {found} found."))
     return tuple(notices)
 

@@ -360,9 +360,8 @@ async def submit(
     if repeated and (job := await context.transact(_earlier, repeated, fingerprint)):
         await run_in_threadpool(context.storage.discard, id)
         return job
-    if not await run_in_threadpool(
-        folder.recording.exists
-    ):  # an upload used for a job that is deleted by now
+    # An upload may have been used for a job that is deleted by now.
+    if not await run_in_threadpool(folder.recording.exists):
         raise ProblemError(Code.NOT_FOUND, "There is no longer an upload with this id: send it again.")
     await run_in_threadpool(_check_files, folder, request)
     await run_in_threadpool(folder.write_request, request)

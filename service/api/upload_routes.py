@@ -404,10 +404,8 @@ class Tus:
             await send(message)
 
         meant = dict(scope["headers"]).get(b"x-http-method-override", b"").decode("latin-1")
-        if scope["method"] == "POST" and meant in {
-            "PATCH",
-            "DELETE",
-        }:  # no safe method may become an unsafe one
+        # No safe method may become an unsafe one.
+        if scope["method"] == "POST" and meant in {"PATCH", "DELETE"}:
             scope = {**scope, "method": meant}
         await self._app(scope, receive, send_with_version)
 

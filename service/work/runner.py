@@ -264,9 +264,7 @@ class Runner:
                 return await self._fail(job, stage, code, message)
             case TimedOut():
                 return await self._fail(job, stage, "stage_timeout", seconds=self._settings.stage_timeout)
-            case Died(status=status) if (
-                status == -signal.SIGXCPU
-            ):  # its CPU limit, which it would reach again
+            case Died(status=status) if status == -signal.SIGXCPU:  # its CPU limit: it would reach it again
                 return await self._fail(job, stage, "stage_timeout", seconds=self._settings.decode_timeout)
             case Done() | Died():
                 pass
