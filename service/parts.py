@@ -13,7 +13,7 @@ from pipelines.errors import OutputError
 from service.files.bucket import SharedStorage
 from service.files.bucket_uploads import Chunks
 from service.files.objects import AwayError, Objects
-from service.files.storage import FolderStorage, Storage
+from service.files.storage import Storage
 from service.files.uploads import FolderUploads, Uploads
 from service.observability.metrics import Metrics
 from service.records import database, workflows
@@ -75,5 +75,5 @@ def _stored(settings: Settings) -> tuple[Storage, Uploads]:
     if settings.storage_url:
         objects = Objects(settings.storage_url, settings.storage_endpoint)
         return SharedStorage.made(home, objects), Chunks(objects)
-    storage = FolderStorage(home)
+    storage = Storage(home)
     return storage, FolderUploads(storage)

@@ -35,7 +35,7 @@ from service.api.shapes import (
 from service.api.submission import SUBMISSION, Form, incoming, receive, submit, used_bytes
 from service.api.upload_routes import handed_over
 from service.files import artifacts
-from service.files.storage import Storage, failure_of
+from service.files.storage import FAILURE, Failure, Storage
 from service.problems import Code, ProblemError, responses
 from service.records import jobs
 from service.records.jobs import Job, JobState
@@ -205,7 +205,7 @@ def _views(found: Sequence[Job], storage: Storage) -> tuple[JobView, ...]:
 def _view(job: Job, storage: Storage) -> JobView:
     try:
         request = storage.request(job.id)
-        failure = failure_of(job.id, storage) if job.state is JobState.FAILED else None
+        failure = storage.noted(job.id, FAILURE, Failure) if job.state is JobState.FAILED else None
     except FileNotFoundError:  # deleted a moment ago
         raise ProblemError(Code.NOT_FOUND, "This job was deleted.") from None
     return JobView.of(job, request, failure)

@@ -21,7 +21,7 @@ from service.api.job_routes import STREAM, stop
 from service.api.submission import SUBMISSION, incoming, receive, submit, used_bytes
 from service.api.tracing import request_id
 from service.files import artifacts
-from service.files.storage import Failure, Storage, failure_of
+from service.files.storage import FAILURE, Failure, Storage
 from service.files.storage import Request as JobRequest
 from service.openai.answers import (
     MEDIA_TYPES,
@@ -178,7 +178,7 @@ async def _transcript(job: Job, context: Context) -> Transcript:
             return await run_in_threadpool(_load, ended, context.storage)
         except FileNotFoundError:
             ended = None
-    failure = await run_in_threadpool(failure_of, job.id, context.storage)
+    failure = await run_in_threadpool(context.storage.noted, job.id, FAILURE, Failure)
     raise _problem(job.id, ended, failure)
 
 

@@ -38,10 +38,9 @@ from service.api.submission import (
     idempotency,
     used_bytes,
 )
-from service.files import uploads
 from service.files.objects import AwayError
 from service.files.storage import JobFolder
-from service.files.uploads import BusyError, GoneError, Info, Tail, Upload
+from service.files.uploads import USED, BusyError, GoneError, Info, Tail, Upload, Used
 from service.problems import Code, ProblemError, responses
 from service.records import jobs
 from service.settings import MEBIBYTE, Settings
@@ -454,5 +453,5 @@ async def _used(id: str, context: Context, owner: str, idempotency_key: str) -> 
     if not idempotency_key:
         return None
     earlier = await context.transact(jobs.find_repeated, idempotency(owner, idempotency_key))
-    used = await run_in_threadpool(uploads.used_for, context.storage, earlier[0]) if earlier else None
+    used = await run_in_threadpool(context.storage.noted, earlier[0], USED, Used) if earlier else None
     return ReceivedFile(used.name, used.sha256, 0) if used and used.id == id else None

@@ -28,7 +28,7 @@ from typing import IO, ClassVar
 
 from pipelines.pipeline import Stage
 from service.files.objects import Object, Objects
-from service.files.storage import LASTING, REQUEST, FolderStorage, JobFolder, Request, is_id
+from service.files.storage import LASTING, REQUEST, JobFolder, Request, Storage, is_id
 from service.files.uploads import INFO
 
 SCRATCH, LOCK = "scratch", "lock"
@@ -37,10 +37,9 @@ REMEMBERED = 4096
 
 
 @dataclass(frozen=True)
-class SharedStorage:
+class SharedStorage(Storage):
     """An object store, and a folder for this process alone; `made` creates one."""
 
-    here: FolderStorage
     home: Path
     objects: Objects
     lock: IO[bytes] = field(repr=False)
@@ -55,21 +54,20 @@ class SharedStorage:
             lock = (root / LOCK).open("wb")
             fcntl.flock(lock, fcntl.LOCK_EX)
             if (root / LOCK).exists():  # else another process has just removed it as a dead one's
-                return cls(FolderStorage(root), home, objects, lock)
+                return cls(root, home, objects, lock)
             lock.close()
-
-    @property
-    def root(self) -> Path:
-        return self.here.root
 
     @property
     def executors(self) -> Path:
         return self.home / "executors"
 
     def prepare(self) -> None:
-        self.here.prepare()
-        self.executors.mkdir(exist_ok=True, mode=0o700)
-        self._drop_dead()
+        """Removes what killed processes left, too."""
+        super().prepare()
+        for folder in (self.home / SCRATCH).iterdir():
+            with suppress(OSError), (folder / LOCK).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                _remove(folder)
         self.objects.prepare()
 
     def check(self) -> None:
@@ -78,13 +76,6 @@ class SharedStorage:
     def close(self) -> None:
         _remove(self.root)
         self.lock.close()
-
-    def _drop_dead(self) -> None:
-        """Removes what killed processes left."""
-        for folder in (self.home / SCRATCH).iterdir():
-            with suppress(OSError), (folder / LOCK).open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                _remove(folder)
 
     def request(self, id: str) -> Request:
         return _request(self.objects, _name(id, REQUEST))
@@ -148,43 +139,31 @@ class SharedStorage:
         return sum(found.size_bytes for found in self.objects.find(_name(id)).values())
 
     def leave(self, id: str) -> None:
-        self.here.discard(id)
-
-    def job(self, id: str) -> JobFolder:
-        return self.here.job(id)
-
-    def incoming(self, id: str) -> JobFolder:
-        return self.here.incoming(id)
+        super().discard(id)
 
     def admit(self, id: str) -> JobFolder:
         """Publishes the largest file first, since smaller ones that waited for it for hours would look
         abandoned, and the request last, since it marks the job complete."""
-        source = self.here.root / "incoming" / id
+        source = self.root / "incoming" / id
         files = sorted(source.iterdir(), key=lambda file: (file.name == REQUEST, -file.stat().st_size))
         for file in files:
             self.objects.put(_name(id, file.name), file)
-        self.here.discard(id)
+        super().discard(id)
         return self.job(id)
 
     def discard(self, id: str) -> None:
         """Deletes an upload's info first: a request that is still adding to the upload checks for it."""
-        self.here.discard(id)
+        super().discard(id)
         self.objects.delete_one(f"uploads/{id}/{INFO}")
         for name in ("jobs", "uploads"):
             self.objects.delete(f"{name}/{id}")
 
     def ids(self) -> set[str]:
-        return self.here.ids() | set(filter(is_id, self.objects.folders("jobs")))
+        return super().ids() | set(filter(is_id, self.objects.folders("jobs")))
 
     def changed(self, id: str) -> float:
         there = self.objects.find(_name(id)).values()
-        return max([self.here.changed(id), *(found.changed for found in there)])
-
-    def empty_trash(self) -> None:
-        self.here.empty_trash()
-
-    def free_bytes(self) -> int:
-        return self.here.free_bytes()
+        return max([super().changed(id), *(found.changed for found in there)])
 
 
 def _remove(folder: Path) -> None:

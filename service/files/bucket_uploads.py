@@ -15,11 +15,12 @@ import json
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 from service.files.objects import Object, Objects
 from service.files.storage import JobFolder, is_id, new_id
-from service.files.uploads import INFO, GoneError, Info, hash_recording
+from service.files.uploads import INFO, GoneError, Info, existing, hash_recording
 
 CHUNK_BYTES = 8 * 2**20
 """How much of a piece is buffered before it is written, so that there are not too many objects."""
@@ -66,27 +67,22 @@ class ChunkUpload:
     def tail(self) -> ChunkTail:
         return ChunkTail(self)
 
+    @existing()
     def hand_over(self, folder: JobFolder) -> str:
         """Joins the chunks in one file."""
         chunks = self._chunks()
-        try:
-            with folder.recording.open("xb") as file:
-                for span in chain(chunks):
-                    file.write(chunks[span].read_bytes())
-        except FileNotFoundError:
-            raise GoneError from None
+        with folder.recording.open("xb") as file:
+            file.writelines(chunks[span].read_bytes() for span in chain(chunks))
         return hash_recording(folder, self)
 
     def write(self, begin: int, content: bytes) -> None:
-        try:
+        with existing():  # the folder may be deleted while it is written to
             self.objects.write(_name(self.id, f"{begin:016x}-{begin + len(content):016x}"), content)
-        except FileNotFoundError:  # the folder was deleted while it was written to
-            raise GoneError from None
         self._there()  # raises if it was deleted meanwhile
 
     def _chunks(self) -> dict[Span, Object]:
         there = self._there().items()
-        return {_span(name): found for name, found in there if name != INFO}
+        return {(int(name[:16], 16), int(name[17:], 16)): found for name, found in there if name != INFO}
 
     def _there(self) -> dict[str, Object]:
         """All objects of it. Raises GoneError where it was deleted, and removes what came after that."""
@@ -140,12 +136,10 @@ class Chunks:
         return ChunkUpload(self.objects, id, info)
 
     def find(self, id: str) -> ChunkUpload | None:
-        if not is_id(id):
-            return None
-        try:
-            return ChunkUpload(self.objects, id, Info(**json.loads(self.objects.read(_name(id, INFO)))))
-        except FileNotFoundError:
-            return None
+        with suppress(FileNotFoundError):
+            if is_id(id):
+                return ChunkUpload(self.objects, id, Info(**json.loads(self.objects.read(_name(id, INFO)))))
+        return None
 
     def clean(self, hours: float) -> None:
         before = time.time() - hours * 3600
@@ -157,8 +151,3 @@ class Chunks:
 
 def _name(id: str, *rest: str) -> str:
     return "/".join(("uploads", id, *rest))
-
-
-def _span(name: str) -> Span:
-    begin, _, end = name.partition("-")
-    return int(begin, 16), int(end, 16)

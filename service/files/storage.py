@@ -18,11 +18,11 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, TypeVar
 
 from pipelines import supplied
 from pipelines.engines import GivenDiarizer, GivenTranscriber
@@ -31,6 +31,8 @@ from pipelines.formats import heard, rttm
 from pipelines.pipeline import Stage
 from pipelines.types import Options, SpeakerCount, Supplied
 from service.files.objects import Object
+
+Value = TypeVar("Value")
 
 LASTING = (Stage.TRANSCRIBE, Stage.DIARIZE, Stage.STORE)
 """Stages whose files stay after a job has ended: the results, and what another job can start from."""
@@ -87,19 +89,15 @@ class Failure:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
 class JobFolder:
     """The files of one job."""
 
-    path: Path
-    recording: Path = field(init=False)
-    text: Path = field(init=False)
-    heard: Path = field(init=False)  # words recognised earlier, sent with the job
-    diarization: Path = field(init=False)  # speakers found earlier, sent with the job
-
-    def __post_init__(self) -> None:
-        for name in ("recording", "text", "heard", "diarization"):
-            object.__setattr__(self, name, self.path / name)
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.recording = path / "recording"
+        self.text = path / "text"
+        self.heard = path / "heard"  # words recognised earlier, sent with the job
+        self.diarization = path / "diarization"  # speakers found earlier, sent with the job
 
     def supplied(self, name: str) -> Supplied | None:
         """The text, or None if `name` is "": none was sent. Raises TextError, as the next two do."""
@@ -166,113 +164,35 @@ File = Path | Object
 """Has `read_bytes`, which raises FileNotFoundError where a job was deleted."""
 
 
-class Storage(Protocol):
-    """Where the files of jobs are kept. Asking for a file raises FileNotFoundError where the job was deleted,
-    and AwayError where an object store cannot be reached."""
+@dataclass(frozen=True)
+class Storage:
+    """Where the files of jobs are kept: in the data folder, which all processes of the service share.
+    SharedStorage in bucket.py keeps them elsewhere.
 
-    search_seconds: ClassVar[float]  # between two searches for strays
+    Asking for a file raises FileNotFoundError where the job was deleted, and AwayError where an object store
+    cannot be reached.
+    """
 
-    @property
-    def root(self) -> Path:
-        """The folder in which this process works on jobs."""
+    root: Path  # the folder in which this process works on jobs
+    search_seconds: ClassVar[float] = 30.0  # between two searches for strays
 
     @property
     def executors(self) -> Path:
         """The folder in which workers on this machine show that they are alive."""
-
-    def prepare(self) -> None:
-        """Makes what is missing. Raises OSError."""
-
-    def check(self) -> None:
-        """Raises AwayError where it cannot be reached."""
-
-    def close(self) -> None:
-        """Ends this process's use of it."""
-
-    def request(self, id: str) -> Request: ...
-
-    def recording(self, id: str) -> File: ...
-
-    def left(self, id: str, stage: str, accepted: str, name: str) -> File:
-        """A file that a stage left; `accepted` is the attempt that counts."""
-
-    def note(self, id: str, name: str) -> str:
-        """A note kept beside a job's files."""
-
-    def write_note(self, id: str, name: str, text: str) -> None: ...
-
-    def gather(self, id: str, accepted: Mapping[str, str]) -> None:
-        """Makes sure that the job's folder holds what was sent and what the stages left."""
-
-    def publish(self, id: str, stage: str, attempt: Path) -> bool:
-        """Shows others what an attempt left. False where they share the job's folder: there, what is moved
-        into place first counts."""
-
-    def withdraw(self, id: str, stage: str, attempt: str) -> None:
-        """Removes what was published and does not count."""
-
-    def finish(self, id: str, accepted: Mapping[str, str]) -> None:
-        """Drops what nobody needs once a job has ended."""
-
-    def size_bytes(self, id: str) -> int:
-        """What the files of a job take."""
-
-    def leave(self, id: str) -> None:
-        """Ends this process's work on the job."""
-
-    def job(self, id: str) -> JobFolder: ...
-
-    def incoming(self, id: str) -> JobFolder:
-        """A new folder, for what is being uploaded."""
-
-    def admit(self, id: str) -> JobFolder:
-        """Moves a complete upload to its place; nothing refers to it before that."""
-
-    def discard(self, id: str) -> None:
-        """Deletes the files of a job, finished or not, or of an upload; what cannot be deleted now is deleted
-        later."""
-
-    def empty_trash(self) -> None: ...
-
-    def ids(self) -> set[str]:
-        """The ids of all jobs that have files here, complete or still being sent."""
-
-    def changed(self, id: str) -> float:
-        """When any file of a job last changed: what is being sent may grow for hours."""
-
-    def free_bytes(self) -> int: ...
-
-
-def failure_of(id: str, storage: Storage) -> Failure | None:
-    try:
-        return Failure(**json.loads(storage.note(id, FAILURE)))
-    except FileNotFoundError:
-        return None
-
-
-@dataclass(frozen=True)
-class FolderStorage:
-    """The data folder, shared by all processes of the service."""
-
-    root: Path
-    search_seconds: ClassVar[float] = 30.0
-
-    @property
-    def executors(self) -> Path:
         return self.root / "executors"
 
     def prepare(self) -> None:
-        """Makes the folders, which no other user can open."""
+        """Makes the folders that are missing, which no other user can open. Raises OSError."""
         for path in (self.root, self.executors):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for name in ("incoming", "jobs", "trash", "uploads"):
             (self.root / name).mkdir(exist_ok=True, mode=0o700)
 
     def check(self) -> None:
-        """A folder can always be reached."""
+        """Raises AwayError where it cannot be reached; a folder always can."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Ends this process's use of it."""
 
     def request(self, id: str) -> Request:
         return self.job(id).request()
@@ -281,36 +201,49 @@ class FolderStorage:
         return _existing(self.job(id).recording)
 
     def left(self, id: str, stage: str, accepted: str, name: str) -> File:
+        """A file that a stage left; `accepted` is the attempt that counts."""
         return _existing(self.job(id).stage(stage) / name)
 
     def note(self, id: str, name: str) -> str:
+        """A note kept beside a job's files."""
         return (self.job(id).path / name).read_text("utf-8")
+
+    def noted(self, id: str, name: str, kind: Callable[..., Value]) -> Value | None:
+        """A note that holds the fields of `kind` as JSON; None where there is none."""
+        with suppress(FileNotFoundError):
+            return kind(**json.loads(self.note(id, name)))
+        return None
 
     def write_note(self, id: str, name: str, text: str) -> None:
         write_whole(self.job(id).path / name, text)
 
     def gather(self, id: str, accepted: Mapping[str, str]) -> None:
-        """Everything is there already."""
+        """Makes sure that the job's folder holds what was sent and what the stages left, as it does here."""
 
     def publish(self, id: str, stage: str, attempt: Path) -> bool:
+        """Shows others what an attempt left. False where they share the job's folder: there, what is moved
+        into place first counts."""
         return False
 
     def withdraw(self, id: str, stage: str, attempt: str) -> None:
-        """Nothing was published."""
+        """Removes what was published and does not count."""
 
     def finish(self, id: str, accepted: Mapping[str, str]) -> None:
+        """Drops what nobody needs once a job has ended."""
         self.job(id).tidy()
 
     def size_bytes(self, id: str) -> int:
+        """What the files of a job take."""
         return self.job(id).size_bytes()
 
     def leave(self, id: str) -> None:
-        """The files stay where they are."""
+        """Ends this process's work on the job."""
 
     def job(self, id: str) -> JobFolder:
         return JobFolder(self._place("jobs", id))
 
     def incoming(self, id: str) -> JobFolder:
+        """A new folder, for what is being uploaded."""
         folder = JobFolder(self._place("incoming", id))
         folder.path.mkdir(mode=0o700)
         return folder
@@ -319,6 +252,7 @@ class FolderStorage:
         return self._place("uploads", id)
 
     def admit(self, id: str) -> JobFolder:
+        """Moves a complete upload to its place; nothing refers to it before that."""
         source, target = self._place("incoming", id), self.job(id)
         for file in source.iterdir():
             flush(file)
@@ -328,6 +262,8 @@ class FolderStorage:
         return target
 
     def discard(self, id: str) -> None:
+        """Deletes the files of a job, finished or not, or of an upload; what cannot be deleted now is deleted
+        later."""
         for name in ("jobs", "incoming", "uploads"):
             with suppress(FileNotFoundError):
                 self._place(name, id).rename(self.root / "trash" / f"{id}.{secrets.token_hex(4)}")
@@ -338,12 +274,13 @@ class FolderStorage:
             shutil.rmtree(path, ignore_errors=True)
 
     def ids(self) -> set[str]:
+        """The ids of all jobs that have files here, complete or still being sent."""
         names = ("jobs", "incoming")
         return {path.name for name in names for path in (self.root / name).iterdir() if is_id(path.name)}
 
     def changed(self, id: str) -> float:
-        folders = (self._place("jobs", id), self._place("incoming", id))
-        return max(map(_changed, folders))
+        """When any file of a job last changed: what is being sent may grow for hours."""
+        return max(_changed(self._place(name, id)) for name in ("jobs", "incoming"))
 
     def free_bytes(self) -> int:
         return shutil.disk_usage(self.root).free
@@ -366,7 +303,3 @@ def _changed(folder: Path) -> float:
         return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
     except (FileNotFoundError, NotADirectoryError):
         return 0.0
-
-
-def load_json(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))

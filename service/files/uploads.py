@@ -14,17 +14,18 @@ import json
 import os
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pipelines.files import flush, write_whole
-from service.files.storage import FolderStorage, JobFolder, Storage, is_id, load_json, new_id
+from service.files.storage import JobFolder, Storage, is_id, new_id
 
 DATA, INFO = "data", "info.json"
 USED = "upload.json"
-"""Name of the file that tells which upload became a job's recording."""
+"""Name of the file that tells which upload became a job's recording, if one did."""
 
 
 class BusyError(Exception):
@@ -33,6 +34,15 @@ class BusyError(Exception):
 
 class GoneError(Exception):
     """The upload has just been deleted or used."""
+
+
+@contextmanager
+def existing() -> Iterator[None]:
+    """Turns a missing file into GoneError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise GoneError from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +117,6 @@ class Used:
     sha256: str
 
 
-def used_for(storage: Storage, job: str) -> Used | None:
-    """The upload that became a job's recording, if there was one."""
-    try:
-        return Used(**json.loads(storage.note(job, USED)))
-    except FileNotFoundError:
-        return None
-
-
 def hash_recording(folder: JobFolder, upload: Upload) -> str:
     """The SHA-256 of the recording; a file in the job's folder says which upload it was."""
     with folder.recording.open("rb") as file:
@@ -131,23 +133,19 @@ class FolderUpload:
     data: Path
     info: Info
 
+    @existing()
     def offset_bytes(self) -> int:
-        try:
-            flush(self.data)
-            return self.data.stat().st_size
-        except FileNotFoundError:
-            raise GoneError from None
+        flush(self.data)
+        return self.data.stat().st_size
 
+    @existing()
     def changed(self) -> float:
-        """When something arrived last. Raises GoneError."""
-        try:
-            return self.data.stat().st_mtime
-        except FileNotFoundError:
-            raise GoneError from None
+        return self.data.stat().st_mtime
 
     def tail(self) -> FolderTail:
         return FolderTail(self)
 
+    @existing()
     def hand_over(self, folder: JobFolder) -> str:
         """Links the file, without a copy."""
         os.link(self.data, folder.recording)
@@ -158,7 +156,7 @@ class FolderUpload:
 class FolderUploads:
     """Uploads in the data folder."""
 
-    storage: FolderStorage
+    storage: Storage
 
     def create(self, info: Info) -> FolderUpload:
         """An upload exists once its info.json does."""
@@ -172,13 +170,11 @@ class FolderUploads:
         return FolderUpload(id, folder / DATA, info)
 
     def find(self, id: str) -> FolderUpload | None:
-        if not is_id(id):
-            return None
-        folder = self.storage.upload(id)
-        try:
-            return FolderUpload(id, folder / DATA, Info(**load_json(folder / INFO)))
-        except FileNotFoundError:
-            return None
+        with suppress(FileNotFoundError):
+            if is_id(id):
+                folder = self.storage.upload(id)
+                return FolderUpload(id, folder / DATA, Info(**json.loads((folder / INFO).read_bytes())))
+        return None
 
     def clean(self, hours: float) -> None:
         before = time.time() - hours * 3600
@@ -190,14 +186,12 @@ class FolderUploads:
 
 
 class FolderTail:
-    """The end of the file, locked against others while it is open. Raises BusyError and GoneError."""
+    """The end of the file, locked against others while it is open."""
 
     def __init__(self, upload: FolderUpload) -> None:
         self._guard = threading.Lock()
-        try:
+        with existing():
             self._file = upload.data.open("ab", buffering=0)
-        except FileNotFoundError:
-            raise GoneError from None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -210,7 +204,6 @@ class FolderTail:
         return os.fstat(self._file.fileno()).st_size
 
     def write(self, block: bytes) -> None:
-        """Appends a whole block; if that fails, the part that was written stays."""
         with self._guard:
             left = memoryview(block)
             while left:

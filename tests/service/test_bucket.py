@@ -18,7 +18,7 @@ from pipelines.types import Options
 from service.files import bucket as shared
 from service.files.bucket import LOCK, SCRATCH, SharedStorage
 from service.files.objects import AwayError, Object, Objects
-from service.files.storage import FAILURE, JobFolder, Request, failure_of, new_id
+from service.files.storage import FAILURE, Failure, JobFolder, Request, new_id
 
 SENT = {"recording": b"RIFF", "text": b"Good evening.", "heard": b"{}"}
 REQUEST = Request("talk.wav", options=Options(glossary=("新聞",)))
@@ -150,11 +150,11 @@ def test_notes_are_seen_by_all(api: SharedStorage, worker: SharedStorage) -> Non
     id = send(api)
     with pytest.raises(FileNotFoundError):
         api.note(id, "decode.message")
-    assert failure_of(id, api) is None
+    assert api.noted(id, FAILURE, Failure) is None
     worker.write_note(id, "decode.message", "“Gespräch” is no recording.")
     assert api.note(id, "decode.message") == "“Gespräch” is no recording."
     worker.write_note(id, FAILURE, json.dumps({"stage": "decode", "code": "not_media", "message": "No."}))
-    failure = failure_of(id, api)
+    failure = api.noted(id, FAILURE, Failure)
     assert failure
     assert failure.code == "not_media"
 

@@ -21,7 +21,7 @@ from service.files.bucket import SharedStorage
 from service.files.bucket_uploads import Chunks, ChunkTail, ChunkUpload, Span, chain
 from service.files.objects import AwayError, Objects
 from service.files.storage import new_id
-from service.files.uploads import GoneError, Info, Used, used_for
+from service.files.uploads import USED, GoneError, Info, Used
 
 CONTENT = bytes(range(256)) * 2
 CHUNK_BYTES = 50
@@ -123,9 +123,9 @@ def test_a_job_remembers_its_upload(uploads: Chunks, storage: SharedStorage) -> 
     sha256 = made.hand_over(folder)
     assert made.offset_bytes() == len(CONTENT)
     storage.admit(id)
-    assert used_for(storage, id) == Used(made.id, "talk.wav", sha256)
+    assert storage.noted(id, USED, Used) == Used(made.id, "talk.wav", sha256)
     assert storage.recording(id).read_bytes() == CONTENT
-    assert used_for(storage, new_id()) is None
+    assert storage.noted(new_id(), USED, Used) is None
 
 
 WRITER, SIZE = st.integers(0, 2), st.integers(0, 99)

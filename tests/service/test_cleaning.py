@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from service.files.storage import FolderStorage, Request, new_id
+from service.files.storage import Request, Storage, new_id
 from service.files.uploads import FolderUploads
 from service.parts import Parts
 from service.records import database, jobs
@@ -31,8 +31,8 @@ def engine(storage_settings: Settings, tables: sa.Engine) -> sa.Engine:
 
 
 @pytest.fixture
-def storage(storage_settings: Settings) -> FolderStorage:
-    storage = FolderStorage(storage_settings.data_dir.resolve())
+def storage(storage_settings: Settings) -> Storage:
+    storage = Storage(storage_settings.data_dir.resolve())
     storage.prepare()
     return storage
 
@@ -45,13 +45,13 @@ def queue(engine: sa.Engine) -> Iterator[Queue]:
 
 
 @pytest.fixture
-def worker(storage_settings: Settings, engine: sa.Engine, storage: FolderStorage, queue: Queue) -> Worker:
+def worker(storage_settings: Settings, engine: sa.Engine, storage: Storage, queue: Queue) -> Worker:
     """One that keeps ended jobs for an hour, and does nothing by itself."""
     settings = storage_settings.model_copy(update={"retention_hours": 1.0})
     return Worker(Parts(settings, engine, storage, queue, FolderUploads(storage)))
 
 
-def _job(engine: sa.Engine, storage: FolderStorage, queue: Queue, notify: bool = False) -> str:
+def _job(engine: sa.Engine, storage: Storage, queue: Queue, notify: bool = False) -> str:
     """A job with its folder, queued."""
     id = new_id()
     storage.incoming(id).write_request(Request("talk.wav"))
@@ -89,7 +89,7 @@ def _workflows(engine: sa.Engine, id: str) -> set[str]:
 
 
 def test_a_job_goes_when_its_time_is_up(
-    worker: Worker, engine: sa.Engine, storage: FolderStorage, queue: Queue
+    worker: Worker, engine: sa.Engine, storage: Storage, queue: Queue
 ) -> None:
     old, young, queued = (_job(engine, storage, queue) for _ in range(3))
     _end(engine, old, ago=HOUR + 1)
@@ -102,7 +102,7 @@ def test_a_job_goes_when_its_time_is_up(
 
 
 def test_a_job_whose_workflow_broke_fails_and_tells(
-    worker: Worker, engine: sa.Engine, storage: FolderStorage, queue: Queue
+    worker: Worker, engine: sa.Engine, storage: Storage, queue: Queue
 ) -> None:
     told, quiet, ended = (_job(engine, storage, queue, notify) for notify in (True, False, True))
     _end(engine, ended, ago=0)
@@ -118,7 +118,7 @@ def test_a_job_whose_workflow_broke_fails_and_tells(
 
 
 def test_folders_that_nothing_refers_to_go_when_they_are_old(
-    worker: Worker, engine: sa.Engine, storage: FolderStorage, queue: Queue
+    worker: Worker, engine: sa.Engine, storage: Storage, queue: Queue
 ) -> None:
     known = storage.job(_job(engine, storage, queue)).path
     stray, arriving, given_up = (storage.incoming(new_id()).path for _ in range(3))

@@ -21,10 +21,9 @@ from pipelines.types import Options, SpeakerCount
 from service.files.storage import (
     FAILURE,
     Failure,
-    FolderStorage,
     JobFolder,
     Request,
-    failure_of,
+    Storage,
     is_id,
     new_id,
 )
@@ -33,13 +32,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> FolderStorage:
-    made = FolderStorage(tmp_path / "data")
+def storage(tmp_path: Path) -> Storage:
+    made = Storage(tmp_path / "data")
     made.prepare()
     return made
 
 
-def job(storage: FolderStorage) -> JobFolder:
+def job(storage: Storage) -> JobFolder:
     """A job that was sent, with a recording."""
     id = new_id()
     storage.incoming(id).recording.write_bytes(b"RIFF")
@@ -91,7 +90,7 @@ NO_IDS += ["../" * 10 + "00", "0" * 30 + "..", "\0" * 32, "0" * 16 + "/" + "0" *
 
 @pytest.mark.parametrize("text", NO_IDS)
 @pytest.mark.parametrize("name", ["job", "incoming", "upload", "admit", "discard"])
-def test_what_is_no_id_leads_nowhere(name: str, text: str, storage: FolderStorage) -> None:
+def test_what_is_no_id_leads_nowhere(name: str, text: str, storage: Storage) -> None:
     before = sorted(storage.root.rglob("*"))
     with pytest.raises(ValueError, match="is not an id"):
         getattr(storage, name)(text)
@@ -102,7 +101,7 @@ def test_what_is_no_id_leads_nowhere(name: str, text: str, storage: FolderStorag
 def test_an_id_is_a_name_of_one_folder(text: str) -> None:
     assert is_id(text) == (len(text) == 32 and all(char in "0123456789abcdef" for char in text))
     if is_id(text):
-        assert FolderStorage(Path("data")).job(text).path.parts == ("data", "jobs", text)
+        assert Storage(Path("data")).job(text).path.parts == ("data", "jobs", text)
 
 
 def test_ids_are_ids_in_the_order_of_their_making(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +122,7 @@ def test_ids_are_ids_in_the_order_of_their_making(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_accepted_is_there_at_once_and_on_the_disk(
-    storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = job(storage)
     written = attempt(folder, "first")
@@ -136,7 +135,7 @@ def test_what_is_accepted_is_there_at_once_and_on_the_disk(
     assert not written.exists()
 
 
-def test_a_second_attempt_loses(storage: FolderStorage) -> None:
+def test_a_second_attempt_loses(storage: Storage) -> None:
     folder = job(storage)
     first, second = attempt(folder, "first"), attempt(folder, "second")
     folder.accept(first, folder.stage("detect"))
@@ -145,7 +144,7 @@ def test_a_second_attempt_loses(storage: FolderStorage) -> None:
     assert list((folder.path / "attempts").iterdir()) == []
 
 
-def test_one_of_many_attempts_wins(storage: FolderStorage) -> None:
+def test_one_of_many_attempts_wins(storage: Storage) -> None:
     folder = job(storage)
     attempts = [attempt(folder, str(number)) for number in range(16)]
     with ThreadPoolExecutor(16) as pool:
@@ -155,7 +154,7 @@ def test_one_of_many_attempts_wins(storage: FolderStorage) -> None:
     assert [path.name for path in (folder.path / "stages").iterdir()] == ["align"]
 
 
-def test_nothing_is_accepted_for_a_job_that_is_gone(storage: FolderStorage) -> None:
+def test_nothing_is_accepted_for_a_job_that_is_gone(storage: Storage) -> None:
     folder = job(storage)
     written = attempt(folder, "late")
     storage.discard(folder.path.name)
@@ -166,7 +165,7 @@ def test_nothing_is_accepted_for_a_job_that_is_gone(storage: FolderStorage) -> N
     assert not folder.path.exists()
 
 
-def test_a_disk_that_fails_is_no_lost_race(storage: FolderStorage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fails_is_no_lost_race(storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = job(storage)
     written = attempt(folder, "first")
 
@@ -180,7 +179,7 @@ def test_a_disk_that_fails_is_no_lost_race(storage: FolderStorage, monkeypatch: 
 
 
 def test_an_upload_becomes_a_job_when_it_is_on_the_disk(
-    storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     id = new_id()
     sent = storage.incoming(id)
@@ -197,7 +196,7 @@ def test_an_upload_becomes_a_job_when_it_is_on_the_disk(
 # --------------------------------------------------------------------------- going
 
 
-def test_a_job_goes_while_it_is_read_and_written(storage: FolderStorage) -> None:
+def test_a_job_goes_while_it_is_read_and_written(storage: Storage) -> None:
     folder = job(storage)
     written = attempt(folder, "half")
     with folder.recording.open("rb") as reader, (written / "left.json").open("a") as writer:
@@ -210,7 +209,7 @@ def test_a_job_goes_while_it_is_read_and_written(storage: FolderStorage) -> None
 
 
 def test_what_cannot_be_deleted_now_is_deleted_later(
-    storage: FolderStorage, monkeypatch: pytest.MonkeyPatch
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = job(storage)
     with monkeypatch.context() as patch:
@@ -222,7 +221,7 @@ def test_what_cannot_be_deleted_now_is_deleted_later(
     assert list((storage.root / "trash").iterdir()) == []
 
 
-def test_an_upload_goes_too_and_nobody_is_not_missed(storage: FolderStorage) -> None:
+def test_an_upload_goes_too_and_nobody_is_not_missed(storage: Storage) -> None:
     id = new_id()
     storage.incoming(id).recording.write_bytes(b"RIFF")
     storage.discard(id)
@@ -231,7 +230,7 @@ def test_an_upload_goes_too_and_nobody_is_not_missed(storage: FolderStorage) -> 
     assert [path for path in storage.root.rglob("*") if path.is_file()] == []
 
 
-def test_a_folder_is_as_old_as_the_last_change_in_it(storage: FolderStorage) -> None:
+def test_a_folder_is_as_old_as_the_last_change_in_it(storage: Storage) -> None:
     old, young, upload = job(storage), job(storage), storage.incoming(new_id())
     foreign = storage.root / "jobs" / "lost+found"
     foreign.mkdir()
@@ -245,7 +244,7 @@ def test_a_folder_is_as_old_as_the_last_change_in_it(storage: FolderStorage) -> 
     assert storage.changed(new_id()) == 0
 
 
-def test_tidying_leaves_what_can_be_brought_along_again(storage: FolderStorage) -> None:
+def test_tidying_leaves_what_can_be_brought_along_again(storage: Storage) -> None:
     folder = job(storage)
     for stage in Stage:
         folder.accept(attempt(folder, stage), folder.stage(stage))
@@ -261,7 +260,7 @@ def test_tidying_leaves_what_can_be_brought_along_again(storage: FolderStorage) 
     assert {path.name for path in folder.path.iterdir()} == {"recording", "request.json", "stages"}
 
 
-def test_the_data_folder_is_its_owners_alone(storage: FolderStorage) -> None:
+def test_the_data_folder_is_its_owners_alone(storage: Storage) -> None:
     storage.prepare()
     for path in storage.root.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o700
@@ -295,14 +294,14 @@ def test_a_request_comes_back(request: Request) -> None:
     assert Request.from_json(written) == request
 
 
-def test_a_job_keeps_what_was_asked_and_why_it_failed(storage: FolderStorage) -> None:
+def test_a_job_keeps_what_was_asked_and_why_it_failed(storage: Storage) -> None:
     folder = job(storage)
     request = Request("Gespräch\u2028.wav", options=Options(glossary=("新聞",)))
     folder.write_request(request)
     assert folder.request() == request
     id = folder.path.name
     assert storage.request(id) == request
-    assert failure_of(id, storage) is None
+    assert storage.noted(id, FAILURE, Failure) is None
     failure = Failure("decode", "not_media", "“talk.wav” is no recording.")
     storage.write_note(id, FAILURE, json.dumps(asdict(failure)))
-    assert failure_of(id, storage) == failure
+    assert storage.noted(id, FAILURE, Failure) == failure

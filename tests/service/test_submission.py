@@ -23,7 +23,7 @@ from service.api.context import Context
 from service.api.submission import Form, clean_name, incoming, receive, submit
 from service.files.bucket import SharedStorage
 from service.files.objects import Objects
-from service.files.storage import FolderStorage, Request, Storage, new_id
+from service.files.storage import Request, Storage, new_id
 from service.files.uploads import FolderUploads
 from service.problems import Code, ProblemError
 from service.records import jobs
@@ -38,8 +38,8 @@ Message = dict[str, Any]
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> FolderStorage:
-    made = FolderStorage(tmp_path / "data")
+def storage(tmp_path: Path) -> Storage:
+    made = Storage(tmp_path / "data")
     made.prepare()
     return made
 
@@ -336,12 +336,12 @@ def whole(
     request: pytest.FixtureRequest, tables: sa.Engine, storage_settings: Settings, tmp_path: Path
 ) -> Iterator[Context]:
     """A context with all but the workflows."""
-    storage: Storage = FolderStorage(storage_settings.data_dir)
+    storage: Storage = Storage(storage_settings.data_dir)
     if request.param == "object store":
         storage = SharedStorage.made(storage_settings.data_dir, Objects(f"file://{tmp_path}/store"))
     storage.prepare()
     queue = SimpleNamespace(enqueue=lambda connection, kind, job, turn: None)
-    uploads = FolderUploads(FolderStorage(storage.root))
+    uploads = FolderUploads(Storage(storage.root))
     yield Context(storage_settings, tables, storage, cast(Queue, queue), uploads)
     storage.close()
 

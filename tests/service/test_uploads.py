@@ -28,8 +28,8 @@ from service.api.context import Context
 from service.api.upload_routes import METADATA, _described
 from service.files.bucket_uploads import ChunkTail
 from service.files.objects import AwayError, Objects
-from service.files.storage import FolderStorage, new_id
-from service.files.uploads import BusyError, FolderTail, FolderUploads, GoneError, Info, Used, used_for
+from service.files.storage import Storage, new_id
+from service.files.uploads import USED, BusyError, FolderTail, FolderUploads, GoneError, Info, Used
 from service.problems import ProblemError
 from service.records import jobs
 from service.running.serving import opened
@@ -43,8 +43,8 @@ CONTENT = bytes(range(256)) * 8
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> FolderStorage:
-    storage = FolderStorage(tmp_path / "data")
+def storage(tmp_path: Path) -> Storage:
+    storage = Storage(tmp_path / "data")
     storage.prepare()
     return storage
 
@@ -118,7 +118,7 @@ def info(length_bytes: int = 10) -> Info:
 # --------------------------------------------------------------------------- files
 
 
-def test_an_upload_grows_piece_by_piece(storage: FolderStorage) -> None:
+def test_an_upload_grows_piece_by_piece(storage: Storage) -> None:
     made = FolderUploads(storage).create(info())
     for number, block in enumerate((b"one", b"two", b"four")):
         with closing(made.tail()) as tail:
@@ -136,7 +136,7 @@ def test_whatever_a_death_leaves_is_a_prefix(
     tmp_path_factory: pytest.TempPathFactory, deaths: list[int]
 ) -> None:
     """A process can die after any byte of a write: what is there then is only ever gone on from."""
-    storage = FolderStorage(tmp_path_factory.mktemp("torn"))
+    storage = Storage(tmp_path_factory.mktemp("torn"))
     storage.prepare()
     made = FolderUploads(storage).create(info(len(CONTENT)))
     for left in deaths:
@@ -148,7 +148,7 @@ def test_whatever_a_death_leaves_is_a_prefix(
     assert made.data.read_bytes() == CONTENT
 
 
-def test_one_at_a_time(storage: FolderStorage) -> None:
+def test_one_at_a_time(storage: Storage) -> None:
     made = FolderUploads(storage).create(info())
     with closing(made.tail()), pytest.raises(BusyError):
         made.tail()
@@ -156,7 +156,7 @@ def test_one_at_a_time(storage: FolderStorage) -> None:
         assert tail.offset_bytes() == 0
 
 
-def test_nothing_is_written_to_what_was_deleted(storage: FolderStorage) -> None:
+def test_nothing_is_written_to_what_was_deleted(storage: Storage) -> None:
     made = FolderUploads(storage).create(info())
     tail = made.tail()
     storage.discard(made.id)
@@ -171,11 +171,11 @@ def test_nothing_is_written_to_what_was_deleted(storage: FolderStorage) -> None:
 
 
 @pytest.mark.parametrize("id", ["", "../jobs", "x" * 32, "01a214c7f950fc657017498460dba8ef"])
-def test_there_is_no_upload_by_any_other_name(storage: FolderStorage, id: str) -> None:
+def test_there_is_no_upload_by_any_other_name(storage: Storage, id: str) -> None:
     assert FolderUploads(storage).find(id) is None
 
 
-def test_what_has_expired_is_removed_and_nothing_else(storage: FolderStorage) -> None:
+def test_what_has_expired_is_removed_and_nothing_else(storage: Storage) -> None:
     old, fresh, begun = FolderUploads(storage).create(info()), FolderUploads(storage).create(info()), new_id()
     storage.upload(begun).mkdir()  # its process died before there was anything in it
     for path in (old.data, storage.upload(begun)):
@@ -185,7 +185,7 @@ def test_what_has_expired_is_removed_and_nothing_else(storage: FolderStorage) ->
     assert list((storage.root / "trash").iterdir()) == []
 
 
-def test_a_job_takes_the_file_without_a_copy(storage: FolderStorage) -> None:
+def test_a_job_takes_the_file_without_a_copy(storage: Storage) -> None:
     made = FolderUploads(storage).create(info(3))
     id = new_id()
     folder = storage.incoming(id)
@@ -195,9 +195,9 @@ def test_a_job_takes_the_file_without_a_copy(storage: FolderStorage) -> None:
     assert sha256 == hashlib.sha256(b"abc").hexdigest()
     assert folder.recording.stat().st_ino == made.data.stat().st_ino
     storage.discard(made.id)
-    assert used_for(storage, new_id()) is None
+    assert storage.noted(new_id(), USED, Used) is None
     folder = storage.admit(id)
-    assert used_for(storage, id) == Used(made.id, "talk.wav", sha256)
+    assert storage.noted(id, USED, Used) == Used(made.id, "talk.wav", sha256)
     assert folder.recording.read_bytes() == b"abc"
 
 
@@ -411,7 +411,7 @@ def test_a_recording_that_is_too_large_is_refused_before_it_is_sent(call: Caller
 
 def test_no_space(call: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     url = call.begin()
-    monkeypatch.setattr(FolderStorage, "free_bytes", lambda self: -1)
+    monkeypatch.setattr(Storage, "free_bytes", lambda self: -1)
     for answer in (
         call("POST", "/v1/uploads", headers=TUS | {"Upload-Length": "1"}),
         call.send(url, 0, CONTENT),
