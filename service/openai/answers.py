@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count, pairwise, product
 from string import ascii_uppercase
 from types import MappingProxyType
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from pipelines import formats
 from pipelines.formats import one_line
@@ -50,6 +50,10 @@ class Granularity(StrEnum):
     SEGMENT = "segment"
 
 
+Seconds = Annotated[float, AfterValidator(lambda seconds: round(seconds, 3))]
+Time = Annotated[Seconds, Field(description="Seconds from the start of the recording.")]
+
+
 class Answered(BaseModel):
     """Base of all of OpenAI's objects here."""
 
@@ -60,7 +64,7 @@ class Usage(Answered):
     """What the request cost: seconds of the recording."""
 
     type: Literal["duration"] = "duration"
-    seconds: float = Field(examples=[60.0])
+    seconds: Seconds = Field(examples=[60.0])
     """Length of the recording."""
 
 
@@ -91,10 +95,8 @@ class Word(Answered):
 
     word: str = Field(examples=["Good"])
     """As supplied, with its punctuation; as recognised where no text was supplied."""
-    start: float = Field(examples=[0.6])
-    """Seconds from the start of the recording."""
-    end: float = Field(examples=[1.0])
-    """Seconds from the start of the recording."""
+    start: Time = Field(examples=[0.6])
+    end: Time = Field(examples=[1.0])
 
 
 class Segment(Answered):
@@ -104,10 +106,8 @@ class Segment(Answered):
     """The segments are numbered from 0."""
     seek: int = Field(examples=[0])
     """Always 0: the recording is one piece."""
-    start: float = Field(examples=[0.6])
-    """Seconds from the start of the recording."""
-    end: float = Field(examples=[1.4])
-    """Seconds from the start of the recording."""
+    start: Time = Field(examples=[0.6])
+    end: Time = Field(examples=[1.4])
     text: str = Field(examples=[" Good evening."])
     """Begins with a space, like Whisper's: all segments, joined, are the text."""
     tokens: list[int] = Field(examples=[[]])
@@ -129,7 +129,7 @@ class VerboseTranscription(Answered):
     """Nothing is translated."""
     language: str = Field(examples=["english"])
     """Name of the language in English."""
-    duration: float = Field(examples=[60.0])
+    duration: Seconds = Field(examples=[60.0])
     """Length of the recording in seconds."""
     text: str = Field(examples=["Good evening."])
     """The supplied text without what was not spoken; the words recognised where none was supplied."""
@@ -147,10 +147,8 @@ class DiarizedSegment(Answered):
     type: Literal["transcript.text.segment"] = "transcript.text.segment"
     id: str = Field(examples=["seg_001"])
     """Unique in the transcript."""
-    start: float = Field(examples=[0.6])
-    """Seconds from the start of the recording."""
-    end: float = Field(examples=[1.4])
-    """Seconds from the start of the recording."""
+    start: Time = Field(examples=[0.6])
+    end: Time = Field(examples=[1.4])
     text: str = Field(examples=["Good evening."])
     """As supplied, or as recognised where no text was supplied."""
     speaker: str = Field(examples=["Ana Ruiz"])
@@ -162,7 +160,7 @@ class DiarizedTranscription(Answered):
 
     task: Literal["transcribe"] = "transcribe"
     """Nothing is translated."""
-    duration: float = Field(examples=[60.0])
+    duration: Seconds = Field(examples=[60.0])
     """Length of the recording in seconds."""
     text: str = Field(examples=["Good evening."])
     """The texts of all segments."""
@@ -220,7 +218,18 @@ MEDIA_TYPES: Mapping[ResponseFormat, str] = MappingProxyType(
 
 def serialize(transcript: Transcript, wish: Wish) -> str:
     """The body of the answer."""
-    return _WRITERS[wish.format](transcript, wish)
+    match wish.format:
+        case ResponseFormat.TEXT:
+            return f"{_text(_spoken(transcript))}\n"
+        case ResponseFormat.SRT | ResponseFormat.VTT:
+            return formats.serialize(transcript, wish.format)
+        case ResponseFormat.JSON:
+            answer: Answered = _transcription(transcript, wish.logprobs)
+        case ResponseFormat.VERBOSE_JSON:
+            answer = _verbose(transcript, wish.granularities)
+        case ResponseFormat.DIARIZED_JSON:
+            answer = _diarized(transcript)
+    return answer.model_dump_json(exclude_none=True)
 
 
 def events(transcript: Transcript, wish: Wish) -> Iterator[Event]:
@@ -248,61 +257,43 @@ def serialize_event(event: Event) -> str:
     return event.model_dump_json(exclude_none=True, ensure_ascii=True)
 
 
-def _json(transcript: Transcript, wish: Wish) -> str:
+def _transcription(transcript: Transcript, logprobs: bool) -> Transcription:
     spoken = _spoken(transcript)
-    logprobs = _logprobs(spoken) if wish.logprobs else None
-    return _dump(Transcription(text=_text(spoken), usage=_usage(transcript), logprobs=logprobs))
+    listed = _logprobs(spoken) if logprobs else None
+    return Transcription(text=_text(spoken), usage=_usage(transcript), logprobs=listed)
 
 
-def _verbose(transcript: Transcript, wish: Wish) -> str:
+def _verbose(transcript: Transcript, granularities: Collection[Granularity]) -> VerboseTranscription:
     spoken = _spoken(transcript)
-    with_words = Granularity.WORD in wish.granularities
-    with_segments = Granularity.SEGMENT in wish.granularities or not with_words
-    answer = VerboseTranscription(
+    with_words = Granularity.WORD in granularities
+    with_segments = Granularity.SEGMENT in granularities or not with_words
+    return VerboseTranscription(
         language=encodable(english_name(transcript.language)),
-        duration=_seconds(transcript.media.duration),
+        duration=transcript.media.duration,
         text=_text(spoken),
         segments=_segments(_pieces(transcript)) if with_segments else None,
         words=_words(spoken) if with_words else None,
         usage=_usage(transcript),
     )
-    return _dump(answer)
 
 
-def _diarized(transcript: Transcript, wish: Wish) -> str:
-    answer = DiarizedTranscription(
-        duration=_seconds(transcript.media.duration),
+def _diarized(transcript: Transcript) -> DiarizedTranscription:
+    return DiarizedTranscription(
+        duration=transcript.media.duration,
         text=_text(_spoken(transcript)),
         segments=_diarized_segments(transcript, _pieces(transcript)),
         usage=_usage(transcript),
     )
-    return _dump(answer)
-
-
-_WRITERS: Mapping[ResponseFormat, Callable[[Transcript, Wish], str]] = MappingProxyType(
-    {
-        ResponseFormat.JSON: _json,
-        ResponseFormat.TEXT: lambda transcript, wish: f"{_text(_spoken(transcript))}\n",
-        ResponseFormat.SRT: lambda transcript, wish: formats.serialize(transcript, "srt"),
-        ResponseFormat.VERBOSE_JSON: _verbose,
-        ResponseFormat.VTT: lambda transcript, wish: formats.serialize(transcript, "vtt"),
-        ResponseFormat.DIARIZED_JSON: _diarized,
-    }
-)
-
-
-def _dump(answer: Answered) -> str:
-    return answer.model_dump_json(exclude_none=True)
 
 
 def _usage(transcript: Transcript) -> Usage:
-    return Usage(seconds=_seconds(transcript.media.duration))
+    return Usage(seconds=transcript.media.duration)
 
 
 def _words(spoken: Sequence[AlignedToken]) -> list[Word]:
     """The tokens that are words, not loose punctuation."""
     return [
-        Word(word=encodable(token.token.text), start=_seconds(token.start), end=_seconds(token.end))
+        Word(word=encodable(token.token.text), start=token.start, end=token.end)
         for token in spoken
         if _is_word(token)
     ]
@@ -327,18 +318,7 @@ class _Piece:
     speaker: str
     tokens: tuple[AlignedToken, ...]
     blank: str  # what separates it from the piece before
-
-    @property
-    def text(self) -> str:
-        return _text(self.tokens)
-
-    @property
-    def start(self) -> float:
-        return _seconds(self.tokens[0].start)
-
-    @property
-    def end(self) -> float:
-        return _seconds(self.tokens[-1].end)
+    text: str
 
 
 def _pieces(transcript: Transcript) -> list[_Piece]:
@@ -346,8 +326,8 @@ def _pieces(transcript: Transcript) -> list[_Piece]:
     pieces: list[_Piece] = []
     for turn in transcript.turns:
         for part in _cut(_tokens(transcript, turn)):
-            seam = (*(pieces[-1].tokens[-1:] if pieces else ()), part[0])
-            pieces.append(_Piece(turn.speaker, part, "" if pieces and glued(seam, 0, 1) else " "))
+            close = pieces and glued((pieces[-1].tokens[-1], part[0]), 0, 1)
+            pieces.append(_Piece(turn.speaker, part, "" if close else " ", _text(part)))
     return pieces
 
 
@@ -369,8 +349,8 @@ def _segments(pieces: Sequence[_Piece]) -> list[Segment]:
         Segment(
             id=number,
             seek=0,
-            start=piece.start,
-            end=piece.end,
+            start=piece.tokens[0].start,
+            end=piece.tokens[-1].end,
             text=f"{piece.blank}{piece.text}",
             tokens=[],
             temperature=0.0,
@@ -393,8 +373,8 @@ def _diarized_segments(transcript: Transcript, pieces: Sequence[_Piece]) -> list
     return [
         DiarizedSegment(
             id=f"seg_{number:03}",
-            start=piece.start,
-            end=piece.end,
+            start=piece.tokens[0].start,
+            end=piece.tokens[-1].end,
             text=piece.text,
             speaker=labels[piece.speaker],
         )
@@ -438,7 +418,3 @@ def _is_word(token: AlignedToken) -> bool:
 
 def _text(tokens: Sequence[AlignedToken]) -> str:
     return encodable(join_tokens(tokens, range(len(tokens))))
-
-
-def _seconds(time: float) -> float:
-    return round(time, 3)

@@ -8,16 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_origin
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema, field_validator
 from pydantic_core import ErrorDetails
 
 from pipelines.engines import AUTO, TRANSCRIBERS, check_name
@@ -45,14 +38,6 @@ NO_MODEL = (
 TERM_WORDS = 6
 """The most words that a name or term in a prompt may have; a longer piece is a sentence."""
 
-LISTS = (
-    "languages",
-    "keywords",
-    "timestamp_granularities",
-    "include",
-    "known_speaker_names",
-    "known_speaker_references",
-)
 Format = Annotated[
     ResponseFormat, WithJsonSchema({"type": "string", "enum": [format.value for format in ResponseFormat]})
 ]
@@ -142,6 +127,10 @@ class TranscriptionOptions(BaseModel):
     def wish(self) -> Wish:
         """The form in which the transcript is wanted."""
         return Wish(self.response_format, frozenset(self.timestamp_granularities), "logprobs" in self.include)
+
+
+LISTS = [name for name, f in TranscriptionOptions.model_fields.items() if get_origin(f.annotation) is tuple]
+"""The fields that may come more than once."""
 
 
 class TranscriptionForm(TranscriptionOptions):
