@@ -38,37 +38,27 @@ __all__ = ["FORMATS", "heard", "html", "minutes", "one_line", "result", "rttm", 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """How a transcript is serialized, its media type, and an example for the API's description.
+    """How a transcript is serialized, and its media type.
 
     `play` also takes the address of the recording, for a format that can play it.
     """
 
     serialize: Callable[[Transcript], str]
     media_type: str = "text/plain; charset=utf-8"
-    example: object = "Ana Ruiz: Good evening.\n"
     play: Callable[[Transcript, str], str] | None = None
 
 
-_SEGMENTS = [{"start_time": 0.0, "end_time": 1.2, "words": "Good evening."}]
 FORMATS: dict[str, Format] = {
-    "json": Format(result.serialize, "application/json", _SEGMENTS),
+    "json": Format(result.serialize, "application/json"),
     "txt": Format(txt.serialize),
-    "vtt": Format(
-        vtt.serialize,
-        "text/vtt; charset=utf-8",
-        "WEBVTT\n\n00:00.000 --> 00:01.200\n<v Ana Ruiz>Good evening.\n",
-    ),
-    "srt": Format(
-        srt.serialize,
-        "application/x-subrip; charset=utf-8",
-        "1\n00:00:00,000 --> 00:00:01,200\nGood evening.\n",
-    ),
+    "vtt": Format(vtt.serialize, "text/vtt; charset=utf-8"),
+    "srt": Format(srt.serialize, "application/x-subrip; charset=utf-8"),
     "rttm": Format(rttm.serialize),
     "stm": Format(stm.serialize),
     "ctm": Format(ctm.serialize),
-    "seglst": Format(seglst.serialize, "application/json", _SEGMENTS),
-    "ttml": Format(ttml.serialize, "application/ttml+xml", '<tt xmlns="http://www.w3.org/ns/ttml"/>'),
-    "html": Format(html.serialize, "text/html; charset=utf-8", "<!doctype html>", play=html.serialize),
+    "seglst": Format(seglst.serialize, "application/json"),
+    "ttml": Format(ttml.serialize, "application/ttml+xml"),
+    "html": Format(html.serialize, "text/html; charset=utf-8", play=html.serialize),
 }
 """Every format by its name, which is also its file extension."""
 

@@ -14,7 +14,7 @@ from pipelines.types import Transcript
 
 def serialize(transcript: Transcript) -> str:
     """The words of the corrected reading in order; isolated punctuation is left out."""
-    recording = nist.recording_id(transcript)
+    recording = nist.recording_id(transcript.media.name)
     return "".join(
         f"{recording} 1 {_line(word)}\n"
         for words in words_by_turn(transcript.tokens, transcript.turns, transcript.corrections)

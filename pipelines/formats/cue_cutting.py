@@ -10,6 +10,7 @@ pauses rather than inside them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -168,9 +169,8 @@ def _break_cost(before: ReadWord, after: ReadWord) -> float:
 
 def _linger(cues_: Sequence[Cue]) -> list[Cue]:
     """Extends short cues to SHORTEST, but not into the next one."""
-    result = []
-    for index, cue in enumerate(cues_):
-        until = cues_[index + 1].start if index + 1 < len(cues_) else cue.start + SHORTEST
-        end = max(cue.end, min(cue.start + SHORTEST, until), cue.start + _APART)
-        result.append(replace(cue, end=end))
-    return result
+    untils = [*(cue.start for cue in cues_[1:]), math.inf]
+    return [
+        replace(cue, end=max(cue.end, min(cue.start + SHORTEST, until), cue.start + _APART))
+        for cue, until in zip(cues_, untils, strict=False)
+    ]

@@ -15,10 +15,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from pipelines.errors import TextError
+from pipelines.formats.result import compact, encode, lines
 from pipelines.text import from_name
 from pipelines.types import EngineInfo, Heard, HeardWord, encodable
 
@@ -35,10 +35,8 @@ Object = dict[str, Any]
 
 def serialize(heard: Heard) -> str:
     """Returns the words, one per line, with the engine that recognised them."""
-    engine = json.dumps(asdict(heard.engine), ensure_ascii=False)
-    words = ",\n ".join(json.dumps(_word(word), ensure_ascii=False) for word in heard.words)
-    head = f'{{"schema": "{SCHEMA}", "language": {json.dumps(heard.language)}, "engine": {engine}'
-    return f'{head}, "words": [\n {words}\n]}}\n'
+    head = compact({"schema": SCHEMA, "language": heard.language, "engine": encode(heard.engine)})
+    return f'{head[:-1]}, "words": {lines(encode(heard.words))}}}\n'
 
 
 def parse(text: str) -> Heard:
@@ -112,12 +110,3 @@ def _engine(document: Object) -> EngineInfo:
         return UNKNOWN
     keys = ("engine", "version", "model", "model_sha256")
     return EngineInfo(*(encodable(str(said.get(key, ""))) for key in keys))
-
-
-def _word(word: HeardWord) -> Object:
-    return {
-        "text": word.text,
-        "start": round(word.start, 3),
-        "end": round(word.end, 3),
-        "confidence": round(word.confidence, 4),
-    }

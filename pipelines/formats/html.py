@@ -27,12 +27,6 @@ _KEY = {
     FindingKind.MISSING: '<ins class="missing">missing</ins>',
     FindingKind.DIFFERS: '<span class="differs">heard otherwise</span>',
 }
-_KIND = {
-    FindingKind.NOT_SPOKEN: "Not spoken",
-    FindingKind.REPEATED: "Repeated",
-    FindingKind.MISSING: "Missing",
-    FindingKind.DIFFERS: "Differs",
-}
 _TOGGLE = (
     '<fieldset class="reading"><legend>Reading</legend>'
     '<label><input type="radio" name="reading" id="supplied" checked>Supplied</label>'
@@ -220,7 +214,8 @@ def _finding(finding: Finding) -> str:
         FindingKind.MISSING: f"<ins>{after}</ins>",
         FindingKind.DIFFERS: f'<span class="differs">{before}</span> → {after}',
     }
-    kind = f'<span class="kind" title="{plain(note(finding))}">{_KIND[finding.kind]}</span>'
+    name = finding.kind.replace("_", " ").capitalize()
+    kind = f'<span class="kind" title="{plain(note(finding))}">{name}</span>'
     return f'<li>{_time(finding.start)}{kind}<span class="words" dir="auto">{marks[finding.kind]}</span></li>'
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from pipelines.errors import TextError
-from pipelines.types import Transcript
 
 _UNSAFE = re.compile(r"""[\s"';\x00-\x1f\x7f]+""")
 
@@ -21,9 +20,9 @@ def field(text: str) -> str:
     return _UNSAFE.sub("_", text) or "<NA>"
 
 
-def recording_id(transcript: Transcript) -> str:
-    """The file name without its ending, as one field."""
-    return field(PurePosixPath(transcript.media.name).stem)
+def recording_id(name: str) -> str:
+    """A recording's file name without its ending, as one field."""
+    return field(PurePosixPath(name).stem)
 
 
 def milliseconds(seconds: float) -> int:

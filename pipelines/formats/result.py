@@ -26,13 +26,10 @@ from pipelines.types import (
     EngineInfo,
     Finding,
     Heard,
-    HeardWord,
-    Match,
     Media,
     Notice,
     Speaker,
     Supplied,
-    Token,
     Transcript,
     Turn,
 )
@@ -49,7 +46,7 @@ _JSON_NAMES = {str: "a string", int: "a whole number", float: "a number", list: 
 
 def serialize(transcript: Transcript) -> str:
     """Returns the transcript as JSON, one line per token, word, turn and finding."""
-    members = (f"{json.dumps(key)}: {_lines(value)}" for key, value in _object(transcript).items())
+    members = (f"{json.dumps(key)}: {lines(value)}" for key, value in _object(transcript).items())
     return "{\n" + ",\n".join(members) + "\n}\n"
 
 
@@ -78,23 +75,23 @@ def _object(transcript: Transcript) -> Object:
     supplied, heard = transcript.supplied, transcript.heard
     return {
         "schema": SCHEMA,
-        "media": _encode(transcript.media),
+        "media": encode(transcript.media),
         "language": transcript.language,
-        "engines": {stage: _encode(engine) for stage, engine in transcript.engines},
+        "engines": {stage: encode(engine) for stage, engine in transcript.engines},
         "supplied": {"format": supplied.format, "encoding": supplied.encoding},
         "readings": {
             "supplied": supplied.text,
             "heard": join_words([word.text for word in heard.words]),
             "corrected": transcript.corrected,
         },
-        "speakers": _encode(transcript.speakers),
-        "turns": _encode(transcript.turns),
+        "speakers": encode(transcript.speakers),
+        "turns": encode(transcript.turns),
         "tokens": [_token(transcript, index) for index in range(len(transcript.tokens))],
-        "heard": _encode(heard.words),
-        "heard_by": {"language": heard.language, **_encode(heard.engine)},
-        "findings": _encode(transcript.findings),
-        "corrections": _encode(transcript.corrections),
-        "warnings": _encode(transcript.warnings),
+        "heard": encode(heard.words),
+        "heard_by": {"language": heard.language, **encode(heard.engine)},
+        "findings": encode(transcript.findings),
+        "corrections": encode(transcript.corrections),
+        "warnings": encode(transcript.warnings),
     }
 
 
@@ -103,7 +100,7 @@ def _token(transcript: Transcript, index: int) -> Object:
     attribution = transcript.attribution
     heard = transcript.heard.words[aligned.heard_start : aligned.heard_end]
     return {
-        **_encode(aligned.token),
+        **encode(aligned.token),
         "match": aligned.match.value,
         "start": _rounded("start", aligned.start),
         "end": _rounded("end", aligned.end),
@@ -116,12 +113,12 @@ def _token(transcript: Transcript, index: int) -> Object:
     }
 
 
-def _encode(value: Any) -> Any:
+def encode(value: Any) -> Any:
     """Converts a value of the data types to JSON values."""
     if isinstance(value, tuple):
-        return [_encode(item) for item in value]
+        return [encode(item) for item in value]
     if is_dataclass(value):
-        return {f.name: _rounded(f.name, _encode(getattr(value, f.name))) for f in fields(value)}
+        return {f.name: _rounded(f.name, encode(getattr(value, f.name))) for f in fields(value)}
     return value.value if isinstance(value, StrEnum) else value
 
 
@@ -132,14 +129,14 @@ def _rounded(name: str, value: Any) -> Any:
     return value
 
 
-def _lines(value: Any) -> str:
+def lines(value: Any) -> str:
     """JSON with the items of a list one per line."""
     if isinstance(value, list) and value:
-        return "[\n " + ",\n ".join(map(_compact, value)) + "\n]"
-    return _compact(value)
+        return "[\n " + ",\n ".join(map(compact, value)) + "\n]"
+    return compact(value)
 
 
-def _compact(value: Any) -> str:
+def compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
@@ -147,7 +144,8 @@ def _transcript(result: Object) -> Transcript:
     readings, supplied, heard_by, engines = (
         _checked(dict, result[name]) for name in ("readings", "supplied", "heard_by", "engines")
     )
-    tokens = tuple(map(_aligned, _checked(list, result["tokens"])))
+    listed = _checked(list, result["tokens"])
+    tokens = tuple(_decode(AlignedToken, {**_checked(dict, token), "token": token}) for token in listed)
     return Transcript(
         media=_decode(Media, result["media"]),
         language=_decode(str, result["language"]),
@@ -157,39 +155,19 @@ def _transcript(result: Object) -> Transcript:
             format=_decode(str, supplied["format"]),
             encoding=_decode(str, supplied["encoding"]),
         ),
-        heard=Heard(
-            _decode(tuple[HeardWord, ...], result["heard"]),
-            _decode(str, heard_by["language"]),
-            _decode(EngineInfo, heard_by),
-        ),
+        heard=_decode(Heard, {**heard_by, "words": result["heard"], "engine": heard_by}),
         engines=tuple((stage, _decode(EngineInfo, engine)) for stage, engine in engines.items()),
         tokens=tokens,
-        attribution=_attribution(result["tokens"]),
+        attribution=Attribution(
+            speakers=tuple(_decode(str, token["speaker"] or "") for token in listed),
+            confidence=tuple(_decode(float, token["speaker_confidence"]) for token in listed),
+        ),
         turns=_decode(tuple[Turn, ...], result["turns"]),
         speakers=_decode(tuple[Speaker, ...], result["speakers"]),
         findings=_decode(tuple[Finding, ...], result["findings"]),
         corrections=_decode(tuple[Correction, ...], result["corrections"]),
         corrected=_decode(str, readings["corrected"]),
         warnings=_decode(tuple[Notice, ...], result["warnings"]),
-    )
-
-
-def _aligned(token: Object) -> AlignedToken:
-    return AlignedToken(
-        token=_decode(Token, token),
-        match=_decode(Match, token["match"]),
-        start=_decode(float, token["start"]),
-        end=_decode(float, token["end"]),
-        heard_start=_decode(int, token["heard_start"]),
-        heard_end=_decode(int, token["heard_end"]),
-        confidence=_decode(float, token["confidence"]),
-    )
-
-
-def _attribution(tokens: list[Object]) -> Attribution:
-    return Attribution(
-        speakers=tuple(_decode(str, token["speaker"] or "") for token in tokens),
-        confidence=tuple(_decode(float, token["speaker_confidence"]) for token in tokens),
     )
 
 

@@ -8,7 +8,6 @@ Specification: NIST, "The 2009 (RT-09) Rich Transcription Meeting Recognition Ev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from pipelines.errors import TextError
 from pipelines.formats import nist
@@ -26,7 +25,7 @@ def serialize(transcript: Transcript) -> str:
 
 def serialize_segments(segments: Sequence[SpeakerSegment], name: str) -> str:
     """One line per segment of a recording's diarization; `name` is the recording's file name."""
-    recording = nist.field(PurePosixPath(name).stem)
+    recording = nist.recording_id(name)
     lines = ((nist.milliseconds(s.start), nist.milliseconds(s.end), nist.field(s.speaker)) for s in segments)
     return "".join(
         f"SPEAKER {recording} 1 {nist.seconds(start)} {nist.seconds(end - start)} <NA> <NA> {who} <NA> <NA>\n"

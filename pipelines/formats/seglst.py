@@ -13,7 +13,7 @@ from pipelines.types import Transcript
 
 def serialize(transcript: Transcript) -> str:
     """One segment per turn in the corrected reading, with the speaker's id and times in seconds."""
-    recording = nist.recording_id(transcript)
+    recording = nist.recording_id(transcript.media.name)
     segments = [
         {
             "session_id": recording,

@@ -31,7 +31,7 @@ class Utterance:
 
 def serialize(transcript: Transcript) -> str:
     """One line per turn in the corrected reading, with the speaker's id."""
-    recording = nist.recording_id(transcript)
+    recording = nist.recording_id(transcript.media.name)
     result = []
     for turn in transcript.turns:
         start, end = (nist.seconds(nist.milliseconds(time)) for time in (turn.start, turn.end))

@@ -17,6 +17,7 @@ from pipelines.pipeline import Stage
 from pipelines.types import Transcript
 from service.api.access import ACCESS, WAITS, Owner
 from service.api.context import Context, Reach
+from service.api.descriptions import EXPORTS, TEXT
 from service.api.job_routes import STREAM, stop
 from service.api.submission import SUBMISSION, incoming, receive, submit, used_bytes
 from service.api.tracing import request_id
@@ -43,12 +44,6 @@ router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
 
 FINAL = {"X-Should-Retry": "false"}  # for OpenAI's libraries: a retry would fail again
 
-TEXT = {"type": "string"}
-EXAMPLES = {
-    "text/plain": "Good evening.\n",
-    "application/x-subrip": "1\n00:00:00,000 --> 00:00:01,200\nGood evening.\n",
-    "text/vtt": "WEBVTT\n\n00:00.000 --> 00:01.200\nGood evening.\n",
-}
 STREAMED = {
     "schema": {
         "type": "object",
@@ -66,7 +61,8 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
             "application/json": {
                 "example": {"text": "Good evening.", "usage": {"type": "duration", "seconds": 60.0}}
             },
-            **{media_type: {"schema": TEXT, "example": text} for media_type, text in EXAMPLES.items()},
+            "text/plain": {"schema": TEXT, "example": "Good evening.\n"},
+            **{media_type: EXPORTS[media_type] for media_type in ("application/x-subrip", "text/vtt")},
             "text/event-stream": STREAMED,
         },
     },
