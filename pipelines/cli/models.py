@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import groupby
 from time import monotonic
 
@@ -76,15 +76,10 @@ ACTIONS: dict[str, Callable[[Sequence[str]], None]] = {
 }
 
 
-@contextmanager
-def _progress() -> Iterator[registry.Progress]:
+def _progress() -> AbstractContextManager[registry.Progress]:
     """Shows a bar for each model on a terminal, elsewhere a line now and then."""
     console = Console(stderr=True)
-    if console.is_terminal:
-        with _bars(console) as watch:
-            yield watch
-    else:
-        yield _lines(console)
+    return _bars(console) if console.is_terminal else nullcontext(_lines(console))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ anybody may have written: `printable` removes the control characters from everyt
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from time import monotonic
 
@@ -31,17 +31,12 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
-@contextmanager
-def progress(quiet: bool) -> Iterator[Watch]:
+def progress(quiet: bool) -> AbstractContextManager[Watch]:
     """Shows a bar for every stage; plain lines without a terminal; nothing if `quiet`."""
     console = Console(stderr=True)
     if quiet:
-        yield lambda stage, fraction: None
-    elif console.is_terminal:
-        with _bars(console) as watch:
-            yield watch
-    else:
-        yield _lines(console)
+        return nullcontext(lambda stage, fraction: None)
+    return _bars(console) if console.is_terminal else nullcontext(_lines(console))
 
 
 @contextmanager
