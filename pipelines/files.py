@@ -3,6 +3,7 @@
 read_bytes, read_text           a user's file, or one sentence about what is wrong with it
 whole, write_whole, flush       one file, flushed to disk, in its place only when it is complete
 check_folder, write_files       results: checked before the long work, then written all or none
+write_new                       a file that takes no other's place
 """
 
 from __future__ import annotations

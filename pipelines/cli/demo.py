@@ -20,7 +20,7 @@ def demo(request: Namespace) -> int:
         raise InputError(
             "The demo is part of the sources, not of this installation: clone them and run `make demo` there."
         )
-    audio = next(path for path in sorted(DEMO.iterdir()) if path.suffix == ".opus")
+    audio = next(DEMO.glob("*.opus"))
     command = ["run", str(audio), "--text", str(DEMO / "supplied.txt"), "-o", str(request.output)]
     print(f"$ turnwise {shlex.join(command)}")
     status = run(parse([*command, *(["--quiet"] if request.quiet else [])]))

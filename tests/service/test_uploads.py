@@ -167,6 +167,8 @@ def test_nothing_is_written_to_what_was_deleted(storage: Storage) -> None:
         made.tail()
     with pytest.raises(GoneError):
         made.offset_bytes()
+    with pytest.raises(GoneError):
+        made.hand_over(storage.incoming(new_id()))
     assert FolderUploads(storage).find(made.id) is None
 
 
