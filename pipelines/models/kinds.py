@@ -12,6 +12,8 @@ from pipelines.errors import ModelUnusableError
 from pipelines.models.manifest import FASTER_WHISPER, PYANNOTE, WHISPER
 
 LONGEST_NAME_BYTES = 64
+LONGEST_PICKLE_BYTES = 2**24  # searched in a checkpoint: names and shapes, no weights
+READ_BY_TORCH = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # bzip2 and LZMA could not be read in bounds
 
 
 class Kind(StrEnum):
@@ -116,12 +118,14 @@ def _kind_of_archive(path: Path) -> Kind:
     """Identifies what `torch.save` wrote by the names in its pickle, which is searched, not loaded."""
     try:
         with zipfile.ZipFile(path) as archive:
-            names = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-            pickle = archive.read(names[0]) if names else b""
+            found = (each for each in archive.infolist() if each.filename.endswith("/data.pkl"))
+            member = next(found, None)
+            if member is None or member.compress_type not in READ_BY_TORCH:
+                return Kind.ARCHIVE
+            with archive.open(member) as file:
+                pickle = file.read(LONGEST_PICKLE_BYTES)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError):
         return Kind.CUT_OFF
-    if not names:
-        return Kind.ARCHIVE
     return Kind.WHISPER if b"model_state_dict" in pickle and b"n_audio_ctx" in pickle else Kind.CHECKPOINT
 
 

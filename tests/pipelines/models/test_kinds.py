@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import EngineMissingError, ModelUnusableError, OptionError
 from pipelines.models import locate, size_bytes
-from pipelines.models.kinds import Kind, converted_name, kind_of
+from pipelines.models.kinds import LONGEST_PICKLE_BYTES, Kind, converted_name, kind_of
 
 WHISPER_PICKLE = (
     b"\x80\x02}q\x00(X\x04\x00\x00\x00dimsX\x0b\x00\x00\x00n_audio_ctxX\x10\x00\x00\x00model_state_dict"
@@ -55,6 +56,28 @@ def test_damage_inside_an_archive(tmp_path: Path) -> None:
     path = archive(tmp_path / "small.pt", {"small/data.pkl": WHISPER_PICKLE})
     path.write_bytes(path.read_bytes().replace(b"n_audio_ctx", b"n_audio_xtc"))  # the checksum no longer fits
     assert kind_of(path) is Kind.CUT_OFF
+
+
+@pytest.mark.parametrize(
+    ("how", "kind"),
+    [
+        (zipfile.ZIP_STORED, Kind.CHECKPOINT),
+        (zipfile.ZIP_DEFLATED, Kind.CHECKPOINT),
+        (zipfile.ZIP_BZIP2, Kind.ARCHIVE),
+        (zipfile.ZIP_LZMA, Kind.ARCHIVE),
+    ],
+)
+def test_a_pickle_of_any_size_is_searched_in_bounded_memory(tmp_path: Path, how: int, kind: Kind) -> None:
+    path = tmp_path / "small.pt"
+    with zipfile.ZipFile(path, "w", how) as file, file.open("small/data.pkl", "w") as member:
+        for _ in range(8):
+            member.write(bytes(2**24))
+    tracemalloc.start()
+    try:
+        assert kind_of(path) is kind
+        assert tracemalloc.get_traced_memory()[1] < 5 * LONGEST_PICKLE_BYTES
+    finally:
+        tracemalloc.stop()
 
 
 def test_other_files(tmp_path: Path) -> None:
