@@ -6,6 +6,7 @@ fake       engines that play back a script, for tests
 embedded   the engines of the base install
 whisper    openai-whisper and faster-whisper
 pyannote   pyannote.audio
+model_engine  engines with a model of the user's choice
 device     processor or graphics card
 footprint  whether two engines fit into memory
 chunking   speech in chunks, cut in pauses

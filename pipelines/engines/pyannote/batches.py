@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipelines.engines.failures import explained, is_memory_short
+from pipelines.engines.failures import explained
+from pipelines.errors import EngineMemoryError
 
 NAME = "pyannote.audio"
 
@@ -28,25 +29,24 @@ class Batches:
             if self._fits(start, last, work):
                 start = last
                 done(last)
+            else:
+                self.size //= 2
+                free_memory()
 
     def _fits(self, first: int, last: int, work: Callable[[int, int], None]) -> bool:
-        """Runs one batch and returns whether it fitted into memory; if not, halves the batches."""
-        with explained(NAME):
-            try:
+        """Runs one batch and returns whether it fitted into memory."""
+        try:
+            with explained(NAME):
                 work(first, last)
-            except Exception as error:
-                if self.size == 1 or not is_memory_short(error):
-                    raise
-            else:
-                return True
-        self.size //= 2
-        free_memory()
-        return False
+        except EngineMemoryError:
+            if self.size == 1:
+                raise
+            return False
+        return True
 
 
 def free_memory() -> None:
     """Frees the memory on the graphics card that torch keeps for later."""
     import torch  # noqa: PLC0415
 
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # which does nothing where no card was used

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
-from importlib import metadata
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 
-from pipelines import models
-from pipelines.engines import device as devices
 from pipelines.engines.failures import explained
+from pipelines.engines.model_engine import ModelEngine
 from pipelines.engines.pyannote.batches import NAME
 from pipelines.engines.pyannote.clustering import Clusterer, Clusters
 from pipelines.engines.pyannote.embedding import Embedder
@@ -23,12 +19,9 @@ from pipelines.engines.pyannote.imports import import_pyannote
 from pipelines.engines.pyannote.networks import load_network
 from pipelines.engines.pyannote.reconstruction import fill_pauses, name_segments, rank, spans
 from pipelines.engines.pyannote.segmentation import Segmentation, Segmenter, count_speakers
-from pipelines.errors import EngineMissingError
 from pipelines.overlap import exclusive
 from pipelines.protocols import Progress, no_progress
-from pipelines.types import Audio, Diarization, EngineInfo, Samples, Span, SpeakerCount
-
-INSTALL = "run pip install 'turnwise[pyannote]'"
+from pipelines.types import Audio, Diarization, Span, SpeakerCount
 
 FAST_STEP = 0.25
 """Hop from chunk to chunk, as a fraction of a chunk, with `fast`; pyannote.audio's own is 0.1."""
@@ -37,7 +30,7 @@ SEGMENTED, EMBEDDED, CLUSTERED = 0.15, 0.9, 0.95
 """The fraction of the work done after each stage."""
 
 
-class Pyannote:
+class Pyannote(ModelEngine):
     """pyannote.audio 4: the best at separating speakers, even when several speak at once.
 
     `model` is the name of a folder in `pyannote` in the models folder ("community-1", "3.1"), or the path of
@@ -45,41 +38,17 @@ class Pyannote:
     docs/engines-pyannote.md describes the effect.
     """
 
+    family = "pyannote"
+    distributions = (NAME,)
+
     def __init__(self, model: str, device: str = "auto", fast: bool = False) -> None:
-        self._model = model
-        self._device = device
+        super().__init__(model, device, " (fast)" if fast else "")
         self._fast = fast
-        self._loading = Lock()
         self._loaded: Stages | None = None
 
-    @cached_property
-    def info(self) -> EngineInfo:
-        name = self._folder.name + (" (fast)" if self._fast else "")
-        return EngineInfo("pyannote", metadata.version("pyannote.audio"), name, models.sha256(self._folder))
-
-    @property
-    def weights_bytes(self) -> int:
-        """The size of the folder, which is what the weights take in memory."""
-        return models.size_bytes(self._folder)
-
-    @cached_property
-    def _folder(self) -> Path:
-        return models.locate("pyannote", self._model)
-
     def check(self) -> None:
-        """Checks that it can work, without loading the networks.
-
-        Raises EngineMissingError if pyannote.audio or the model is missing, ModelCorruptError if the model
-        is not the one that was fetched, ModelUnusableError if its folder is not a pipeline or is incomplete,
-        OptionError for a missing device.
-        """
-        try:
-            metadata.version("pyannote.audio")
-        except metadata.PackageNotFoundError:
-            raise EngineMissingError(f"pyannote.audio is not installed: {INSTALL}.") from None
-        load_recipe(self._folder)
-        if self._device != "auto":
-            devices.choose(self._device)
+        super().check()
+        load_recipe(self._path)
 
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
@@ -98,25 +67,14 @@ class Pyannote:
             counts = count_speakers(segmentation)
             if not counts.any():
                 return self._nobody(stages, progress)
-            clusters = self._cluster(stages, audio.samples, segmentation, count, progress)
+            embeddings = stages.embedder.embed(
+                audio.samples, segmentation, lambda part: progress(SEGMENTED + (EMBEDDED - SEGMENTED) * part)
+            )
+            clusters = stages.clusterer.cluster(embeddings, segmentation, count)
+        progress(CLUSTERED)
         found = self._assemble(stages, audio, segmentation, clusters, counts, count)
         progress(1.0)
         return found
-
-    def _cluster(
-        self,
-        stages: Stages,
-        samples: Samples,
-        segmentation: Segmentation,
-        count: SpeakerCount,
-        progress: Progress,
-    ) -> Clusters:
-        embeddings = stages.embedder.embed(
-            samples, segmentation, lambda part: progress(SEGMENTED + (EMBEDDED - SEGMENTED) * part)
-        )
-        clusters = stages.clusterer.cluster(embeddings, segmentation, count)
-        progress(CLUSTERED)
-        return clusters
 
     def _assemble(
         self,
@@ -153,12 +111,12 @@ class Pyannote:
 
     def load(self) -> Stages:
         """The stages with their weights, loaded once."""
-        with self._loading:
+        with self._lock:
             if self._loaded is None:
                 self.check()
                 with explained(NAME):
                     import_pyannote()
-                    self._loaded = Stages.load(self._folder, devices.choose(self._device), self._fast)
+                    self._loaded = Stages.load(self._path, self._choose_device(), self._fast)
             return self._loaded
 
 

@@ -12,21 +12,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from functools import cached_property
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines import models
 from pipelines.engines import device, failures, workers
 from pipelines.engines.whisper import prompting
 from pipelines.engines.whisper.long_form import LongFormTranscriber, Recognizer
 from pipelines.engines.whisper.sections import LONGEST_SAMPLES, LONGEST_SECTION
 from pipelines.errors import EngineMissingError, ModelUnusableError
-from pipelines.types import SAMPLE_RATE, EngineInfo, HeardWord, Samples
+from pipelines.types import SAMPLE_RATE, HeardWord, Samples
 
 BEAM_WIDTH = 5
 BATCH = {"cpu": 4, "cuda": 16}  # sections
@@ -37,7 +34,6 @@ MOST_COMPRESSION = 2.4  # a text that gzip compresses further repeats itself
 LEAST_LOG_PROBABILITY = -1.0  # mean of the tokens
 LONGEST_HOLE = 2.5  # from the start of one word to the next: a slow word and the longest pause in a section
 SEED = 0
-INSTALL = "run pip install 'turnwise[faster-whisper]'"
 PARTS = ("model.bin", "config.json", "tokenizer.json")  # the library would ask the network for the last
 VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
 
@@ -46,44 +42,28 @@ class FasterWhisper(LongFormTranscriber):
     """Transcriber. `model` is a name in the models folder or the path of a folder with model.bin, `device`
     auto, cpu (8-bit integers) or cuda (half precision)."""
 
+    family = "faster-whisper"
+    distributions = ("faster-whisper",)
+
     def check(self) -> None:
-        try:
-            metadata.version("faster-whisper")
-        except metadata.PackageNotFoundError:
-            raise EngineMissingError(f"faster-whisper is not installed: {INSTALL}.") from None
         if device.lacks_avx():
             raise EngineMissingError(
                 "faster-whisper needs a processor with AVX, which this one lacks: choose --asr whisper."
             )
-        _check_folder(self._path)
-        if self._device != "auto":
-            device.choose(self._device, device.ctranslate2_has_cuda)
+        super().check()
+        missing = [part for part in PARTS if not (self._path / part).is_file()]
+        if not any((self._path / name).is_file() for name in VOCABULARIES):
+            missing.append(VOCABULARIES[0])
+        if missing:
+            lacks = f"{self._path.name} lacks {', '.join(missing)}"
+            raise ModelUnusableError(f"{lacks}: fetch the whole folder again.")
 
-    @cached_property
-    def info(self) -> EngineInfo:
-        version = metadata.version("faster-whisper")
-        return EngineInfo("faster-whisper", version, self._path.name, models.sha256(self._path))
-
-    @property
-    def weights_bytes(self) -> int:
-        """The size of the folder's files."""
-        return models.size_bytes(self._path)
-
-    @cached_property
-    def _path(self) -> Path:
-        return models.locate("faster-whisper", self._name)
+    def _choose_device(self) -> str:
+        return device.choose(self._device, device.ctranslate2_has_cuda)
 
     def _load(self) -> Recognizer:
-        chosen = device.choose(self._device, device.ctranslate2_has_cuda)
+        chosen = self._choose_device()
         return _Recognizer(_load(self._path, chosen), BATCH[chosen])
-
-
-def _check_folder(path: Path) -> None:
-    missing = [part for part in PARTS if not (path / part).is_file()]
-    if not any((path / name).is_file() for name in VOCABULARIES):
-        missing.append(VOCABULARIES[0])
-    if missing:
-        raise ModelUnusableError(f"{path.name} lacks {', '.join(missing)}: fetch the whole folder again.")
 
 
 def _load(path: Path, chosen: str) -> Any:
@@ -116,17 +96,13 @@ class _Recognizer:
 
         self._model = model
         self._batched = BatchedInferencePipeline(model)
-        self._batch = batch
+        self.sections_at_once = batch
 
     @property
     def languages(self) -> Sequence[str]:
         known: Sequence[str] = self._model.supported_languages
         token = self._model.hf_tokenizer.token_to_id
         return [code for code in known if len(known) == 1 or token(f"<|{code}|>") is not None]
-
-    @property
-    def sections_at_once(self) -> int:
-        return self._batch
 
     def detect(self, samples: Samples) -> dict[str, float]:
         with failures.explained("faster-whisper"):
@@ -177,8 +153,8 @@ class _Recognizer:
         return prompting.prompt(terms, lambda text: len(encode(text, add_special_tokens=False).ids))
 
     def shrink(self) -> bool:
-        smaller = self._batch > 1
-        self._batch = max(1, self._batch // 2)
+        smaller = self.sections_at_once > 1
+        self.sections_at_once = max(1, self.sections_at_once // 2)
         return smaller
 
 

@@ -15,15 +15,15 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from threading import Lock
 from typing import Protocol
 
+from pipelines.engines.model_engine import ModelEngine
 from pipelines.engines.whisper import sections
 from pipelines.engines.whisper.sections import Section
 from pipelines.errors import EngineMemoryError
 from pipelines.protocols import Progress, no_progress
 from pipelines.text import languages
-from pipelines.types import Audio, EngineInfo, Heard, HeardWord, Samples, Span
+from pipelines.types import Audio, Heard, HeardWord, Samples, Span
 
 DETECTION_SECTIONS = 3  # at the start, in the middle and at the end, as a report may open in another language
 TOLERANCE = 0.2  # s; how far a word may reach beyond the detected speech
@@ -56,24 +56,8 @@ class Recognizer(Protocol):
         ...
 
 
-class LongFormTranscriber(ABC):
+class LongFormTranscriber(ModelEngine, ABC):
     """Transcriber: loads the model once, on first use, and recognises one recording at a time."""
-
-    def __init__(self, model: str, device: str = "auto") -> None:
-        self._name = model
-        self._device = device
-        self._lock = Lock()  # the libraries keep state in a model while it works
-
-    @abstractmethod
-    def check(self) -> None:
-        """Checks before the long work that everything is here; loads no weights.
-
-        Raises EngineMissingError, ModelCorruptError, ModelUnusableError, and OptionError for the device.
-        """
-
-    @property
-    @abstractmethod
-    def info(self) -> EngineInfo: ...
 
     @abstractmethod
     def _load(self) -> Recognizer: ...
@@ -96,7 +80,7 @@ class LongFormTranscriber(ABC):
         Raises what `check` raises, OptionError for a language that the model does not know, and
         EngineMemoryError if there is not enough memory for a single section.
         """
-        with self._lock:
+        with self._lock:  # the libraries keep state in a model while it works
             code = languages.check(language, self._recognizer.languages, self.info.model)
             parts = sections.divide(audio, speech)
             words: list[HeardWord] = []
@@ -122,8 +106,11 @@ def hear(
     done, heard = 0, 0.0
     while done < len(parts):
         group = parts[done : done + recognizer.sections_at_once]
-        answers = _answers(recognizer, [part.cut(audio) for part in group], code, terms)
-        if answers is None:
+        try:
+            answers = recognizer.recognize([part.cut(audio) for part in group], code, terms)
+        except EngineMemoryError:
+            if not recognizer.shrink():
+                raise
             continue
         for part, answer in zip(group, answers, strict=True):
             words += [part.place(word) for word in answer]
@@ -131,18 +118,6 @@ def hear(
         done += len(group)
         progress(min(1.0, heard / total))
     return words
-
-
-def _answers(
-    recognizer: Recognizer, pieces: Sequence[Samples], code: str, terms: Sequence[str]
-) -> list[list[HeardWord]] | None:
-    """The words of each piece; None if memory ran out and smaller steps should be tried."""
-    try:
-        return recognizer.recognize(pieces, code, terms)
-    except EngineMemoryError:
-        if not recognizer.shrink():
-            raise
-        return None
 
 
 def detect(recognizer: Recognizer, audio: Audio, parts: Sequence[Section]) -> str:

@@ -9,62 +9,42 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipelines import models
-from pipelines.engines import device, failures
+from pipelines.engines import failures
 from pipelines.engines.whisper import prompting
 from pipelines.engines.whisper.long_form import LongFormTranscriber, Recognizer
-from pipelines.errors import EngineMissingError
-from pipelines.types import EngineInfo, HeardWord, Samples
+from pipelines.types import HeardWord, Samples
 
 BEAM_WIDTH = 5
 CANDIDATES = 5  # at temperatures above 0, where tokens are drawn at random
 SEED = 0
 OLDEST_SAFE_TORCH = (2, 6)  # older versions may run code from checkpoints even with weights_only
-INSTALL = "run pip install 'turnwise[whisper]'"
 
 
 class Whisper(LongFormTranscriber):
     """Transcriber. `model`: a name in the models folder or the path of a .pt; `device`: auto, cpu or cuda."""
 
-    def check(self) -> None:
-        _check_library()
-        _ = self._path
-        if self._device != "auto":
-            device.choose(self._device)
+    family = "whisper"
+    distributions = ("openai-whisper", "torch")
 
-    @cached_property
-    def info(self) -> EngineInfo:
-        version = metadata.version("openai-whisper")
-        return EngineInfo("whisper", version, self._path.stem, models.sha256(self._path))
+    def check(self) -> None:
+        super().check()
+        torch = metadata.version("torch")
+        if tuple(int(part) for part in torch.split(".")[:2]) < OLDEST_SAFE_TORCH:
+            raise self._missing(f"torch {torch} is too old to open model files safely")
 
     @property
     def weights_bytes(self) -> int:
         """Half of what loading takes: the file in half precision and the model in single precision."""
-        return 3 * models.size_bytes(self._path) // 2
-
-    @cached_property
-    def _path(self) -> Path:
-        return models.locate("whisper", self._name)
+        return 3 * super().weights_bytes // 2
 
     def _load(self) -> Recognizer:
-        return _Recognizer(_load(self._path, device.choose(self._device), self.info.model_sha256))
-
-
-def _check_library() -> None:
-    try:
-        metadata.version("openai-whisper")
-        torch = metadata.version("torch")
-    except metadata.PackageNotFoundError:
-        raise EngineMissingError(f"openai-whisper is not installed: {INSTALL}.") from None
-    if tuple(int(part) for part in torch.split(".")[:2]) < OLDEST_SAFE_TORCH:
-        raise EngineMissingError(f"torch {torch} is too old to open model files safely: {INSTALL}.")
+        return _Recognizer(_load(self._path, self._choose_device(), self.info.model_sha256))
 
 
 def _load(path: Path, chosen: str, sha256: str) -> Any:
@@ -96,6 +76,8 @@ def _keep_threads() -> None:
 
 
 class _Recognizer:
+    sections_at_once = 1
+
     def __init__(self, model: Any) -> None:
         self._model = model
         self._beam_width = BEAM_WIDTH
@@ -106,10 +88,6 @@ class _Recognizer:
         from whisper.tokenizer import LANGUAGES  # noqa: PLC0415
 
         return tuple(LANGUAGES)[: self._model.num_languages] if self._model.is_multilingual else ("en",)
-
-    @property
-    def sections_at_once(self) -> int:
-        return 1
 
     def detect(self, samples: Samples) -> dict[str, float]:
         from whisper import log_mel_spectrogram, pad_or_trim  # noqa: PLC0415

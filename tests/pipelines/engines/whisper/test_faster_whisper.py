@@ -208,7 +208,7 @@ class Pipeline:
 
 def recognizer_with(together: Pipeline, alone: Pipeline) -> _Recognizer:
     recognizer = _Recognizer.__new__(_Recognizer)
-    recognizer._model, recognizer._batched, recognizer._batch = alone, together, 4
+    recognizer._model, recognizer._batched, recognizer.sections_at_once = alone, together, 4
     return recognizer
 
 
