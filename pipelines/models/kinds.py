@@ -64,10 +64,13 @@ REMEDIES = {
 """What to do with a path that another engine loads, or that an interrupted download left behind."""
 
 
-def check(family: Family, path: Path) -> None:
-    """Raises ModelUnusableError, which says what to do, unless the path is a model of this family."""
-    kind = kind_of(path)
-    if kind is not family.kind:
+def check(name: str, path: Path) -> None:
+    """Raises ModelUnusableError, which says what to do, unless the path is a model of the family `name`.
+
+    Models of a family that is not in FAMILIES are left to their engine.
+    """
+    family = FAMILIES.get(name)
+    if family and (kind := kind_of(path)) is not family.kind:
         remedy = REMEDIES.get(kind, family.remedy)
         raise ModelUnusableError(f"{path.name} is {kind}, not {family.kind}: {remedy}.")
 
@@ -82,9 +85,8 @@ def kind_of(path: Path) -> Kind:
 
 def _kind_of_folder(folder: Path) -> Kind:
     if (folder / "model.bin").is_file():
-        return (
-            Kind.FASTER_WHISPER if converted_name(folder / "model.bin") == "WhisperSpec" else Kind.CONVERTED
-        )
+        is_whisper = converted_name(folder / "model.bin") == "WhisperSpec"
+        return Kind.FASTER_WHISPER if is_whisper else Kind.CONVERTED
     if (folder / "config.yaml").is_file():
         return Kind.PYANNOTE
     if any(folder.glob("*.safetensors")) or any(folder.glob("pytorch_model*.bin")):

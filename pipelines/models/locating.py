@@ -27,7 +27,7 @@ from pipelines.models import kinds, lockfile
 from pipelines.models.fetching import FOLDER_VARIABLE, alone, fetch, leftovers, tidy
 from pipelines.models.hashing import combine, hash_file, hash_folder
 from pipelines.models.kinds import FAMILIES
-from pipelines.models.manifest import EMBEDDED, MANIFEST, MODELS, SYNONYMS, Model
+from pipelines.models.manifest import EMBEDDED, MODELS, SYNONYMS, Model
 
 Progress = Callable[[Model, int, int], None]
 """Receives a model, the bytes of it that are here, and the bytes of the whole."""
@@ -56,11 +56,11 @@ def select(names: Iterable[str] = ()) -> tuple[Model, ...]:
     Raises OptionError for an unknown name.
     """
     wanted = {SYNONYMS.get(name, name) for name in names}
-    unknown = wanted - {name for model in MANIFEST for name in (model.name, model.kind)}
+    known = [*dict.fromkeys(model.kind for model in MODELS.values()), *MODELS]
+    unknown = sorted(wanted.difference(known))
     if unknown:
-        known = ", ".join([*dict.fromkeys(model.kind for model in MANIFEST), *(m.name for m in MANIFEST)])
-        raise OptionError(f"There is no model {sorted(unknown)[0]!r}; the names are: {known}.")
-    return tuple(model for model in MANIFEST if not wanted or wanted & {model.name, model.kind})
+        raise OptionError(f"There is no model {unknown[0]!r}; the names are: {', '.join(known)}.")
+    return tuple(model for model in MODELS.values() if not wanted or wanted & {model.name, model.kind})
 
 
 def locate(kind: str, model: str) -> Path:
@@ -80,8 +80,8 @@ def locate(kind: str, model: str) -> Path:
         if look(name) is State.PRESENT:
             return path
     else:
-        path = _copied(kind).get(model) or _own(kind, model)
-    kinds.check(FAMILIES[kind], path)
+        path = copied(kind).get(model) or _own(kind, model)
+    kinds.check(kind, path)
     return path
 
 
@@ -91,11 +91,21 @@ def available(kind: str, language: str = "") -> list[str]:
     English-only models come after the others unless `language`, a BCP 47 tag, is English; the user's own
     models come last, by name.
     """
-    here = [model for model in MANIFEST if model.kind == kind and _is_here(model)]
+    here = [model for model in MODELS.values() if model.kind == kind and _is_here(model)]
     if language.partition("-")[0].lower() != "en":
         here.sort(key=lambda model: model.english)
     known = [model.name.partition(":")[2] for model in here]
-    return [*known, *(name for name in sorted(_copied(kind)) if name not in known)]
+    return [*known, *(name for name in copied(kind) if name not in known)]
+
+
+def copied(kind: str) -> dict[str, Path]:
+    """Returns the models in the kind's folder by their names there, sorted; hidden ones are left out."""
+    if kind not in FAMILIES:
+        return {}
+    essential = FAMILIES[kind].essential
+    found = (folder() / kind).glob(f"*/{essential}" if essential else "*.pt")
+    named = {path.parent.name: path.parent for path in found} if essential else {p.stem: p for p in found}
+    return {name: named[name] for name in sorted(named) if not name.startswith(".")}
 
 
 def sha256(path: Path) -> str:
@@ -242,14 +252,6 @@ def _unreadable(path: Path, error: OSError) -> EngineMissingError:
     return EngineMissingError(f"The model {path} cannot be read: {error.strerror}.")
 
 
-def _copied(kind: str) -> dict[str, Path]:
-    """The models in the kind's folder by their names there; hidden ones are left out."""
-    essential = FAMILIES[kind].essential
-    found = (folder() / kind).glob(f"*/{essential}" if essential else "*.pt")
-    named = {path.parent.name: path.parent for path in found} if essential else {p.stem: p for p in found}
-    return {name: path for name, path in named.items() if not name.startswith(".")}
-
-
 def _own(kind: str, model: str) -> Path:
     """The path given as `model`. Raises EngineMissingError if nothing is there, OptionError for a name."""
     path = Path(model).expanduser()
@@ -258,7 +260,7 @@ def _own(kind: str, model: str) -> Path:
     if model.startswith((".", "~")) or "/" in model or os.sep in model:
         raise EngineMissingError(f"There is no model at {path}: check the path after {kind}:.")
     here = ", ".join(available(kind)) or "none"
-    known = ", ".join(each.name.partition(":")[2] for each in MANIFEST if each.kind == kind)
+    known = ", ".join(each.name.partition(":")[2] for each in MODELS.values() if each.kind == kind)
     raise OptionError(
         f"There is no {kind} model {model!r}: installed are {here}; `turnwise models pull {kind}:NAME` "
         f"fetches {known}; or give the path of your own."

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.errors import ModelCorruptError
@@ -34,8 +34,8 @@ class File:
 class Pulled:
     """One model as it was pulled."""
 
-    revisions: Mapping[str, str]  # repository: commit
-    files: Mapping[str, File]  # path below the model's folder: file
+    revisions: dict[str, str]  # repository: commit
+    files: dict[str, File]  # path below the model's folder: file
 
     @property
     def sums(self) -> dict[str, str]:
@@ -75,16 +75,7 @@ def _parse_model(entry: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Pulled
 
 
 def serialize(models: Mapping[str, Pulled]) -> str:
-    table = {
-        name: {
-            "revisions": dict(pulled.revisions),
-            "files": {
-                path: {"sha256": file.sha256, "size_bytes": file.size_bytes}
-                for path, file in pulled.files.items()
-            },
-        }
-        for name, pulled in models.items()
-    }
+    table = {name: asdict(pulled) for name, pulled in models.items()}
     return json.dumps({"version": VERSION, "models": table}, indent=1, sort_keys=True) + "\n"
 
 

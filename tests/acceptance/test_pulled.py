@@ -14,7 +14,7 @@ from pipelines.engines.pyannote import Pyannote
 from pipelines.engines.whisper.openai_whisper import Whisper
 from pipelines.models import locating as models
 from pipelines.models.fetching import FOLDER_VARIABLE
-from pipelines.models.manifest import MANIFEST, Address, Hub, Model
+from pipelines.models.manifest import MODELS, Address, Hub, Model
 from pipelines.types import Audio, SpeakerCount
 from tests.support.hub_server import Holding, HubServer, serve
 
@@ -48,9 +48,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServe
             "pyannote/wespeaker-voxceleb-resnet34-LM": holding(agglomerative / "embedding"),
         }
         running.files["/clip.pt"] = (CHECKPOINTS / "whisper-clip.pt").read_bytes()
-        manifest = {model.name: small(model, running) for model in MANIFEST}
-        monkeypatch.setattr(models, "MANIFEST", tuple(manifest.values()))
-        monkeypatch.setattr(models, "MODELS", manifest)
+        monkeypatch.setattr(models, "MODELS", {name: small(model, running) for name, model in MODELS.items()})
         monkeypatch.setenv("no_proxy", "*")
         monkeypatch.setenv("HF_ENDPOINT", running.address)
         monkeypatch.setenv("HF_TOKEN", TOKEN)

@@ -24,7 +24,7 @@ from pipelines.models import download, fetching, hub
 from pipelines.models import locating as models
 from pipelines.models import lockfile as lock
 from pipelines.models.locating import State
-from pipelines.models.manifest import MANIFEST, MODELS, Address, Hub, Model
+from pipelines.models.manifest import MODELS, Address, Hub, Model
 from tests.support.hub_server import Fault, Holding, HubServer, serve
 
 pytest.importorskip("huggingface_hub")
@@ -80,9 +80,9 @@ def repositories() -> dict[str, Holding]:
     }
 
 
-def small_manifest(address: str) -> tuple[Model, ...]:
+def small_models(address: str) -> dict[str, Model]:
     """The real one, but that whisper:tiny is CHECKPOINT, and that the hub's weights may be small ones."""
-    return tuple(small(model, address) for model in MANIFEST)
+    return {name: small(model, address) for name, model in MODELS.items()}
 
 
 def small(model: Model, address: str) -> Model:
@@ -93,11 +93,6 @@ def small(model: Model, address: str) -> Model:
         return model
     sha256 = hashlib.sha256(CHECKPOINT).hexdigest()
     return replace(model, size_bytes=len(CHECKPOINT), sha256=sha256, source=Address(f"{address}/tiny.pt"))
-
-
-def use(manifest: tuple[Model, ...], patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(models, "MANIFEST", manifest)
-    patch.setattr(models, "MODELS", {model.name: model for model in manifest})
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +110,7 @@ def server(running: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     running.tokens = {TOKEN}
     running.faults.clear()
     running.asked.clear()
-    use(small_manifest(running.address), monkeypatch)
+    monkeypatch.setattr(models, "MODELS", small_models(running.address))
     monkeypatch.setattr(download, "PAUSE", 0.0)
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("HF_ENDPOINT", running.address)
@@ -316,7 +311,7 @@ def test_a_repository_that_has_gone(server: HubServer) -> None:
 
 
 def test_weights_that_this_version_does_not_know(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(MANIFEST, monkeypatch)
+    monkeypatch.setattr(models, "MODELS", MODELS)
     with pytest.raises(ModelFetchError, match=r"model\.bin of Systran.* is not the file that this version"):
         models.pull([TINY])
     assert server.ranges("model.bin") == []
@@ -479,9 +474,8 @@ PULL = """
 import sys
 from pipelines.models import download, locating as models
 from pipelines.cli import main
-from tests.pipelines.models.test_fetching import small_manifest
-models.MANIFEST = small_manifest(sys.argv[1])
-models.MODELS = {model.name: model for model in models.MANIFEST}
+from tests.pipelines.models.test_fetching import small_models
+models.MODELS = small_models(sys.argv[1])
 sys.exit(main(["models", *sys.argv[2:]]))
 """
 

@@ -26,7 +26,6 @@ from pipelines.models.locating import State
 from pipelines.models.manifest import (
     EMBEDDED,
     FASTER_WHISPER,
-    MANIFEST,
     MODELS,
     PYANNOTE,
     WHISPER,
@@ -62,7 +61,7 @@ def model(name: str, kind: str, content: bytes, convert: Callable[[bytes], bytes
         path=f"{kind}/{name}.bin",
         size_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
-        source=Member(Wheel(name, "1.0", ""), "weights", convert),
+        source=Member(Wheel(name, ""), "weights", convert),
     )
 
 
@@ -75,8 +74,8 @@ class Registry:
 
     def fetch(self, wheel: Wheel, member: str) -> bytes:
         assert member == "weights"
-        self.asked.append(wheel.distribution)
-        return self.contents[wheel.distribution]
+        self.asked.append(wheel.requirement)
+        return self.contents[wheel.requirement]
 
 
 @pytest.fixture
@@ -87,7 +86,6 @@ def registry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Registry:
         model("far", "elsewhere", b"far"),
     )
     answers = Registry()
-    monkeypatch.setattr(models, "MANIFEST", manifest)
     monkeypatch.setattr(models, "MODELS", {each.name: each for each in manifest})
     monkeypatch.setattr(fetching, "fetch_member", answers.fetch)
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "models"))
@@ -315,7 +313,7 @@ def test_hidden_files_are_no_part_of_a_model(home: Path) -> None:
 
 @pytest.mark.parametrize("kind", [WHISPER, FASTER_WHISPER, PYANNOTE])
 def test_what_is_missing_says_how_to_get_it(home: Path, kind: str) -> None:
-    name = next(each.name for each in MANIFEST if each.kind == kind)
+    name = next(each.name for each in MODELS.values() if each.kind == kind)
     with pytest.raises(EngineMissingError, match=rf"turnwise models pull {name}`, or copy the models folder"):
         models.locate(kind, name.partition(":")[2])
 

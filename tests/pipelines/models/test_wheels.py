@@ -30,7 +30,7 @@ def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wheel:
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     data = path.read_bytes()
-    return Wheel("tiny-weights", "1.5", hashlib.sha256(data).hexdigest())
+    return Wheel("tiny-weights==1.5", hashlib.sha256(data).hexdigest())
 
 
 def fetch(wheel: Wheel) -> bytes:
@@ -44,7 +44,7 @@ def test_gives_the_member_without_installing_the_wheel(wheel: Wheel) -> None:
 
 
 def test_refuses_another_file_under_that_name(wheel: Wheel) -> None:
-    other = Wheel(wheel.distribution, wheel.version, "0" * 64)
+    other = Wheel(wheel.requirement, "0" * 64)
     with pytest.raises(ModelFetchError, match=r"tiny-weights==1\.5 is not that release"):
         fetch(other)
 
