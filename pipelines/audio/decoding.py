@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -31,6 +31,7 @@ from pipelines.errors import (
     NoSpeechError,
     NotMediaError,
 )
+from pipelines.protocols import Progress, no_progress
 from pipelines.types import SAMPLE_RATE, Audio, Media, Notice, Samples
 
 CONTAINERS = tuple(
@@ -66,7 +67,7 @@ class Limits:
 def load(
     path: str | os.PathLike[str],
     limits: Limits = Limits(),
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = no_progress,
     *,
     name: str = "",
 ) -> tuple[Audio, tuple[Notice, ...]]:
@@ -89,7 +90,7 @@ def read(
     file: BufferedReader,
     name: str,
     limits: Limits = Limits(),
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = no_progress,
 ) -> tuple[Audio, tuple[Notice, ...]]:
     """`load` for an open file: reads it from the start, whatever its position, and leaves it open."""
     status = os.fstat(file.fileno())
@@ -170,11 +171,8 @@ class _Reader:
     file: BufferedReader
     name: str
     limits: Limits
-    progress: Callable[[float], None]
-    deadline: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.deadline = time.monotonic() + self.limits.decode_time
+    progress: Progress
+    begun: float = field(default_factory=time.monotonic)
 
     def read(self, size_bytes: int) -> bytes:
         self.check_time()
@@ -187,7 +185,7 @@ class _Reader:
         return self.file.tell()
 
     def check_time(self) -> None:
-        if time.monotonic() > self.deadline:
+        if time.monotonic() - self.begun > self.limits.decode_time:
             raise MediaLimitError(
                 f"{self.name} takes longer than {self.limits.decode_time:g} s to decode: convert it to WAV."
             )

@@ -21,8 +21,10 @@ _BLOCK_SAMPLES = 60 * SAMPLE_RATE
 
 
 def playable(audio: Audio, place: str) -> str:
-    """The source that a page plays: the embedded recording or, if it is long, `place`."""
-    return data_uri(encode_opus(audio)) if audio.duration <= LONGEST_EMBEDDED else place
+    """The source that a page plays: a data URI that holds the recording or, if that is long, `place`."""
+    if audio.duration > LONGEST_EMBEDDED:
+        return place
+    return f"data:audio/webm;base64,{base64.b64encode(encode_opus(audio)).decode()}"
 
 
 def encode_opus(audio: Audio) -> bytes:
@@ -37,11 +39,6 @@ def encode_opus(audio: Audio) -> bytes:
             container.mux(stream.encode(_frame(audio, at)))
         container.mux(stream.encode(None))
     return buffer.getvalue()
-
-
-def data_uri(webm: bytes) -> str:
-    """A data URI that holds the whole file, for a self-contained page."""
-    return f"data:audio/webm;base64,{base64.b64encode(webm).decode()}"
 
 
 def _frame(audio: Audio, at: int) -> av.AudioFrame:

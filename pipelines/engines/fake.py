@@ -15,6 +15,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import ClassVar
 
 import numpy as np
 
@@ -77,11 +78,8 @@ def script_audio(script: Script, name: str = "script.wav") -> Audio:
 class FakeDetector:
     """Detects speech where the script has lines."""
 
+    info: ClassVar = EngineInfo("fake", "1", "detector", "")
     script: Script
-
-    @property
-    def info(self) -> EngineInfo:
-        return _info("detector")
 
     def detect(self, audio: Audio, progress: Progress = no_progress) -> tuple[Span, ...]:
         progress(1.0)
@@ -92,13 +90,10 @@ class FakeDetector:
 class FakeTranscriber:
     """Recognises the script's words, a share `word_error_rate` of them wrongly, chosen by `seed`."""
 
+    info: ClassVar = EngineInfo("fake", "1", "transcriber", "")
     script: Script
     word_error_rate: float = 0.0
     seed: int = 0
-
-    @property
-    def info(self) -> EngineInfo:
-        return _info("transcriber")
 
     def transcribe(
         self,
@@ -129,13 +124,10 @@ class FakeTranscriber:
 class FakeDiarizer:
     """Knows who speaks when; moves each boundary by up to `edge_error`, chosen by `seed`."""
 
+    info: ClassVar = EngineInfo("fake", "1", "diarizer", "")
     script: Script
     edge_error: float = 0.0
     seed: int = 0
-
-    @property
-    def info(self) -> EngineInfo:
-        return _info("diarizer")
 
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
@@ -164,19 +156,13 @@ class FakeDiarizer:
 class FakeAligner:
     """Spreads the words of each request evenly over its span, whatever was said in it."""
 
-    @property
-    def info(self) -> EngineInfo:
-        return _info("aligner")
+    info: ClassVar = EngineInfo("fake", "1", "aligner", "")
 
     def knows(self, language: str) -> bool:
         return True
 
     def place(self, audio: Audio, requests: Sequence[tuple[Span, tuple[str, ...]]]) -> list[list[HeardWord]]:
         return [list(Line("", span.start, span.end, " ".join(words)).words()) for span, words in requests]
-
-
-def _info(model: str) -> EngineInfo:
-    return EngineInfo(engine="fake", version="1", model=model, model_sha256="")
 
 
 def _inside(word: HeardWord, speech: Sequence[Span]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -40,7 +40,6 @@ class GivenTranscriber:
         progress: Progress = no_progress,
         terms: Sequence[str] = (),
     ) -> Heard:
-        """The words as they are."""
         progress(1.0)
         return Heard(self.heard.words, self.heard.language or language or "en", self.heard.engine)
 
@@ -62,7 +61,6 @@ class GivenDiarizer:
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress
     ) -> Diarization:
-        """The segments as they are."""
         progress(1.0)
         return _diarization(self.segments, self.info)
 
@@ -71,9 +69,7 @@ class GivenDiarizer:
 class OneVoice:
     """Does not separate speakers: all speech goes to one."""
 
-    @property
-    def info(self) -> EngineInfo:
-        return EngineInfo("none", "", "", "")
+    info: ClassVar = EngineInfo("none", "", "", "")
 
     def diarize(
         self, audio: Audio, speech: Sequence[Span], count: SpeakerCount, progress: Progress = no_progress

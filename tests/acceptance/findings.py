@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from pipelines import formats
 from pipelines.audio import decoding as audio
-from pipelines.audio.preview import data_uri, encode_opus
+from pipelines.audio.preview import playable
 from pipelines.formats import html
 from pipelines.pipeline import run
 from pipelines.supplied import parsing as supplied
@@ -222,7 +222,7 @@ def undisturbed(folder: Path, name: str, sound: bytes) -> dict[str, str]:
     transcript = replace(transcript, warnings=(*warnings, *transcript.warnings))
     path.unlink()
     texts = {format: formats.serialize(transcript, format) for format in formats.FORMATS if format != "html"}
-    return texts | {"html": html.serialize(transcript, data_uri(encode_opus(recording)))}
+    return texts | {"html": html.serialize(transcript, playable(recording, recording.media.name))}
 
 
 def spread(seconds: list[float]) -> str:

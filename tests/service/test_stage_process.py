@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import errors, formats
-from pipelines.audio.preview import data_uri, encode_opus
+from pipelines.audio.preview import playable
 from pipelines.engines.given import GivenDiarizer, GivenTranscriber
 from pipelines.formats import heard as heard_format
 from pipelines.formats import html, rttm
@@ -117,7 +117,7 @@ def test_stage_by_stage_is_as_in_one_go(with_text: bool, tmp_path: Path) -> None
     assert stored(folder) == whole
     assert len(whole.turns) > 1
     expected = {name: formats.serialize(whole, name) for name in formats.FORMATS if name != "html"}
-    expected["html"] = html.serialize(whole, data_uri(encode_opus(audio)))
+    expected["html"] = html.serialize(whole, playable(audio, "elsewhere"))
     assert expected.keys() == set(formats.FORMATS)
     for name, content in expected.items():
         assert (folder.stage(Stage.STORE) / f"result.{name}").read_bytes() == content.encode(

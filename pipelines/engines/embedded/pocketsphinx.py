@@ -31,7 +31,8 @@ AUDIO_PER_PROCESS = 60.0  # aligning this much takes a process three times as lo
 TOLERANCE = 0.1  # how far apart the speech detector and the recogniser place the edge of a sound
 QUIETEST_PEAK = 1e-3  # -60 dBFS: anything quieter is not speech to be amplified
 WORKER = str(Path(__file__).with_name("pocketsphinx_worker.py"))
-# a logistic fit to equally many right and wrong words: area under the ROC curve 0.97
+# The probability that a word is the one spoken, from the mean log likelihood of its frames: a logistic fit to
+# equally many right and wrong words, area under the ROC curve 0.97.
 EVEN_SCORE, SCORE_WIDTH = -4.3, 1.0
 ALTERNATE = re.compile(r"\(\d+\)$")  # "the(2)": the second pronunciation of "the"
 
@@ -84,7 +85,6 @@ class PocketSphinx(_Engine):
 
 
 def _is_english(language: str) -> bool:
-    """Whether the tag is English or empty."""
     return language.lower().replace("_", "-").split("-")[0] in {"", "en"}
 
 
@@ -101,20 +101,19 @@ class PocketSphinxAligner(_Engine):
         stretch is too short for its words, or if a word cannot be pronounced. Starting takes a quarter of a
         second and each request a fiftieth of its length: ask for many at once.
         """
-        phones = _missing_phones({word for _, words in requests for word in words})
+        spoken = {word for _, words in requests for word in words}
+        known = pronunciation.look_up(spoken, _model_folder() / "cmudict-en-us.dict")
+        phones = {word: pronunciation.pronounce(word, known) for word in spoken if word not in known}
 
         def job(request: Request) -> tuple[bytes, tuple[str, ...], dict[str, str]]:
             span, words = request
             missing = {word: phones[word] for word in words if word in phones}
             return _pcm(audio.cut(span)), words if all(missing.values()) else (), missing
 
-        answers = workers.run([WORKER, "place"], requests, job, self._share(requests))
-        return [_placed(request, answer) for request, answer in zip(requests, answers, strict=True)]
-
-    def _share(self, requests: Sequence[Request]) -> int:
-        """The number of processes worth starting."""
         total = sum(span.duration for span, _ in requests)
-        return min(self._processes, 1 + int(total / AUDIO_PER_PROCESS))
+        worth_starting = min(self._processes, 1 + int(total / AUDIO_PER_PROCESS))
+        answers = workers.run([WORKER, "place"], requests, job, worth_starting)
+        return [_placed(request, answer) for request, answer in zip(requests, answers, strict=True)]
 
 
 def _pcm(samples: Samples) -> bytes:
@@ -142,7 +141,7 @@ def _placed(request: Request, answer: Sequence[tuple[str, float, float, float]])
     if len(answer) != len(words):
         return []
     return [
-        _word(span, word, start, end, _confidence(score))
+        _word(span, word, start, end, 1.0 / (1.0 + math.exp(-(score - EVEN_SCORE) / SCORE_WIDTH)))
         for word, (_, start, end, score) in zip(words, answer, strict=True)
     ]
 
@@ -151,17 +150,6 @@ def _word(chunk: Span, text: str, start: float, end: float, confidence: float) -
     """A word with times in the recording, from times in its chunk."""
     start, end = (min(round(chunk.start + time, 3), chunk.end) for time in (start, end))
     return HeardWord(ALTERNATE.sub("", text), start, end, confidence)
-
-
-def _confidence(score: float) -> float:
-    """The probability that a word is the one spoken, from the mean log likelihood of its frames."""
-    return 1.0 / (1.0 + math.exp(-(score - EVEN_SCORE) / SCORE_WIDTH))
-
-
-def _missing_phones(words: set[str]) -> dict[str, str]:
-    """The phones of the words that the dictionary lacks; "" for unpronounceable ones."""
-    known = pronunciation.look_up(words, _model_folder() / "cmudict-en-us.dict")
-    return {word: pronunciation.pronounce(word, known) for word in words if word not in known}
 
 
 def _model_folder() -> Path:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines.audio import preview
-from pipelines.audio.preview import data_uri, encode_opus, playable
+from pipelines.audio.preview import encode_opus, playable
 from pipelines.types import SAMPLE_RATE, Audio, Samples
 from tests.pipelines.formats.sample import MEDIA
 
@@ -71,6 +71,7 @@ def test_samples_beyond_full_scale_are_clipped_not_wrapped(sample: float) -> Non
 
 
 def test_a_data_uri_holds_the_file() -> None:
-    head, _, body = data_uri(b"webm").partition(",")
+    audio = chirp(1.0)
+    head, _, body = playable(audio, "elsewhere").partition(",")
     assert head == "data:audio/webm;base64"
-    assert base64.b64decode(body) == b"webm"
+    assert base64.b64decode(body) == encode_opus(audio)
