@@ -28,7 +28,6 @@ from pipelines.text import join_tokens
 from pipelines.types import AlignedToken, Attribution, Diarization, Match, SpeakerSegment, Turn
 
 Floats = npt.NDArray[np.float64]
-Indexes = npt.NDArray[np.intp]
 
 DOUBT = 0.06
 """Share of a token's time that a speaker may have had unnoticed; it falls with the distance in time."""
@@ -81,26 +80,20 @@ def _model(
     for segment in diarization.segments:
         segments[segment.speaker].append(segment)
     tracks = [segments[speaker] for speaker in speakers]
-    noticed = TRUST * _likelihoods(chosen, tracks)
-    seconds = np.array([[token.end - token.start] for token in chosen])
-    unnoticed = np.broadcast_to(-UNNOTICED_SECOND * seconds, noticed.shape)
+    start, end = np.array([(token.start, token.end) for token in chosen]).T
+    away = np.stack([_distance(track, (start + end) / 2) for track in tracks], axis=1)
+    near = np.exp(-away / PRESENCE)
+    sure = np.array([token.match is Match.MATCHED or token.confidence >= SURE for token in chosen])
+    blur = np.where(sure, BLUR, BLUR_UNSURE)
+    talk = np.stack([_talk(track, start - blur, end + blur) for track in tracks], axis=1)
+    share = talk / (end - start + 2 * blur)[:, None] + DOUBT * near
+    noticed = TRUST * np.log(share / share.max(axis=1, keepdims=True))
+    unnoticed = np.broadcast_to(-UNNOTICED_SECOND * (end - start)[:, None], noticed.shape)
     return SpeakerModel(
         evidence=np.concatenate([noticed, unnoticed], axis=1),
         odds=change_odds(tokens, spoken, diarization.exclusive, overlaps(diarization.segments)),
-        entry=UNNOTICED - _presence(chosen, tracks),
+        entry=UNNOTICED + away / PRESENCE + np.log(near.sum(axis=1, keepdims=True)),
     )
-
-
-def _likelihoods(spoken: Sequence[AlignedToken], tracks: Sequence[Sequence[SpeakerSegment]]) -> Floats:
-    """Log likelihood of each speaker for each token, 0 for the likeliest, shape (tokens, speakers)."""
-    sure = np.array([token.match is Match.MATCHED or token.confidence >= SURE for token in spoken])
-    blur = np.where(sure, BLUR, BLUR_UNSURE)
-    start = np.array([token.start for token in spoken]) - blur
-    end = np.array([token.end for token in spoken]) + blur
-    share = np.stack([_talk(track, start, end) for track in tracks], axis=1)
-    away = np.stack([_distance(track, (start + end) / 2) for track in tracks], axis=1)
-    share = share / (end - start)[:, None] + DOUBT * np.exp(-away / PRESENCE)
-    return np.asarray(np.log(share / share.max(axis=1, keepdims=True)))
 
 
 def _talk(track: Sequence[SpeakerSegment], start: Floats, end: Floats) -> Floats:
@@ -111,13 +104,6 @@ def _talk(track: Sequence[SpeakerSegment], start: Floats, end: Floats) -> Floats
         edges += [begin, max(segment.end, begin)]
         total += [total[-1], total[-1] + edges[-1] - begin]
     return np.asarray(np.interp(end, edges, total) - np.interp(start, edges, total))
-
-
-def _presence(spoken: Sequence[AlignedToken], tracks: Sequence[Sequence[SpeakerSegment]]) -> Floats:
-    """Log probability of each speaker by the distance in time to their speech, shape (tokens, speakers)."""
-    middle = np.array([(token.start + token.end) / 2 for token in spoken])
-    nearness = np.stack([-_distance(track, middle) / PRESENCE for track in tracks], axis=1)
-    return np.asarray(nearness - np.log(np.exp(nearness).sum(axis=1, keepdims=True)))
 
 
 def _distance(track: Sequence[SpeakerSegment], moments: Floats) -> Floats:
@@ -138,10 +124,11 @@ class SpeakerModel:
     """The hidden Markov model over n tokens and k speakers; state v is speaker v noticed, k + v unnoticed.
 
     evidence: (n, 2k) log likelihoods. odds: (n,) log odds of a change of speaker in front of each token.
-    entry: (n, k) price of beginning an unnoticed stretch of each speaker at each token.
+    entry: (n, k) price, >= 0, of beginning an unnoticed stretch of each speaker at each token.
 
     Leaving a speaker costs the same whoever speaks next. So each step looks at a speaker's own two states and
-    at all others together: O(n k) time and memory.
+    at all others together: O(n k) time and memory. Where a change is not likelier than not, "all others" may
+    even include the speaker: to stay is at least as likely.
     """
 
     evidence: Floats
@@ -153,77 +140,77 @@ class SpeakerModel:
         return int(self.evidence.shape[1]) // 2
 
     def decode(self) -> list[int]:
-        """The speaker of every token in the most probable sequence of states."""
-        stay, change = np.logaddexp(0.0, self.odds), np.logaddexp(0.0, -self.odds)
-        value = self._first()
-        came_from = np.zeros(self.evidence.shape, dtype=np.int32)
-        for row in range(1, len(self.evidence)):
-            entering = np.concatenate([np.zeros(self.speakers), self.entry[row]])
-            came_from[row], value = _arrivals(value, stay[row], change[row], entering)
-            value += self.evidence[row]
-        path = [int(value.argmax())]
-        for origin in came_from[:0:-1]:
-            path.append(int(origin[path[-1]]))
-        return [state % self.speakers for state in reversed(path)]
+        """The speaker of every token in the most probable sequence of states.
+
+        Staying is free here and a change gains its odds: that shifts all values of a token alike.
+        """
+        value = self.evidence.reshape(len(self.evidence), 2, -1).copy()
+        value[0, 1] -= self.entry[0]
+        for row, odds in enumerate(self.odds[1:].tolist(), start=1):
+            noticed, unnoticed = value[row - 1]
+            own = np.maximum(noticed, unnoticed)
+            others = odds + (own.max() if odds <= 0.0 else _best_of_others(own))
+            value[row, 0] += np.maximum(own, others)
+            value[row, 1] += np.maximum(np.maximum(noticed, others) - self.entry[row], unnoticed)
+        state = int(value[-1].argmax())
+        path = [state % self.speakers]
+        for row in range(len(value) - 1, 0, -1):
+            speaker = path[-1]
+            reached = value[row - 1] + self.odds[row]
+            reached[:, speaker] = value[row - 1, :, speaker]
+            if state != speaker:  # unnoticed: whoever was so before does not pay for it again
+                reached[1, speaker] += self.entry[row, speaker]
+            state = int(reached.argmax())
+            path.append(state % self.speakers)
+        return path[::-1]
 
     def posterior(self) -> Floats:
         """Probability of each speaker for each token given everything, shape (n, k)."""
-        stay, change = (np.exp(-np.logaddexp(0.0, odds)) for odds in (self.odds, -self.odds))
-        forward = np.empty((len(self.evidence), 2, self.speakers))
-        forward[0] = _normalised(np.exp(self._first().reshape(2, -1)))
-        for row in range(1, len(forward)):
-            entering, seen = self._factors(row)
-            noticed, unnoticed = forward[row - 1]
-            others = change[row] * _sums_of_others(noticed + unnoticed)
-            forward[row, 0] = stay[row] * (noticed + unnoticed) + others
-            forward[row, 1] = entering * (stay[row] * noticed + others) + stay[row] * unnoticed
-            forward[row] = _normalised(forward[row] * seen)
-        backward = np.ones((2, self.speakers))
-        joint = np.empty((len(forward), self.speakers))
-        for row in range(len(forward) - 1, -1, -1):
-            joint[row] = _normalised((forward[row] * backward).sum(axis=0))
-            entering, seen = self._factors(row)
-            noticed, unnoticed = backward * seen
-            others = change[row] * _sums_of_others(noticed + entering * unnoticed)
-            backward[0] = stay[row] * (noticed + entering * unnoticed) + others
-            backward[1] = stay[row] * (noticed + unnoticed) + others
-            backward = _normalised(backward)
-        return joint
-
-    def _first(self) -> Floats:
-        return np.asarray(self.evidence[0] - np.concatenate([np.zeros(self.speakers), self.entry[0]]))
-
-    def _factors(self, row: int) -> tuple[Floats, Floats]:
-        """For one token, the factor for beginning an unnoticed stretch, (k,), and the likelihoods, (2, k)."""
-        return np.exp(-self.entry[row]), np.exp(self.evidence[row]).reshape(2, -1)
+        stay, change = (np.exp(-np.logaddexp(0.0, odds)).tolist() for odds in (self.odds, -self.odds))
+        entering = np.exp(-self.entry)
+        joint = np.exp(self.evidence).reshape(len(self.evidence), 2, -1)  # … times forward, times backward
+        joint[0, 1] *= entering[0]
+        for row in range(1, len(joint)):
+            noticed, unnoticed = joint[row - 1]
+            arriving, scale = _mixed(noticed + unnoticed, stay[row], change[row])
+            remaining = stay[row] * scale * unnoticed
+            joint[row, 0] *= arriving
+            joint[row, 1] *= remaining + entering[row] * (arriving - remaining)
+        backward = np.ones(joint.shape[1:])
+        for row in range(len(joint) - 1, 0, -1):
+            joint[row] *= backward
+            backward *= np.exp(self.evidence[row]).reshape(2, -1)
+            begun = entering[row] * backward[1]
+            leaving, scale = _mixed(backward[0] + begun, stay[row], change[row])
+            backward[1] = leaving + stay[row] * scale * (backward[1] - begun)
+            backward[0] = leaving
+        joint[0] *= backward
+        shares = joint.sum(axis=1)
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
-def _arrivals(value: Floats, stay: float, change: float, entering: Floats) -> tuple[Indexes, Floats]:
-    """For each state, its best origin (the first of equals) and the value with which it is reached."""
-    speaker = np.arange(len(value)) % (len(value) // 2)
-    best = int(value.argmax())
-    own = speaker == speaker[best]
-    rest = np.where(own, -np.inf, value)
-    second = int(rest.argmax())
-    others = np.where(own, rest[second], value[best])
-    origins = np.stack([np.where(own, second, best), speaker, speaker + len(value) // 2])
-    reached = np.stack(
-        [others - (change + entering), value[speaker] - (stay + entering), value[origins[2]] - stay]
-    )
-    most = reached.max(axis=0)
-    return np.where(reached == most, origins, len(value)).min(axis=0), most
+def _best_of_others(each: Floats) -> Floats:
+    """The greatest of the other entries for each entry; -inf for an only one."""
+    best = int(each.argmax())
+    rest = each.copy()
+    rest[best] = -np.inf
+    others = np.full_like(each, each[best])
+    others[best] = rest.max()
+    return others
 
 
-def _sums_of_others(each: Floats) -> Floats:
-    """The sum of all other entries for each entry, without subtraction, which would round away small ones."""
-    sums = np.zeros_like(each)
-    sums[1:] = each[:-1].cumsum()
-    sums[:-1] += each[:0:-1].cumsum()[::-1]
-    return sums
+def _mixed(each: Floats, stay: float, change: float) -> tuple[Floats, float]:
+    """`stay` of each entry and `change` of all others, scaled to a sum of 1 before, and that scale.
 
-
-def _normalised(values: Floats) -> Floats:
-    return np.asarray(values / values.sum())
+    Nothing small is subtracted from something large, which would round it away.
+    """
+    scale = 1.0 / float(each.sum())
+    if change <= stay:
+        return change + (stay - change) * scale * each, scale
+    others = np.zeros_like(each)
+    others[1:] = each[:-1].cumsum()
+    others[:-1] += each[:0:-1].cumsum()[::-1]
+    return stay * scale * each + change * scale * others, scale
 
 
 def take_turns(tokens: Sequence[AlignedToken], attribution: Attribution) -> tuple[Turn, ...]:

@@ -107,58 +107,50 @@ def features(
 
     `segments` do not overlap. Where two speakers did, in `overlaps`, the edge between them may be anywhere.
     """
-    edges = _edges(segments, overlaps)
+    chosen = [tokens[index] for index in spoken]
+    texts = [token.token.text for token in chosen]
+    forms = [units(text) for text in texts]
+    start, end = np.array([(token.start, token.end) for token in chosen]).reshape(-1, 2).T
+    pause = start[1:] - end[:-1]
+    ended = np.array([ends_sentence(text) for text in texts[:-1]], dtype=np.bool_)
+    edge = _nearness(_edges(segments, overlaps), end[:-1], start[1:])
+    answering, answered = _short_answers(texts, forms, ended | (pause >= SHORTEST_PAUSE))
+    values: dict[Feature, npt.ArrayLike] = {
+        Feature.ALWAYS: True,
+        Feature.SENTENCE: ended,
+        Feature.QUESTION: [is_question(text) for text in texts[:-1]],
+        Feature.INSIDE: ~ended * _punctuated(texts)[1:],
+        Feature.CLAUSE: [text.endswith((",", ";", ":", "-", "–", "—")) for text in texts[:-1]],
+        Feature.CAPITAL: [text[:1].isupper() for text in texts[1:]],
+        Feature.OPENING: [not OPENINGS.isdisjoint(form[:1]) for form in forms[1:]],
+        Feature.ANSWERING: answering[1:-1],
+        Feature.ANSWERED: answered[1:-1],
+        Feature.EDGE: edge,
+        Feature.EDGE_AT_BREAK: edge * (pause >= SHORTEST_BREAK),
+        Feature.MARK: _marked(tokens, spoken)[1:],
+    }
     seen = np.zeros((len(spoken), len(Feature)))
-    forms = [units(tokens[index].token.text) for index in spoken]
-    column = {feature: place for place, feature in enumerate(Feature)}
-    punctuated = _punctuated([tokens[index].token.text for index in spoken])
-    marked = _marked(tokens, spoken)
-    answering, answered = _short_answers([tokens[index] for index in spoken], forms)
-    for place in range(1, len(spoken)):
-        before, after = tokens[spoken[place - 1]], tokens[spoken[place]]
-        pause = after.start - before.end
-        ended = ends_sentence(before.token.text)
-        edge = _nearness(edges, before.end, after.start)
-        values = {
-            Feature.ALWAYS: True,
-            Feature.SENTENCE: ended,
-            Feature.QUESTION: is_question(before.token.text),
-            Feature.INSIDE: (not ended) * punctuated[place],
-            Feature.CLAUSE: not ended and before.token.text.endswith((",", ";", ":", "-", "–", "—")),
-            Feature.CAPITAL: after.token.text[:1].isupper(),
-            Feature.OPENING: not OPENINGS.isdisjoint(forms[place][:1]),
-            Feature.ANSWERING: answering[place],
-            Feature.ANSWERED: answered[place],
-            Feature.EDGE: edge,
-            Feature.EDGE_AT_BREAK: edge * (pause >= SHORTEST_BREAK),
-            Feature.MARK: marked[place],
-        }
-        for feature, value in values.items():
-            seen[place, column[feature]] = value
+    for column, feature in enumerate(Feature):
+        seen[1:, column] = values[feature]
     return seen
 
 
 def _short_answers(
-    spoken: Sequence[AlignedToken], forms: Sequence[tuple[str, ...]]
+    texts: Sequence[str], forms: Sequence[tuple[str, ...]], closed: npt.NDArray[np.bool_]
 ) -> tuple[list[bool], list[bool]]:
     """For each place, whether a short answer begins there, and whether one has ended there.
 
-    A sentence ends with a full stop or a pause. A short one is an answer after a question, and after thanks
-    if it contains one of ANSWERS.
+    `closed`: where a sentence ends between two tokens, by a full stop or a pause. A short one is an answer
+    after a question, and after thanks if it contains one of ANSWERS.
     """
-    begins = [0, *(place for place in range(1, len(spoken)) if _closed(spoken[place - 1], spoken[place]))]
-    answering, answered = ([False] * (len(spoken) + 1) for _ in range(2))
-    for begin, end in pairwise([*begins, len(spoken)]):
+    answering, answered = ([False] * (len(texts) + 1) for _ in range(2))
+    for begin, end in pairwise([0, *(np.flatnonzero(closed) + 1).tolist(), len(texts)]):
         sentence = [unit for form in forms[begin : min(end, begin + SHORT_ANSWER + 1)] for unit in form]
-        asked = begin > 0 and is_question(spoken[begin - 1].token.text)
+        asked = begin > 0 and is_question(texts[begin - 1])
         before = {unit for form in forms[max(0, begin - THANKED) : begin] for unit in form}
         thanked = not THANKS.isdisjoint(before) and not ANSWERS.isdisjoint(sentence)
         answering[begin] = answered[end] = len(sentence) <= SHORT_ANSWER and (asked or thanked)
     return answering, answered
-
-
-def _closed(before: AlignedToken, after: AlignedToken) -> bool:
-    return ends_sentence(before.token.text) or after.start - before.end >= SHORTEST_PAUSE
 
 
 def _edges(segments: Sequence[SpeakerSegment], overlaps: Sequence[Span]) -> Floats:
@@ -177,15 +169,15 @@ def _edges(segments: Sequence[SpeakerSegment], overlaps: Sequence[Span]) -> Floa
     return edges
 
 
-def _nearness(edges: Floats, end: float, start: float) -> float:
-    """1 where an edge lies between the end of one token and the start of the next, 0 far from any."""
-    low, high = min(end, start), max(end, start)
-    place = int(np.searchsorted(edges[:, 1], low))
-    near = edges[max(0, place - 1) : place + 1]
-    if not len(near):
-        return 0.0
-    distance = float(np.maximum(np.maximum(low - near[:, 1], near[:, 0] - high), 0.0).min())
-    return max(0.0, 1.0 - distance / EDGE_REACH)
+def _nearness(edges: Floats, end: Floats, start: Floats) -> Floats:
+    """1 where an edge lies between the end of one token and the start of the next, 0 far from any; (n,)."""
+    if not len(edges):
+        return np.zeros(len(end))
+    low, high = np.minimum(end, start), np.maximum(end, start)
+    place = np.searchsorted(edges[:, 1], low)
+    near = edges[[np.maximum(place - 1, 0), np.minimum(place, len(edges) - 1)]]
+    distance = np.maximum(low - near[..., 1], near[..., 0] - high).clip(min=0.0).min(axis=0)
+    return np.asarray(np.maximum(0.0, 1.0 - distance / EDGE_REACH))
 
 
 def _punctuated(texts: Sequence[str]) -> Floats:
