@@ -1,26 +1,4 @@
-"""Every error that this library raises. Each message is one sentence that says what to do.
-
-TurnwiseError
-├── InputError               the user's input cannot be used
-│   ├── MediaError           the recording
-│   │   ├── NotMediaError        not a container that we open
-│   │   ├── NoAudioTrackError    a container without audio
-│   │   ├── EmptyMediaError      zero bytes, or too short to hold a word
-│   │   ├── MediaLimitError      too long, too large, or too slow to decode
-│   │   └── NoSpeechError        silence, or music only
-│   ├── TextError            the supplied text
-│   └── OptionError          a setting or an option with an invalid value
-├── EngineError              an engine failed on good input
-│   ├── EngineMissingError       not installed, or its weights are not here
-│   └── EngineMemoryError        not enough memory on the processor or the graphics card
-├── ModelError               model files
-│   ├── ModelCorruptError        a file's hash differs from the manifest's
-│   ├── ModelUnusableError       not a model, for another engine, or incomplete
-│   └── ModelFetchError          could not be fetched
-│       └── ModelGatedError          terms not accepted, or a missing or wrong token
-├── OutputError              a result cannot be written
-└── CancelledError           the user stopped the work
-"""
+"""Every error that this library raises. Each message is one sentence that says what to do."""
 
 
 class TurnwiseError(Exception):

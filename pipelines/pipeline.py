@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Event
 from typing import Generic, TypeVar
 
-from pipelines.alignment import LOW_MATCH, align, place, recover
+from pipelines.alignment import LOW_MATCH, align, covered_share, force_align, matched_share
 from pipelines.attribution import attribute, take_turns
 from pipelines.engines import check_fit, one_voice
 from pipelines.errors import CancelledError, EngineError, ModelError, NoSpeechError
-from pipelines.protocols import Engines, ForcedAligner, Progress, no_progress
-from pipelines.reconciliation import correct, find, read
+from pipelines.protocols import Engines, Progress, no_progress
+from pipelines.reconciliation import correct, find, read, uncorrected
 from pipelines.roles import assign_roles
-from pipelines.text import join_tokens, seams
+from pipelines.supplied import HEARD, stand_in
 from pipelines.types import (
     AlignedToken,
     Attribution,
@@ -33,15 +33,12 @@ from pipelines.types import (
     EngineInfo,
     Finding,
     Heard,
-    Match,
     Media,
     Notice,
     Options,
     Span,
     Speaker,
     Supplied,
-    Token,
-    TokenKind,
     Transcript,
     Turn,
 )
@@ -190,10 +187,6 @@ class Reading:
     turns: tuple[Turn, ...]
 
 
-HEARD = "heard"
-"""Format of the text that stands in where none was supplied."""
-
-
 Value = TypeVar("Value")
 Left_co = TypeVar("Left_co", covariant=True)
 
@@ -259,12 +252,12 @@ def _diarize(given: Given) -> Diarized:
 def _align(given: Given) -> Aligned:
     """Places the tokens on the recording; an aligner, if there is one, places those not recognised."""
     heard, audio, aligner = given[Heard], given[Audio], given[Engines].aligner
-    supplied = given[Text].supplied or _as_supplied(heard)
+    supplied = given[Text].supplied or stand_in(heard)
     speech = given[Detected].speech
     tokens = align(
         supplied.tokens, heard.words, speech=speech, duration=audio.duration, language=heard.language
     )
-    placed, warnings = _placed(tokens, audio, aligner, heard.language)
+    placed, warnings = force_align(tokens, audio, aligner, heard.language)
     info = aligner.info if aligner is not None else None
     return Aligned(supplied.text, supplied.format, supplied.encoding, placed, warnings, info)
 
@@ -291,11 +284,8 @@ def _reconcile(given: Given) -> Reading:
     """Finds where text and recording disagree, and corrects the text unless little was recognised."""
     tokens, turns, heard = given[Aligned].tokens, given[Attributed].turns, given[Heard]
     findings = find(tokens, heard.words, heard.language)
-    if max(_shares(tokens, heard)) < LOW_MATCH:
-        text = join_tokens(
-            tokens, [i for i, token in enumerate(tokens) if token.token.kind is TokenKind.WORD]
-        )
-        return Reading(findings, (), text, tuple(replace(turn, corrected=turn.text) for turn in turns))
+    if max(matched_share(tokens), covered_share(tokens, heard.words)) < LOW_MATCH:
+        return Reading(findings, (), *uncorrected(tokens, turns))
     corrections = correct(tokens, turns, findings, heard.words, given[Options].glossary, heard.language)
     return Reading(findings, corrections, *read(tokens, turns, corrections))
 
@@ -401,21 +391,9 @@ class _Run:
         self.watch(stage, fraction)
 
 
-def _as_supplied(heard: Heard) -> Supplied:
-    """The recognised words as a supplied text."""
-    tokens: list[Token] = []
-    text = ""
-    words = [word.text for word in heard.words]
-    for word, glued in zip(words, seams(words), strict=True):
-        text += "" if glued or not tokens else " "
-        tokens.append(Token(word, len(text), len(text) + len(word)))
-        text += word
-    return Supplied(text, tuple(tokens), HEARD, "utf-8")
-
-
 def _doubts(aligned: Aligned, heard: Heard, found: int, options: Options) -> tuple[Notice, ...]:
     """Warns if little or nothing was recognised, or fewer speakers were `found` than requested."""
-    share, least = _matched(aligned.tokens), options.speakers.minimum
+    share, least = matched_share(aligned.tokens), options.speakers.minimum
     notices = []
     if share < LOW_MATCH and not any(notice.code == "forced" for notice in aligned.warnings):
         message = f"Only {100 * share:.0f} % of the supplied words were recognised: "
@@ -425,38 +403,3 @@ def _doubts(aligned: Aligned, heard: Heard, found: int, options: Options) -> tup
     elif found < least and least > 1:
         notices.append(Notice("fewer_speakers", f"{least} speakers were requested and {found} found."))
     return tuple(notices)
-
-
-def _placed(
-    tokens: tuple[AlignedToken, ...], audio: Audio, aligner: ForcedAligner | None, language: str
-) -> tuple[tuple[AlignedToken, ...], tuple[Notice, ...]]:
-    """Improves the tokens' times by the aligner, if any; returns them as they are if it fails, and warns."""
-    if aligner is None or not aligner.knows(language):
-        return tokens, ()
-    try:
-        placed = place(tokens, audio, aligner, language)
-        recovered = recover(placed, audio, aligner, language)
-        return recovered, (_by_force(placed),) if recovered != placed else ()
-    except EngineError as error:
-        message = f"Words that were not recognised are spaced evenly between their neighbours: {error}"
-        return tokens, (Notice("alignment_failed", message),)
-
-
-def _shares(tokens: Sequence[AlignedToken], heard: Heard) -> tuple[float, float]:
-    """The shares of supplied words that were recognised, and of recognised words that were supplied."""
-    covered = sum(token.heard_end - token.heard_start for token in tokens if token.match is Match.MATCHED)
-    return _matched(tokens), covered / max(1, len(heard.words))
-
-
-def _matched(tokens: Sequence[AlignedToken]) -> float:
-    """The share of supplied words that were recognised as written."""
-    words = [token for token in tokens if token.token.kind is TokenKind.WORD]
-    return sum(token.match is Match.MATCHED for token in words) / len(words) if words else 1.0
-
-
-def _by_force(tokens: Sequence[AlignedToken]) -> Notice:
-    return Notice(
-        "forced",
-        f"Only {100 * _matched(tokens):.0f} % of the supplied words were recognised; the text was placed on"
-        " the recording by forced alignment, which agrees with those words.",
-    )

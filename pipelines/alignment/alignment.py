@@ -24,9 +24,13 @@ from rapidfuzz.distance import Levenshtein
 from pipelines.alignment.anchors import split
 from pipelines.alignment.comparison import Floats, Indexes, Units, Vocabulary, compare
 from pipelines.alignment.editing import Gaps, best_pairs
+from pipelines.alignment.placement import place
+from pipelines.alignment.recovery import matched_share, recover
 from pipelines.alignment.speech_clock import SpeechClock
+from pipelines.errors import EngineError
+from pipelines.protocols import ForcedAligner
 from pipelines.text import ends_sentence
-from pipelines.types import AlignedToken, HeardWord, Match, Span, Token, TokenKind, runs
+from pipelines.types import AlignedToken, Audio, HeardWord, Match, Notice, Span, Token, TokenKind, runs
 
 Times = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -117,6 +121,29 @@ def align(
     return tuple(_place(sides, pairing, spoken, start, end))
 
 
+def force_align(
+    tokens: tuple[AlignedToken, ...], audio: Audio, aligner: ForcedAligner | None, language: str
+) -> tuple[tuple[AlignedToken, ...], tuple[Notice, ...]]:
+    """The tokens with better times by the aligner, if there is one for the language, and a notice about it.
+
+    If the aligner fails, the tokens are as they were, and the notice is a warning.
+    """
+    if aligner is None or not aligner.knows(language):
+        return tokens, ()
+    try:
+        placed = place(tokens, audio, aligner, language)
+        recovered = recover(placed, audio, aligner, language)
+    except EngineError as error:
+        message = f"Words that were not recognised are spaced evenly between their neighbours: {error}"
+        return tokens, (Notice("alignment_failed", message),)
+    notice = Notice(
+        "forced",
+        f"Only {100 * matched_share(tokens):.0f} % of the supplied words were recognised; the text was placed"
+        " on the recording by forced alignment, which agrees with those words.",
+    )
+    return recovered, (notice,) if recovered != placed else ()
+
+
 def _unit_times(heard: Units, words: Sequence[HeardWord]) -> tuple[Times, Times]:
     """The start and end of every recognised unit; the units of one word share its time evenly."""
     start = np.array([words[w].start for w in heard.owner], dtype=np.float64)
@@ -154,9 +181,9 @@ def _score(similarity: Floats, ours: Floats, theirs: Floats) -> Floats:
 def _supplied_gaps(sides: _Sides) -> Gaps:
     edge = np.full(len(sides.supplied) + 1, EDGE, dtype=np.float32)
     edge[0] = edge[-1] = EDGE_AT_LINE
-    for place, (before, after) in enumerate(pairwise(sides.supplied.owner), start=1):
+    for at, (before, after) in enumerate(pairwise(sides.supplied.owner), start=1):
         if before != after:
-            edge[place] = _edge(sides.tokens[before], sides.tokens[after])
+            edge[at] = _edge(sides.tokens[before], sides.tokens[after])
     return Gaps(np.full(len(sides.supplied), SKIP, dtype=np.float32), edge)
 
 
@@ -183,7 +210,7 @@ def _judge(sides: _Sides, pairing: _Pairing, clock: SpeechClock, need: Times, ed
 def _token_count(sides: _Sides, first: int, last: int) -> int:
     """The number of tokens that the units [first, last) belong to."""
     owner = sides.supplied.owner
-    return int(owner[last - 1] - owner[first] + 1) if last > first else 0
+    return int(owner[last - 1] - owner[first] + 1)
 
 
 def _pasted(sides: _Sides, need: Times, edge: Floats, first: int, last: int, free: float) -> tuple[int, int]:
@@ -267,18 +294,15 @@ def _times(
     sides: _Sides, pairing: _Pairing, spoken: Flags, clock: SpeechClock, need: Times
 ) -> tuple[Times, Times]:
     """Start and end of every supplied unit: as recognised, else shared out. Undefined where not spoken."""
-    start = np.where(pairing.partner >= 0, _at(sides.start, pairing.partner), 0.0)
-    end = np.where(pairing.partner >= 0, _at(sides.end, pairing.partner), 0.0)
+    heard = pairing.partner >= 0
+    start, end = np.zeros((2, len(heard)))
+    start[heard], end[heard] = (times[pairing.partner[heard]] for times in (sides.start, sides.end))
     for first, last in runs(pairing.partner < 0):
         unheard = first + np.flatnonzero(spoken[first:last])
         opening = end[first - 1] if first else 0.0
         closing = start[last] if last < len(start) else clock.duration
         start[unheard], end[unheard] = clock.share(opening, max(opening, closing), need[unheard])
     return start, end
-
-
-def _at(times: Times, partner: Indexes) -> Times:
-    return times[partner] if len(times) else np.zeros(len(partner))
 
 
 def _place(
@@ -297,9 +321,8 @@ def _place(
         else:
             now = until
         left, right = _heard_range(sides, pairing, first, last)
-        yield AlignedToken(
-            token, match, now, until, left, right, _confidence(sides, pairing, match, first, last)
-        )
+        confidence = _confidence(match, sides.words[left:right], pairing.alike[first:last])
+        yield AlignedToken(token, match, now, until, left, right, confidence)
 
 
 def _match(token: Token, pairing: _Pairing, spoken: Flags, first: int, last: int, before: Match) -> Match:
@@ -325,12 +348,10 @@ def _heard_range(sides: _Sides, pairing: _Pairing, first: int, last: int) -> tup
     return int(owners[0]), int(owners[-1]) + 1
 
 
-def _confidence(sides: _Sides, pairing: _Pairing, match: Match, first: int, last: int) -> float:
+def _confidence(match: Match, words: Sequence[HeardWord], alike: Floats) -> float:
     """Confidence in the match: for a pair, from recogniser confidence and similarity; else fixed."""
     if match is Match.NOT_SPOKEN:
         return 0.9
-    left, right = _heard_range(sides, pairing, first, last)
-    if left == right:
+    if not words:
         return 0.5
-    heard = float(np.mean([word.confidence for word in sides.words[left:right]]))
-    return (0.5 + 0.5 * heard) * float(pairing.alike[first:last].mean())
+    return (0.5 + 0.5 * float(np.mean([word.confidence for word in words]))) * float(alike.mean())

@@ -96,7 +96,7 @@ def _describe(forms: tuple[str, ...], counts: Floats) -> Vocabulary:
     rarity = np.log(total / np.maximum(counts, 1.0)) / np.log(total)
     return Vocabulary(
         forms=forms,
-        sounds=tuple(sound(form) or form for form in forms),
+        sounds=tuple(map(sound, forms)),
         weight=(0.3 + 0.7 * rarity).astype(np.float32),
-        syllables=np.array([max(1, syllables(form)) for form in forms], dtype=np.float32),
+        syllables=np.array([syllables(form) for form in forms], dtype=np.float32),
     )

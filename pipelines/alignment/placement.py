@@ -87,10 +87,15 @@ def _believed(tokens: Sequence[AlignedToken], stretch: _Stretch, words: Sequence
     first, last = stretch.indexes[0], stretch.indexes[-1]
     anchored = _heard(tokens[first]) and _heard(tokens[last])
     return anchored and all(
-        abs(word.start - tokens[owner].start) <= AGREEMENT or abs(word.end - tokens[owner].end) <= AGREEMENT
+        agrees(tokens[owner], word)
         for owner, word in zip(stretch.owners, words, strict=True)
         if _heard(tokens[owner])
     )
+
+
+def agrees(token: AlignedToken, placed: Span | HeardWord) -> bool:
+    """Whether the token is placed where it was recognised."""
+    return abs(placed.start - token.start) <= AGREEMENT or abs(placed.end - token.end) <= AGREEMENT
 
 
 def _move(placed: list[AlignedToken], stretch: _Stretch, words: Sequence[HeardWord]) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipelines.alignment.placement import AGREEMENT, rising
+from pipelines.alignment.placement import agrees, rising
 from pipelines.protocols import ForcedAligner
 from pipelines.text import units
 from pipelines.types import AlignedToken, Audio, HeardWord, Match, Span, TokenKind
@@ -38,6 +38,18 @@ FORCED = 0.5
 """Confidence in a token placed by forced alignment alone."""
 
 
+def matched_share(tokens: Sequence[AlignedToken]) -> float:
+    """The share of supplied words that were recognised as written."""
+    words = [token.match is Match.MATCHED for token in tokens if token.token.kind is TokenKind.WORD]
+    return sum(words) / len(words) if words else 1.0
+
+
+def covered_share(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> float:
+    """The share of recognised words that were supplied."""
+    covered = sum(token.heard_end - token.heard_start for token in tokens if token.match is Match.MATCHED)
+    return covered / max(1, len(words))
+
+
 def recover(
     tokens: Sequence[AlignedToken], audio: Audio, aligner: ForcedAligner, language: str = "en"
 ) -> tuple[AlignedToken, ...]:
@@ -54,7 +66,7 @@ def recover(
     if len(placed) != len(owners):
         return tuple(tokens)
     spans = _spans([index for index, _ in owners], placed)
-    agreeing = sum(_agrees(tokens[index], spans[index]) for index in heard & spans.keys())
+    agreeing = sum(agrees(tokens[index], spans[index]) for index in heard & spans.keys())
     return _forced(tokens, spans) if agreeing >= AGREEING * len(heard) else tuple(tokens)
 
 
@@ -66,16 +78,12 @@ def _spans(owners: Sequence[int], placed: Sequence[HeardWord]) -> dict[int, Span
     return spans
 
 
-def _agrees(token: AlignedToken, span: Span) -> bool:
-    return abs(span.start - token.start) <= AGREEMENT or abs(span.end - token.end) <= AGREEMENT
-
-
 def _forced(tokens: Sequence[AlignedToken], spans: dict[int, Span]) -> tuple[AlignedToken, ...]:
     """The tokens at their new times; a token recognised elsewhere loses its recognised word."""
     result = []
     for index, token in enumerate(tokens):
         span = spans.get(index)
-        unheard = span and not (token.match is Match.MATCHED and _agrees(token, span))
+        unheard = span and not (token.match is Match.MATCHED and agrees(token, span))
         lost = replace(token, match=Match.INTERPOLATED, heard_end=token.heard_start, confidence=FORCED)
         kept = lost if unheard else token
         result.append(replace(kept, start=span.start, end=span.end) if span else kept)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from pipelines.reconciliation.glossary import find_terms
-from pipelines.text import ends_sentence, joined, units, words_by_turn
+from pipelines.text import ends_sentence, join_tokens, joined, units, words_by_turn
 from pipelines.types import AlignedToken, Correction, Finding, FindingKind, HeardWord, Match, TokenKind, Turn
 
 HEARD = 0.5
@@ -68,6 +68,12 @@ def read(
     texts = map(joined, words_by_turn(tokens, turns, corrections))
     filled = tuple(replace(turn, corrected=text) for turn, text in zip(turns, texts, strict=True))
     return "\n".join(turn.corrected for turn in filled if turn.corrected), filled
+
+
+def uncorrected(tokens: Sequence[AlignedToken], turns: Sequence[Turn]) -> tuple[str, tuple[Turn, ...]]:
+    """All supplied words in place of a corrected reading, and the turns with their own text."""
+    words = [index for index, token in enumerate(tokens) if token.token.kind is TokenKind.WORD]
+    return join_tokens(tokens, words), tuple(replace(turn, corrected=turn.text) for turn in turns)
 
 
 Change = tuple[int, str, str]

@@ -116,13 +116,12 @@ def _room_beside(token: AlignedToken, words: Sequence[HeardWord]) -> float:
 
 def _missing(tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> Iterator[Finding]:
     """Recognised words without a counterpart in the text, unless unrecognised tokens account for them."""
-    place = 0
-    paired = [(i, token) for i, token in enumerate(tokens) if token.heard_end > token.heard_start]
-    before = 0
-    for index, token in paired:
-        yield from _gap(tokens, words, before, token.heard_start, place, index)
-        before, place = token.heard_end, index + 1
-    yield from _gap(tokens, words, before, len(words), place, len(tokens))
+    heard = [(i, token.heard_start, token.heard_end) for i, token in enumerate(tokens)]
+    paired = [(i, start, end) for i, start, end in heard if start < end]
+    before = place = 0
+    for index, start, end in [*paired, (len(tokens), len(words), len(words))]:
+        yield from _gap(tokens, words, before, start, place, index)
+        before, place = end, index + 1
 
 
 def _gap(

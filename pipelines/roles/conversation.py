@@ -17,7 +17,7 @@ from pipelines.roles.passages import Passage, Word, make_passage, plain_form
 from pipelines.roles.phrases import Phrases
 from pipelines.roles.slots import Slot
 from pipelines.text import join_words
-from pipelines.types import AlignedToken, Heard, HeardWord, Match, Span, TokenKind, Turn
+from pipelines.types import AlignedToken, Heard, HeardWord, Match, TokenKind, Turn
 
 CAPITALS_LEAST = 0.02
 CAPITALS_MOST = 0.6
@@ -163,23 +163,18 @@ def _as_heard(
     A word whose place is only interpolated gives way to words recognised at that time. A stammered word
     ("speak to to Jane") is read once.
     """
-    times = [Span(word.start, max(word.start, word.end)) for word in added]
+    middles = [(word.start + max(word.start, word.end)) / 2 for word in added]
     said: list[Word] = list(added)
     written = [token for token in filter(_is_word, tokens) if plain_form(token.token.text)]
     for word, token in zip(words, written, strict=True):
-        if token.match is Match.INTERPOLATED and _overlaps(word, times):
+        at = bisect_right(middles, word.start)
+        if token.match is Match.INTERPOLATED and at < len(middles) and middles[at] < word.end:
             continue
         plains = [plain_form(each.text) for each in heard[token.heard_start : token.heard_end]]
         differs = token.match is Match.DIFFERS and any(plains)
         said.append(replace(word, plain=" ".join(filter(None, plains))) if differs else word)
     said.sort(key=lambda word: (word.start, word.place))
     return [word for index, word in enumerate(said) if index == 0 or word.plain != said[index - 1].plain]
-
-
-def _overlaps(word: Word, times: Sequence[Span]) -> bool:
-    """Whether the middle of one of `times`, which are ordered, lies inside the word."""
-    at = bisect_right(times, word.start, key=lambda span: (span.start + span.end) / 2)
-    return at < len(times) and (times[at].start + times[at].end) / 2 < word.end
 
 
 def add_house(phrases: Phrases, conversation: Conversation) -> Phrases:

@@ -168,7 +168,7 @@ def _role(slot: Slot, parts: Sequence[Part], name: Part) -> Role:
     roles = [slot.phrases.occupation(slot.words[part.first].plain) for part in occupations]
     known = [role for role in roles if role is not None]
     owners = [part for part in parts if part.chunk is Chunk.OWNER and part.last <= name.first]
-    house = any(slot.is_broadcaster(part) for part in owners)
+    house = any(slot.broadcaster(part.first) == part.last for part in owners)
     if house and all(slot.words[part.first].plain in slot.phrases.vague for part in occupations):
         return Role.CORRESPONDENT
     if known:

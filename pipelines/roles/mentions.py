@@ -167,8 +167,11 @@ class Finder:
         following = self.conversation.speaker_after(turn)
         if people == 1 or following is None:
             return [(following, weight if self._is_new(following, turn) else 0.3 * weight)]
-        turns = self._new_speakers(turn)[:people]
-        return [(first, weight * (0.7 if at == place else 0.3)) for at, first in enumerate(turns)]
+        firsts: dict[str, int] = {}
+        for index, later in enumerate(self.conversation.turns[turn + 1 :], start=turn + 1):
+            firsts.setdefault(later.speaker, index)
+        new = [first for first in firsts.values() if self._is_new(first, turn)]
+        return [(first, weight * (0.7 if at == place else 0.3)) for at, first in enumerate(new[:people])]
 
     def _is_new(self, turn: int | None, now: int) -> bool:
         """Whether the speaker of `turn` is new: has said next to nothing up to the end of turn `now`."""
@@ -176,13 +179,6 @@ class Finder:
             return False
         speaker, texts = self.conversation.turns[turn].speaker, self.conversation.texts
         return sum(len(text.words) for text in texts[: now + 1] if text.speaker == speaker) < 6
-
-    def _new_speakers(self, turn: int) -> list[int]:
-        """The first turn after this one of each speaker who is new by then."""
-        firsts: dict[str, int] = {}
-        for index in range(turn + 1, len(self.conversation.turns)):
-            firsts.setdefault(self.conversation.turns[index].speaker, index)
-        return [index for index in firsts.values() if self._is_new(index, turn)]
 
     def _is_later(self, passage: Passage, first: int) -> bool:
         start = max(0, first - 6)
@@ -260,22 +256,16 @@ class Finder:
 
     def _sign_off(self, passage: Passage) -> Iterator[Mention]:
         """The speaker's own name at the end of a turn: "Jane Doe, BBC News", "Jane Doe reporting"."""
-        start = max(0, len(passage.words) - SIGN_OFF_WORDS)
-        for first in range(start, len(passage.words) - 2):
-            person = self._signed(passage, first)
-            if person:
-                yield self._mention(Kind.SIGN_OFF, person, passage, first, [(passage.turn, 3.0)])
-                return
-
-    def _signed(self, passage: Passage, first: int) -> Person | None:
-        slot = self._slot(passage, first)
-        end = slot.run(first)
-        if not 2 <= end - first <= 3 or (first and passage.is_cased and not passage.stops(first - 1)):
-            return None
         signs = (self.phrases.broadcasters, self.phrases.sign_off)
-        if not any(passage.matches(end, sign) for sign in signs):
-            return None
-        return next(iter(read_people(slot)), None)
+        for first in range(max(0, len(passage.words) - SIGN_OFF_WORDS), len(passage.words) - 2):
+            slot = self._slot(passage, first)
+            end = slot.run(first)
+            begins = first == 0 or not passage.is_cased or passage.stops(first - 1)
+            signed = begins and any(passage.matches(end, sign) for sign in signs)
+            people = read_people(slot) if signed and 2 <= end - first <= 3 else []
+            if people:
+                yield self._mention(Kind.SIGN_OFF, people[0], passage, first, [(passage.turn, 3.0)])
+                return
 
     def _vocatives(self, found: Sequence[Mention]) -> list[Mention]:
         """Names by which people are addressed; an unknown name counts unless it is also talked about."""

@@ -74,6 +74,10 @@ class Phrases:
             return self
         return replace(self, broadcasters=_names(self.broadcasters.pattern, *map(re.escape, sorted(names))))
 
+    @property
+    def prepositions(self) -> frozenset[str]:
+        return self.at | self.of | self.place
+
     def occupation(self, plain: str) -> Role | None:
         """The role that a word for an occupation suggests."""
         return next((role for role, words in self.occupations if plain in words), None)

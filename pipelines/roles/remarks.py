@@ -64,10 +64,11 @@ class Remarks:
         after = self.conversation.speaker_after(passage.turn)
         before = self.conversation.speaker_before(passage.turn)
         welcomes = after is not None and self.conversation.is_first_appearance(after)
+        guest = after if welcomes else before
+        later = () if passage.turn else passage.words[OPENING_WORDS:]
         for clue in self._found(passage, self.phrases.to_guest, "hosts", 0.5):
             yield clue
-            guest = after if welcomes else before
-            if guest is not None and not self._is_opening(passage, clue):
+            if guest is not None and not (later and clue.evidence.start < later[0].start):
                 yield Clue(self._speaker(guest), "guest", 1.0, clue.evidence)
 
     def _to_next(self, passage: Passage) -> Iterator[Clue]:
@@ -103,11 +104,6 @@ class Remarks:
 
     def _speaker(self, turn: int) -> str:
         return self.conversation.turns[turn].speaker
-
-    def _is_opening(self, passage: Passage, clue: Clue) -> bool:
-        if passage.turn or len(passage.words) <= OPENING_WORDS:
-            return False
-        return clue.evidence.start < passage.words[OPENING_WORDS].start
 
 
 def _distinct(clues: Sequence[Clue]) -> list[Clue]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
@@ -29,7 +29,7 @@ from pipelines.roles.naming import Naming, name_speakers
 from pipelines.roles.passages import plain_form
 from pipelines.roles.phrases import phrases_for
 from pipelines.roles.remarks import Remarks, label_clues, mention_clues
-from pipelines.roles.turn_order import Clue, question_strengths, structural_clues
+from pipelines.roles.turn_order import Clue, Exchange, question_strengths
 from pipelines.types import AlignedToken, Attribution, Evidence, Heard, HeardWord, Match, Role, Speaker, Turn
 
 Timed = TypeVar("Timed", AlignedToken, HeardWord)
@@ -117,14 +117,14 @@ def assign_roles(
     mentions = Finder(conversation, phrases, questions).mentions()
     named = [mention for label in labels if (mention := label_mention(label, phrases))]
     clues = [
-        *structural_clues(conversation, questions, phrases),
+        *Exchange(conversation, questions, phrases).clues(),
         *Remarks(conversation, phrases, questions).clues(),
         *mention_clues(mentions),
         *label_clues(labels, phrases),
     ]
     speakers = list(dict.fromkeys([*(turn.speaker for turn in turns), *filter(None, attribution.speakers)]))
     said = [mention for mention in mentions if _was_said(mention, tokens, heard.words)]
-    return _speakers(speakers, turns, clues, name_speakers([*named, *said]))
+    return tuple(_speakers(speakers, turns, clues, name_speakers([*named, *said])))
 
 
 def _was_said(mention: Mention, tokens: Sequence[AlignedToken], words: Sequence[HeardWord]) -> bool:
@@ -151,44 +151,29 @@ def _during(items: Sequence[Timed], start: float, end: float) -> Sequence[Timed]
 
 def _speakers(
     speakers: Sequence[str], turns: Sequence[Turn], clues: Sequence[Clue], names: Mapping[str, Naming]
-) -> tuple[Speaker, ...]:
+) -> Iterator[Speaker]:
     by_speaker: dict[str, list[Clue]] = {speaker: [] for speaker in speakers}
     for clue in clues:
         by_speaker[clue.speaker].append(clue)
-    posteriors = role_posteriors([_scores(by_speaker[speaker]) for speaker in speakers])
     talk: dict[str, float] = defaultdict(float)
     for turn in turns:
         talk[turn.speaker] += turn.end - turn.start
     count = Counter(turn.speaker for turn in turns)
-    return tuple(
-        _speaker(
-            speaker,
-            posterior,
-            by_speaker[speaker],
-            names.get(speaker, Naming()),
-            talk[speaker],
-            count[speaker],
+    posteriors = role_posteriors([_scores(by_speaker[speaker]) for speaker in speakers])
+    for speaker, posterior in zip(speakers, posteriors, strict=True):
+        best, confidence = _decide(posterior)
+        naming = names.get(speaker, Naming())
+        yield Speaker(
+            id=speaker,
+            role=ROLES[best],
+            role_confidence=confidence,
+            name=naming.name,
+            name_confidence=naming.confidence,
+            affiliation=naming.affiliation,
+            evidence=(*_reasons(by_speaker[speaker], best), *naming.evidence),
+            talk_time=talk[speaker],
+            turn_count=count[speaker],
         )
-        for speaker, posterior in zip(speakers, posteriors, strict=True)
-    )
-
-
-def _speaker(
-    speaker: str, posterior: Floats, clues: Sequence[Clue], naming: Naming, talk: float, count: int
-) -> Speaker:
-    best, confidence = _decide(posterior)
-    evidence = [*_reasons(clues, best), *naming.evidence]
-    return Speaker(
-        speaker,
-        ROLES[best],
-        confidence,
-        naming.name,
-        naming.confidence,
-        naming.affiliation,
-        tuple(evidence),
-        talk,
-        count,
-    )
 
 
 def _decide(posterior: Floats) -> tuple[int, float]:

@@ -68,7 +68,9 @@ class Slot:
         end = index
         while end < self.limit and end - index < NAME_WORDS and self._continues(index, end):
             end += 1
-        if not (self.is_cased or self._leads_on(end)):
+        # a preposition shows that the words before it belong together
+        leads_on = end < self.limit and self.words[end].plain in self.phrases.prepositions
+        if not (self.is_cased or leads_on):
             end = min(end, index + CASELESS_NAME_WORDS)
         while end > index and self.words[end - 1].plain in self.phrases.particles:
             end -= 1
@@ -97,7 +99,9 @@ class Slot:
         """The chunks up to a new clause or the end of the sentence, except names far from the last chunk."""
         index = end = self.first
         while index < min(self.limit, self.first + SLOT_WORDS):
-            if index > self.first and self._is_elsewhere(index):
+            plain = self.words[index].plain
+            says_more = plain in self.phrases.pronouns and self._goes_on(index)
+            if index > self.first and plain in self.phrases.clause and not says_more:
                 return
             part = self._part(index)
             if part and (part.chunk is not Chunk.NAME or self._is_reached(end, index)):
@@ -106,11 +110,6 @@ class Slot:
             index = part.last if part else index + 1
             if self.passage.stops(index - 1) and not self._goes_on(index):
                 return
-
-    def _is_elsewhere(self, index: int) -> bool:
-        """Whether a new clause begins here that says nothing more about the person."""
-        plain = self.words[index].plain
-        return plain in self.phrases.clause and not (plain in self.phrases.pronouns and self._goes_on(index))
 
     def _goes_on(self, index: int) -> bool:
         """Whether the next sentence is about the same person: "My guest is Jane Doe. She teaches at …"."""
@@ -126,7 +125,7 @@ class Slot:
 
     def _part(self, index: int) -> Part | None:
         phrases, plain = self.phrases, self.words[index].plain
-        if plain in phrases.at | phrases.of | phrases.place:
+        if plain in phrases.prepositions:
             return self._prepositional(index, plain)
         if self._is_occupation(index):
             return Part(Chunk.OCCUPATION, index, index + 1)
@@ -162,11 +161,6 @@ class Slot:
                 after += 1
             return after < self.limit and self._is_name_word(after)
         return self._is_name_word(index)
-
-    def _leads_on(self, index: int) -> bool:
-        """Whether a preposition shows that the words before it belong together."""
-        prepositions = self.phrases.at | self.phrases.of | self.phrases.place
-        return index < self.limit and self.words[index].plain in prepositions
 
     def _joins(self, first: int, index: int) -> bool:
         """Whether a small word continues the name: "of", "in" after "University", "and" after "for"."""
@@ -209,10 +203,6 @@ class Slot:
         if any(word.plain in self.phrases.organisations for word in words) or self.broadcaster(first):
             return True
         return self.is_cased and all(word.is_initialism for word in words)
-
-    def is_broadcaster(self, part: Part) -> bool:
-        """Whether the whole part is a broadcaster's name."""
-        return self.broadcaster(part.first) == part.last
 
     def broadcaster(self, index: int) -> int | None:
         """Where the broadcaster's name that starts at `index` ends."""

@@ -65,12 +65,6 @@ def answers(questions: Sequence[float], turn: int) -> bool:
     return turn > 0 and questions[turn - 1] >= ASKING
 
 
-def structural_clues(conversation: Conversation, questions: Sequence[float], phrases: Phrases) -> list[Clue]:
-    """All clues from the order of the turns; none where there is only one speaker."""
-    exchange = Exchange(conversation, questions, phrases)
-    return exchange.clues() if len(exchange.speakers) > 1 else []
-
-
 def _marked(passage: Passage, phrases: Phrases) -> float:
     """How surely question marks make the turn a question.
 
@@ -105,12 +99,11 @@ class Exchange:
     questions: Sequence[float]
     phrases: Phrases
 
-    @property
-    def speakers(self) -> list[str]:
-        return list(self._turns_of())
-
     def clues(self) -> list[Clue]:
+        """All clues from the order of the turns; none where there is only one speaker."""
         turns_of, askers = self._turns_of(), self._askers()
+        if len(turns_of) < 2:
+            return []
         clues = list(self._ends())
         for speaker, turns in turns_of.items():
             if self._word_count(turns) < BRIEF_WORDS:
@@ -123,7 +116,11 @@ class Exchange:
         return clues + list(self._press(turns_of, askers)) + list(self._hub(turns_of))
 
     def _questions_of(self, speaker: str, turns: Sequence[int]) -> Iterator[Clue]:
-        asking = [turn for turn in turns if self.questions[turn] >= ASKING and turn + 1 < self._count]
+        asking = [
+            turn
+            for turn in turns
+            if self.questions[turn] >= ASKING and turn + 1 < len(self.conversation.turns)
+        ]
         asked = [turn for turn in turns if answers(self.questions, turn)]
         if asking:
             amount = sum(self.questions[turn] for turn in asking) * (0.5 + 0.5 * len(asking) / len(turns))
@@ -147,7 +144,7 @@ class Exchange:
     def _is_inside(self, turn: int) -> bool:
         """Whether the same speaker speaks before and after, and does not ask."""
         texts = self.conversation.texts
-        if not 0 < turn < self._count - 1 or texts[turn - 1].speaker != texts[turn + 1].speaker:
+        if not 0 < turn < len(texts) - 1 or texts[turn - 1].speaker != texts[turn + 1].speaker:
             return False
         return not answers(self.questions, turn)
 
@@ -156,10 +153,6 @@ class Exchange:
         texts = [self.conversation.texts[turn] for turn in turns]
         spoken = sum(1 for text in texts for _ in text.find(self.phrases.conversational))
         return spoken <= 0.01 * self._word_count(turns)
-
-    @property
-    def _count(self) -> int:
-        return len(self.conversation.turns)
 
     def _turns_of(self) -> dict[str, list[int]]:
         turns: dict[str, list[int]] = defaultdict(list)
@@ -179,7 +172,7 @@ class Exchange:
         turns = self.conversation.turns
         yield self._clue(turns[0].speaker, "opens", 1.0, [0], "opens the recording")
         if len(turns) > 2:
-            yield self._clue(turns[-1].speaker, "closes", 1.0, [self._count - 1], "closes the recording")
+            yield self._clue(turns[-1].speaker, "closes", 1.0, [len(turns) - 1], "closes the recording")
 
     def _press(self, turns_of: dict[str, list[int]], askers: dict[str, set[str]]) -> Iterator[Clue]:
         """Speakers who question only people whom a crowd questions."""

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pipelines.roles.introductions import Person
-from pipelines.roles.passages import Passage, Word, plain_form
+from pipelines.roles.passages import Passage, plain_form
 from pipelines.roles.phrases import Phrases
 from pipelines.roles.slots import Slot
 from pipelines.text import join_words
@@ -101,16 +101,15 @@ def _lead(passage: Passage, phrases: Phrases, first: int) -> int:
     """The start of the words that lead up to the name: "Well,", "So", "And yes,"."""
     lead = first
     leading = phrases.discourse | phrases.honorifics
-    while lead and first - lead < LEAD_WORDS and _leads(passage.words[lead - 1], leading):
+    while lead and first - lead < LEAD_WORDS:
+        word = passage.words[lead - 1]
+        # a capital word recognised as another is part of the name: "Anton" of "Anton Breslik", heard as "and"
+        if word.plain not in leading or (word.is_capital and plain_form(word.text) != word.plain):
+            break
         lead -= 1
         if passage.begins(lead):
             break
     return lead
-
-
-def _leads(word: Word, leading: frozenset[str]) -> bool:
-    """Whether a word leads up to a name, and is not a misheard part of it ("and Breslik" for "Anton")."""
-    return word.plain in leading and not (word.is_capital and plain_form(word.text) != word.plain)
 
 
 def _opens_or_ends(passage: Passage, phrases: Phrases, first: int, name: range, is_known: bool) -> bool:

@@ -5,6 +5,6 @@ lines    where the spoken text lies in SRT and WebVTT files
 marks    what captioners write that nobody says
 """
 
-from pipelines.supplied.parsing import load, parse
+from pipelines.supplied.parsing import HEARD, load, parse, stand_in
 
-__all__ = ["load", "parse"]
+__all__ = ["HEARD", "load", "parse", "stand_in"]

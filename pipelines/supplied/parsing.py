@@ -22,8 +22,11 @@ from pipelines.errors import TextError
 from pipelines.supplied import marks
 from pipelines.supplied.lines import Line, is_srt, is_vtt, split_lines, srt, vtt
 from pipelines.supplied.marks import Mark
-from pipelines.text import is_spaceless, units
-from pipelines.types import Span, Supplied, Token, TokenKind, encodable
+from pipelines.text import is_spaceless, seams, units
+from pipelines.types import Heard, Span, Supplied, Token, TokenKind, encodable
+
+HEARD = "heard"
+"""Format of the text that stands in where none was supplied."""
 
 LIMIT_BYTES = 8 * 2**20
 """Default size limit of a text file: about 1.4 million words, 150 hours of speech."""
@@ -61,6 +64,18 @@ def parse(data: bytes, name: str = "text") -> Supplied:
     if not any(token.kind is TokenKind.WORD and units(token.text) for token in tokens):
         raise TextError(f"{name} holds no words; supply the text of what is said in the recording.")
     return Supplied(text, tokens, kind, "utf-8" if kind == "json" else encoding)
+
+
+def stand_in(heard: Heard) -> Supplied:
+    """The recognised words as a supplied text."""
+    tokens: list[Token] = []
+    text = ""
+    words = [word.text for word in heard.words]
+    for word, glued in zip(words, seams(words), strict=True):
+        text += "" if glued or not tokens else " "
+        tokens.append(Token(word, len(text), len(text) + len(word)))
+        text += word
+    return Supplied(text, tuple(tokens), HEARD, "utf-8")
 
 
 def _decode(data: bytes, name: str) -> tuple[str, str]:

@@ -46,7 +46,7 @@ NAMES = {
     "yue": "cantonese", "zh": "chinese",
 }  # fmt: skip
 """Whisper's code of a language → its name, as in openai-whisper's tokenizer."""
-CODES_OF_NAMES = {name: code for code, name in NAMES.items()}
+TAGS_OF_NAMES = {name: TAGS.get(code, code) for code, name in NAMES.items()}
 UNKNOWN = "unknown"
 """The name where nothing reveals the language."""
 
@@ -59,8 +59,7 @@ def english_name(tag: str) -> str:
 
 def from_name(name: str) -> str:
     """The tag for an English name; anything else is returned unchanged."""
-    code = CODES_OF_NAMES.get(name.lower())
-    return serialize(code) if code else name
+    return TAGS_OF_NAMES.get(name.lower(), name)
 
 
 def check_known(tag: str) -> str:

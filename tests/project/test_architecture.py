@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "pipelines.engines.embedded": {"engines", "models", "processes", "overlap"},
     "pipelines.engines.whisper": {"engines", "models", "text"},
     "pipelines.engines.pyannote": {"engines", "models", "overlap"},
-    "pipelines.pipeline": {"alignment", "attribution", "roles", "reconciliation", "engines", "text"},
+    "pipelines.pipeline": {"alignment", "attribution", "roles", "reconciliation", "engines", "supplied"},
     "pipelines.cli": {
         *("audio", "engines", "files", "formats", "models", "pipeline", "scoring", "supplied"),
         "text",

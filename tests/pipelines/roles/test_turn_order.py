@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.roles.conversation import read_conversation
 from pipelines.roles.phrases import ENGLISH
-from pipelines.roles.turn_order import question_strengths, structural_clues
+from pipelines.roles.turn_order import Exchange, question_strengths
 from tests.support.scripts import interview
 
 FILL = "the river rose again and nobody on the coast had seen so much water before that night"
@@ -13,7 +13,7 @@ FILL = "the river rose again and nobody on the coast had seen so much water befo
 def clues(script: str) -> dict[str, set[str]]:
     made = interview(script)
     conversation = read_conversation(made.turns, made.tokens, made.heard)
-    found = structural_clues(conversation, question_strengths(conversation, ENGLISH), ENGLISH)
+    found = Exchange(conversation, question_strengths(conversation, ENGLISH), ENGLISH).clues()
     return {
         turn.speaker: {clue.kind for clue in found if clue.speaker == turn.speaker} for turn in made.turns
     }
