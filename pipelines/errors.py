@@ -1,5 +1,7 @@
 """Every error that this library raises. Each message is one sentence that says what to do."""
 
+import re
+
 
 class TurnwiseError(Exception):
     """The root; str() of any instance can be shown to a user."""
@@ -85,3 +87,8 @@ def first_line(error: BaseException) -> str:
     """The first line of an error's message without the full stop, or the error's type."""
     lines = str(error).strip().splitlines()
     return (lines[0].strip().rstrip(".") if lines else "") or type(error).__name__
+
+
+def code_of(kind: type[Exception]) -> str:
+    """Returns the stable code of a class of errors, for programs: NoSpeechError → no_speech."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__.removesuffix("Error")).lower()

@@ -4,6 +4,7 @@ read_bytes, read_text           a user's file, or one sentence about what is wro
 whole, write_whole, flush       one file, flushed to disk, in its place only when it is complete
 check_folder, write_files       results: checked before the long work, then written all or none
 write_new                       a file that takes no other's place
+is_full                         whether an error means that there is no space left
 """
 
 from __future__ import annotations
@@ -156,8 +157,13 @@ def _told(folder: Path) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or error
         message = f"Nothing can be written to {folder} ({reason}): choose another folder."
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             message = (
                 f"The disk of {folder} is full, and nothing there was changed: free space and run again."
             )
         raise OutputError(message) from error
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk is full, or the share of it that this user may have."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)

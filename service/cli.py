@@ -47,11 +47,9 @@ def worker(request: Namespace) -> int:
 def operate(request: Namespace) -> int:
     """Runs one action on keys or jobs."""
     asked = _settings()
-    from service.parts import opened  # noqa: PLC0415
     from service.running import operating  # noqa: PLC0415
 
-    with opened(asked) as parts:
-        operating.ACTIONS[request.command, request.action](request, parts)
+    operating.act(request, asked)
     return 0
 
 
@@ -142,15 +140,11 @@ def _add_health(parser: ArgumentParser) -> None:
     parser.add_argument("--worker", action="store_true", help="check the worker on this data folder instead")
 
 
-def _add_nothing(parser: ArgumentParser) -> None:
-    pass
-
-
 COMMANDS = {
     "serve": Command("serve the REST API, with a worker inside", _add_serve, serve),
-    "worker": Command("run the jobs of an API that is served elsewhere", _add_nothing, worker),
+    "worker": Command("run the jobs of an API that is served elsewhere", lambda parser: None, worker),
     "keys": Command("make, list and revoke keys of the API", _add_keys, operate),
     "jobs": Command("list and delete jobs, and give them to a key", _add_jobs, operate),
     "health": Command("check that the API, or the worker, is alive", _add_health, health),
-    "settings": Command("list the settings of the service", _add_nothing, settings),
+    "settings": Command("list the settings of the service", lambda parser: None, settings),
 }

@@ -41,13 +41,7 @@ def create(connection: sa.Connection, name: str) -> str:
     if not name.strip() or len(name) > LONGEST_NAME_CHARACTERS or not name.isprintable():
         raise OptionError(f"Name the key with 1 to {LONGEST_NAME_CHARACTERS} printable characters.")
     identity, secret = secrets.token_hex(8), secrets.token_urlsafe(32)
-    row = {
-        "id": identity,
-        "name": name,
-        "secret_sha256": _hash(secret),
-        "created": time.time(),
-        "revoked": 0.0,
-    }
+    row = {"id": identity, "name": name, "secret_sha256": _hash(secret), "created": time.time()}
     connection.execute(keys.insert().values(row))
     return f"tw_{identity}_{secret}"
 

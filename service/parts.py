@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 
@@ -19,6 +20,9 @@ from service.observability.metrics import Metrics
 from service.records import database, workflows
 from service.settings import Settings
 
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
 
 @dataclass(eq=False)
 class Parts:
@@ -30,6 +34,13 @@ class Parts:
     queue: workflows.Queue
     uploads: Uploads
     metrics: Metrics = field(default_factory=Metrics)
+
+    def apply(
+        self, change: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
+    ) -> Result:
+        """Runs `change` in one transaction."""
+        with self.engine.begin() as connection:
+            return change(connection, *args, **kwargs)
 
 
 @contextmanager

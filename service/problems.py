@@ -6,7 +6,6 @@ the log too. It never holds a stack trace or a path of this machine.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -53,11 +52,6 @@ class Code(Enum):
     @property
     def status(self) -> HTTPStatus:
         return self.value[1]
-
-
-def snake(name: str) -> str:
-    """The stable code of an error's class: NoSpeechError → no_speech."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removesuffix("Error")).lower()
 
 
 EXAMPLES = {

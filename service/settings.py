@@ -110,7 +110,7 @@ class Settings(BaseSettings):
 
     engines: str = "pipelines.engines.choice:choose"
     """For builders: the function that makes the engines of a job, as module:function, called like the
-    default one."""
+    default one, but once for jobs in all languages: with an empty one."""
 
     stage_attempts: PositiveInt = 3
     """How often a stage is started if it keeps taking its process, or the worker, down with it."""
@@ -206,12 +206,13 @@ class Settings(BaseSettings):
         return tuple(origin.strip() for origin in value.split(",") if origin.strip())
 
     @property
-    def min_free_bytes(self) -> int:
-        return self.min_free_mb * MEBIBYTE
+    def are_engines_ours(self) -> bool:
+        """Whether the engines are those of the library, and not a builder's."""
+        return bool(self.engines == type(self).model_fields["engines"].default)
 
     @property
-    def quota_bytes(self) -> int:
-        return self.quota_mb * MEBIBYTE
+    def min_free_bytes(self) -> int:
+        return self.min_free_mb * MEBIBYTE
 
     @property
     def max_upload_bytes(self) -> int:

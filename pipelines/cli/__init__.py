@@ -14,7 +14,6 @@ score      `turnwise score`
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -25,6 +24,7 @@ from importlib import import_module
 
 from pipelines.cli.arguments import NONE_ADDED, Command, parse
 from pipelines.errors import CancelledError, EngineError, InputError, ModelError, OutputError, TurnwiseError
+from pipelines.files import is_full
 
 __all__ = ["Command", "main"]
 
@@ -92,7 +92,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
             return str(error), status
     if isinstance(error, KeyboardInterrupt):
         return "stopped: no result was written", 130
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+    if isinstance(error, OSError) and is_full(error):
         return "The disk is full: free some space and run again.", 4
     fault = f"a fault in turnwise ({type(error).__name__}: {error})"
     return f"{fault}: please report it with the command and what it prints with TURNWISE_DEBUG=1 set", 1

@@ -7,7 +7,6 @@ lock.json                 for models of the hub, what was fetched: written befor
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import assert_never
 
 from pipelines.errors import ModelFetchError
-from pipelines.files import write_whole
+from pipelines.files import is_full, write_whole
 from pipelines.models import hub, lockfile
 from pipelines.models.download import Download, beginning, begun_bytes, download
 from pipelines.models.hashing import hash_file, hash_folder, list_files
@@ -89,7 +88,7 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = "is full" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "cannot be written"
+        full = "is full" if is_full(error) else "cannot be written"
         raise ModelFetchError(
             f"The models folder {folder} {full} ({error.strerror or error}): free it, or set "
             f"{FOLDER_VARIABLE} to another one."

@@ -33,12 +33,7 @@ class Context(Parts):
         self, work: Callable[Concatenate[sa.Connection, P], Result], *args: P.args, **kwargs: P.kwargs
     ) -> Result:
         """Runs `work` in one transaction, in a thread."""
-
-        def run() -> Result:
-            with self.engine.begin() as connection:
-                return work(connection, *args, **kwargs)
-
-        return await run_in_threadpool(run)
+        return await run_in_threadpool(lambda: self.apply(work, *args, **kwargs))
 
 
 def _context(request: Request) -> Context:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from http import HTTPStatus
 
 import sqlalchemy as sa
@@ -13,6 +12,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from pipelines.files import is_full
 from service.api.tracing import METHODS, request_id
 from service.files.objects import AwayError
 from service.problems import MEDIA_TYPE, Code, Problem, ProblemError
@@ -101,7 +101,7 @@ async def _store(request: Request, error: Exception) -> Response:
 
 async def _disk(request: Request, error: Exception) -> Response:
     assert isinstance(error, OSError)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return answer(full())
     log.exception("disk", exc_info=error)
     return fault()

@@ -130,7 +130,7 @@ def _options(form: Form, settings: Settings) -> tuple[JobOptions, str | None]:
         else:
             known = "audio, upload, text, options, heard, diarization"
             raise ProblemError(Code.INVALID, f"Unknown part {name[:40]!r}: the parts are {known}.")
-    check_engines(options, ours=settings.engines == Settings.model_fields["engines"].default)
+    check_engines(options, ours=settings.are_engines_ours)
     if options.webhook:
         webhooks.check_url(options.webhook, settings)
     return options, upload
@@ -179,9 +179,7 @@ async def show(
     ] = 0,
 ) -> JobView:
     def look() -> JobView:  # one thread for all of it: no operation is called more often
-        with context.engine.begin() as connection:
-            job = find_own(connection, id, owner)
-        return _view(job, context.storage)
+        return _view(context.apply(find_own, id, owner), context.storage)
 
     shown = await run_in_threadpool(look)
     if not wait or shown.state.ended:

@@ -141,7 +141,7 @@ def _check_length(request: HttpRequest, context: Context, used_bytes: int) -> No
 
 async def used_bytes(context: Context, owner: str, idempotency_key: str = "") -> int:
     """Size of all jobs of an owner; 0 if there is no quota, or if the request repeats an earlier one."""
-    if not context.settings.quota_bytes:
+    if not context.settings.quota_mb:
         return 0
     repeated = idempotency(owner, idempotency_key)
     if idempotency_key and await context.transact(jobs.find_repeated, repeated) is not None:
@@ -151,7 +151,7 @@ async def used_bytes(context: Context, owner: str, idempotency_key: str = "") ->
 
 def check_quota(settings: Settings, used_bytes: int, more_bytes: int = 0) -> None:
     """Raises ProblemError if this much more exceeds the quota of an owner."""
-    quota = settings.quota_bytes
+    quota = settings.quota_mb * MEBIBYTE
     if quota and used_bytes + more_bytes > quota:
         taken = f"{used_bytes / MEBIBYTE:.0f} of {settings.quota_mb} MiB"
         detail = f"Your jobs and uploads take {taken}, and this does not fit: delete jobs, or send less."
@@ -372,7 +372,7 @@ async def submit(
         _hold_queue(connection, owner)
         notify = bool(request.webhook)
         turn = jobs.insert(connection, id, owner, fingerprint, repeated, notify, size_bytes)
-        if context.settings.quota_bytes:
+        if context.settings.quota_mb:
             check_quota(context.settings, jobs.kept_bytes(connection, owner) - size_bytes, size_bytes)
         _check_queue(connection, owner, context.settings.queue_limit, inserted=1)
         context.queue.enqueue(connection, JOB, id, turn=turn)

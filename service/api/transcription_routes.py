@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 
-from pipelines.errors import EngineMemoryError, EngineMissingError, InputError, ModelError
+from pipelines.errors import EngineMemoryError, EngineMissingError, InputError, ModelError, code_of
 from pipelines.pipeline import Stage
 from pipelines.types import Transcript
 from service.api.access import ACCESS, WAITS, Owner
@@ -35,10 +35,9 @@ from service.openai.answers import (
     serialize_event,
 )
 from service.openai.form import TranscriptionForm, parse
-from service.problems import Code, Problem, ProblemError, responses, snake
+from service.problems import Code, Problem, ProblemError, responses
 from service.records import jobs
 from service.records.jobs import Job, JobState
-from service.settings import Settings
 
 router = APIRouter(prefix="/v1/audio", tags=["transcriptions"])
 
@@ -117,7 +116,7 @@ async def create(
         }
         used = await used_bytes(context, owner, idempotency_key)
         form = await receive(request, context, places, used)
-        options = parse(form.fields, ours=settings.engines == Settings.model_fields["engines"].default)
+        options = parse(form.fields, ours=settings.are_engines_ours)
         missing = "The field file is missing: send the recording as a file."
         hashes = await run_in_threadpool(form.hashes, folder, "file", missing)
         asked = JobRequest(form.files["file"].name or "recording", form.text_name, options.options)
@@ -201,7 +200,7 @@ def _problem(id: str, job: Job | None, failure: Failure | None) -> ProblemError:
 def _family(*kinds: type[Exception]) -> Iterator[str]:
     """Yields the codes of these errors and of all their subclasses."""
     for kind in kinds:
-        yield snake(kind.__name__)
+        yield code_of(kind)
         yield from _family(*kind.__subclasses__())
 
 

@@ -171,7 +171,7 @@ async def create(
     """Then send the recording with PATCH, in pieces or all at once. If a connection breaks, ask with HEAD how
     much has arrived. When all of it has, name the upload as `upload` in POST /v1/jobs."""
     _check_size(upload_length, context)
-    if context.settings.quota_bytes:
+    if context.settings.quota_mb:
         others = await run_in_threadpool(_begun_bytes, context.begun[owner], context)
         check_quota(context.settings, await used_bytes(context, owner) + others, upload_length)
     name, sha256 = _described(upload_metadata)

@@ -6,7 +6,6 @@ job are exceptions: why it failed, and its stage's message.) Names are ours, nev
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from pipelines.files import whole
+from pipelines.files import is_full, whole
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -192,7 +191,7 @@ def _reaching() -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_full(error):
             raise
         raise AwayError(error.strerror or type(error).__name__) from error
 

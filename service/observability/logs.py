@@ -7,8 +7,6 @@ import sys
 
 import structlog
 
-LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-
 BEFORE = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
@@ -39,7 +37,7 @@ def set_up(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("turnwise").setLevel(LEVELS[level])
+    logging.getLogger("turnwise").setLevel(level.upper())
     for name in ("dbos", "uvicorn", "uvicorn.error", "alembic"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -87,22 +88,23 @@ def url(settings: Settings) -> sa.URL:
     return sa.make_url(settings.database_url).set(drivername="postgresql+psycopg")
 
 
+def exists(settings: Settings) -> bool:
+    """Whether the database was made; of PostgreSQL only its server knows, so that it counts as there."""
+    address = url(settings)
+    return address.get_backend_name() != "sqlite" or Path(address.database or "").exists()
+
+
 def connect(settings: Settings) -> sa.Engine:
     """Makes the engine; SQLite uses a write-ahead log that is flushed at every commit."""
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     address = url(settings)
+    pool: dict[str, Any] = {"pool_size": 10, "max_overflow": 20}
     if address.get_backend_name() == "sqlite":
-        engine = sa.create_engine(address, pool_size=10, max_overflow=20)
+        engine = sa.create_engine(address, **pool)
         sa.event.listen(engine, "connect", _set_up_sqlite)
         return engine
-    return sa.create_engine(
-        address,
-        pool_size=10,
-        max_overflow=20,
-        pool_pre_ping=True,
-        pool_timeout=10,
-        connect_args=over_network(address, "turnwise"),
-    )
+    pool |= {"pool_pre_ping": True, "pool_timeout": 10}
+    return sa.create_engine(address, connect_args=over_network(address, "turnwise"), **pool)
 
 
 def over_network(address: sa.URL, name: str) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class StageState(StrEnum):
 class StageProgress:
     """How far a stage has got; `fraction` in [0, 1] never falls."""
 
-    stage: str
+    stage: Stage
     state: StageState
     fraction: float
     started: float | None
@@ -76,10 +76,10 @@ class Job:
     @property
     def stage(self) -> str:
         """The last stage that is running, "" where none is."""
-        running = [progress.stage for progress in self.stages if progress.state is StageState.RUNNING]
-        return running[-1] if running else ""
+        newest = reversed(self.stages)
+        return next((progress.stage for progress in newest if progress.state is StageState.RUNNING), "")
 
-    def accepted(self, stage: str) -> str:
+    def accepted(self, stage: Stage) -> str:
         """The attempt at a stage that counts, where storage is shared; "" where none does yet."""
         return next((progress.accepted for progress in self.stages if progress.stage == stage), "")
 
@@ -88,11 +88,11 @@ class Job:
         """Share of the work that is done, each stage weighted by its usual cost."""
         if self.state is JobState.SUCCEEDED:
             return 1.0
-        return sum(WEIGHTS.get(progress.stage, 1.0) * progress.fraction for progress in self.stages) / TOTAL
+        return sum(WEIGHTS.get(progress.stage, 1) * progress.fraction for progress in self.stages) / TOTAL
 
 
-WEIGHTS = {"decode": 5.0, "transcribe": 60.0, "diarize": 20.0, "align": 8.0, "detect": 3.0}
-TOTAL = sum(WEIGHTS.get(stage, 1.0) for stage in Stage)
+WEIGHTS = {Stage.DECODE: 5, Stage.DETECT: 3, Stage.TRANSCRIBE: 60, Stage.DIARIZE: 20, Stage.ALIGN: 8}
+TOTAL = sum(WEIGHTS.get(stage, 1) for stage in Stage)
 
 
 def insert(
@@ -106,17 +106,9 @@ def insert(
 ) -> int:
     """Adds a queued job; returns its turn. Raises IntegrityError where its idempotency hash is taken."""
     turn = _next_turn(connection, owner)
-    values = {"id": id, "owner": owner, "fingerprint": fingerprint, "idempotency": idempotency, "turn": turn}
-    connection.execute(
-        sa.insert(db.jobs).values(
-            **values,
-            state=JobState.QUEUED,
-            created=time.time(),
-            revision=1,
-            notify=notify,
-            size_bytes=size_bytes,
-        )
-    )
+    asked = {"id": id, "owner": owner, "fingerprint": fingerprint, "idempotency": idempotency}
+    made = {"notify": notify, "size_bytes": size_bytes, "turn": turn, "created": time.time(), "revision": 1}
+    connection.execute(sa.insert(db.jobs).values(**asked, **made, state=JobState.QUEUED))
     rows = [
         {"job": id, "stage": stage, "state": StageState.PENDING, "fraction": 0.0, "attempts": 0}
         for stage in Stage
@@ -152,11 +144,8 @@ def find(connection: sa.Connection, id: str) -> Job | None:
 
 
 def find_all(connection: sa.Connection, ids: Iterable[str]) -> list[Job]:
-    return [
-        job
-        for some in _batches(ids)
-        for job in _load(connection, sa.select(db.jobs).where(db.jobs.c.id.in_(some)))
-    ]
+    query = sa.select(db.jobs)
+    return [job for some in _batches(ids) for job in _load(connection, query.where(db.jobs.c.id.in_(some)))]
 
 
 def find_repeated(connection: sa.Connection, idempotency: str) -> tuple[str, str] | None:
@@ -230,11 +219,8 @@ def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
 
 def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> list[Job]:
     rows = connection.execute(query).all()
-    progress: dict[str, dict[str, StageProgress]] = {row.id: {} for row in rows}
-    for row in connection.execute(sa.select(db.stages).where(db.stages.c.job.in_(list(progress)))):
-        progress[row.job][row.stage] = StageProgress(
-            row.stage, StageState(row.state), row.fraction, row.started, row.finished, row.accepted
-        )
+    of_jobs = sa.select(db.stages).where(db.stages.c.job.in_([row.id for row in rows]))
+    stages = {(row.job, row.stage): row for row in connection.execute(of_jobs)}
     return [
         Job(
             id=row.id,
@@ -247,7 +233,11 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
             finished=row.finished,
             revision=row.revision,
             notify=row.notify,
-            stages=tuple(progress[row.id][stage] for stage in Stage if stage in progress[row.id]),
+            stages=tuple(
+                StageProgress(s, StageState(r.state), r.fraction, r.started, r.finished, r.accepted)
+                for s in Stage
+                if (r := stages.get((row.id, s)))
+            ),
         )
         for row in rows
     ]
@@ -255,13 +245,8 @@ def _load(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> li
 
 def begin(connection: sa.Connection, id: str) -> bool:
     """Sets a queued job running; False where it has ended or is gone, and must not run."""
-    _change(
-        connection,
-        id,
-        db.jobs.c.state == JobState.QUEUED,
-        state=JobState.RUNNING,
-        started=sa.func.coalesce(db.jobs.c.started, time.time()),
-    )
+    started = sa.func.coalesce(db.jobs.c.started, time.time())
+    _change(connection, id, db.jobs.c.state == JobState.QUEUED, state=JobState.RUNNING, started=started)
     return _is_running(connection, id)
 
 
@@ -298,31 +283,23 @@ def hold(connection: sa.Connection, id: str) -> bool:
     return connection.execute(query).scalar_one_or_none() is not None
 
 
-def count_attempts(connection: sa.Connection, id: str, stage: str) -> int:
+def count_attempts(connection: sa.Connection, id: str, stage: Stage) -> int:
     """How many attempts at a stage have neither ended nor been released."""
     query = sa.select(db.stages.c.attempts).where(_stage(id, stage))
     return connection.execute(query).scalar_one_or_none() or 0
 
 
-def begin_stage(connection: sa.Connection, id: str, stage: str) -> int:
+def begin_stage(connection: sa.Connection, id: str, stage: Stage) -> int:
     """Counts an attempt at a stage and returns `count_attempts`; 0 where the job has ended, or is gone."""
     if not _change(connection, id, db.jobs.c.state == JobState.RUNNING):
         return 0
-    row = _stage(id, stage)
-    connection.execute(
-        sa.update(db.stages)
-        .where(row)
-        .values(
-            state=StageState.RUNNING,
-            attempts=db.stages.c.attempts + 1,
-            started=sa.func.coalesce(db.stages.c.started, time.time()),
-        )
-    )
-    attempts: int = connection.execute(sa.select(db.stages.c.attempts).where(row)).scalar_one()
-    return attempts
+    attempts, started = db.stages.c.attempts, sa.func.coalesce(db.stages.c.started, time.time())
+    change = sa.update(db.stages).where(_stage(id, stage)).returning(attempts)
+    values = {"state": StageState.RUNNING, "attempts": attempts + 1, "started": started}
+    return int(connection.execute(change.values(values)).scalar_one())
 
 
-def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: float) -> bool:
+def advance_stage(connection: sa.Connection, id: str, stage: Stage, fraction: float) -> bool:
     """Advances a stage, never backwards: one that is run again shows nothing until it is further than before.
 
     False where the job has ended, or is gone.
@@ -334,7 +311,7 @@ def advance_stage(connection: sa.Connection, id: str, stage: str, fraction: floa
     return _is_running(connection, id)
 
 
-def accept(connection: sa.Connection, id: str, stage: str, attempt: str) -> bool:
+def accept(connection: sa.Connection, id: str, stage: Stage, attempt: str) -> bool:
     """Makes an attempt the one that counts; False where another one does, or the job has ended or is gone."""
     row = sa.and_(_stage(id, stage), db.stages.c.accepted == "")
     if _change(connection, id, db.jobs.c.state == JobState.RUNNING):
@@ -348,13 +325,13 @@ def accepted(connection: sa.Connection, id: str) -> dict[str, str]:
     return {row.stage: row.accepted for row in connection.execute(query)}
 
 
-def release_stage(connection: sa.Connection, id: str, stage: str) -> None:
+def release_stage(connection: sa.Connection, id: str, stage: Stage) -> None:
     """Uncounts an attempt that was interrupted through no fault of its own."""
     row = sa.and_(_stage(id, stage), db.stages.c.attempts > 0)
     connection.execute(sa.update(db.stages).where(row).values(attempts=db.stages.c.attempts - 1))
 
 
-def end_stage(connection: sa.Connection, id: str, stage: str, state: StageState) -> None:
+def end_stage(connection: sa.Connection, id: str, stage: Stage, state: StageState) -> None:
     values: dict[str, object] = {"state": state, "attempts": 0, "finished": time.time()}
     if state is StageState.SUCCEEDED:
         values["fraction"] = 1.0
@@ -362,7 +339,7 @@ def end_stage(connection: sa.Connection, id: str, stage: str, state: StageState)
         connection.execute(sa.update(db.stages).where(_stage(id, stage)).values(values))
 
 
-def _stage(id: str, stage: str) -> sa.ColumnElement[bool]:
+def _stage(id: str, stage: Stage) -> sa.ColumnElement[bool]:
     return sa.and_(db.stages.c.job == id, db.stages.c.stage == stage)
 
 

@@ -1,11 +1,11 @@
 """The durable workflows, on DBOS Transact, which only this file knows about.
 
 A job is a workflow under the job's id, a webhook is another. A step that is done is never run again; a step
-that was interrupted is. Only ids and hashes go into the engine's tables, never anything that a user wrote.
+that was interrupted is. Only ids and codes go into the engine's tables, never anything that a user wrote.
 
 Recovery is our own: every worker process has an id and a lock (service/work/liveness.py), and what a dead one
 had begun goes back to its queue as the engine's own recovery puts it there: only if it is pending and still
-belongs to the dead one. The public `resume_workflow` has no condition and revives what was cancelled.
+belongs to the dead one.
 """
 
 from __future__ import annotations
@@ -207,9 +207,12 @@ class Workflows:
         _bodies.update(bodies)
         engine = DBOS(config=self._config)
         _quiet()
-        limits = {JOB: concurrency, WEBHOOK: WEBHOOKS_AT_ONCE}
-        for kind, name in QUEUES.items():
-            _listen(engine, name, limits[kind])
+        registry = engine._registry
+        for kind, limit in ((JOB, concurrency), (WEBHOOK, WEBHOOKS_AT_ONCE)):
+            registry.internal_queue_map.pop(QUEUES[kind], None)
+            registry._register_internal_queue(
+                QUEUES[kind], worker_concurrency=limit, polling_interval_sec=POLLING_INTERVAL
+            )
         DBOS.launch()
 
     def stop(self) -> None:
@@ -247,7 +250,8 @@ class Workflows:
     def give_back(self, workflow: str, executor: str = "") -> None:
         """Puts a workflow that the executor (by default this one) has begun and will not end back in its
         queue, unless another one has it by now. Where it is still being run, that ends at its next step."""
-        _reenqueue(self._client, workflow, executor or self._executor)
+        queue = QUEUES[workflow.partition("-")[0]]
+        self._client._sys_db.reenqueue_for_recovery(workflow, [executor or self._executor], queue)
 
 
 PRIVATE = {
@@ -257,20 +261,9 @@ PRIVATE = {
     "_sys_db": "giving back what a dead worker had begun",
     "reenqueue_for_recovery": "giving back only what is pending and still the dead worker's",
 }
-"""Private names, which any release may remove, and what each is needed for; used only below."""
-
-
-def _listen(engine: DBOS, name: str, limit: int) -> None:
-    """Not DBOS.register_queue: its queues have one limit for all workers, that of the last to start."""
-    engine._registry.internal_queue_map.pop(name, None)
-    engine._registry._register_internal_queue(
-        name, worker_concurrency=limit, polling_interval_sec=POLLING_INTERVAL
-    )
-
-
-def _reenqueue(client: DBOSClient, workflow: str, holder: str) -> None:
-    """Not DBOSClient.resume_workflow, which has no condition and revives what was cancelled."""
-    client._sys_db.reenqueue_for_recovery(workflow, [holder], QUEUES[workflow.partition("-")[0]])
+"""Private names, which any release may remove, and what each is needed for. Public are DBOS.register_queue,
+whose queues have one limit for all workers, that of the last to start, and DBOSClient.resume_workflow, which
+has no condition and revives what was cancelled."""
 
 
 class Step:

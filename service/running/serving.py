@@ -55,9 +55,7 @@ def serve(settings: Settings, with_worker: bool) -> None:
 
 def check_host(context: Context) -> None:
     """Raises OptionError where the API would be open to a network without a key."""
-    with context.engine.connect() as connection:
-        guarded = keys.any_exist(connection)
-    settings = context.settings
+    guarded, settings = context.apply(keys.any_exist), context.settings
     if settings.keys_required and not guarded and not guard.is_loopback(settings.host):
         raise OptionError(
             f"Without keys the server listens on a loopback address only, not on {settings.host}: "

@@ -13,6 +13,7 @@ import threading
 import structlog
 from prometheus_client import start_http_server
 
+from pipelines.engines import DIARIZERS, TRANSCRIBERS, check_name
 from pipelines.errors import TurnwiseError
 from service.observability import logs, telemetry
 from service.parts import Parts, opened
@@ -48,7 +49,10 @@ def work(settings: Settings) -> None:
 
 def set_up(settings: Settings) -> None:
     """Sets up log and traces, and warns of each variable that may be a misspelt setting. It is not an error:
-    Kubernetes sets some itself where a Service has our name."""
+    Kubernetes sets some itself where a Service has our name. Raises OptionError for an unknown engine."""
+    if settings.are_engines_ours:
+        check_name(TRANSCRIBERS, settings.asr.partition(":")[0])  # its model may be pulled later
+        check_name(DIARIZERS, settings.diarizer.partition(":")[0])
     logs.set_up(settings.log_level)
     telemetry.set_up(settings.otlp_endpoint)
     for name, like in unknown(os.environ).items():

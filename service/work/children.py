@@ -1,7 +1,7 @@
 """The processes that do the heavy work and die with the worker, kept with their models while idle.
 
 A process can be killed at any moment, takes only itself down when a native library crashes, and leaves the
-API its processor time. Requests and answers are lines of JSON (stage_process.py).
+API its processor time. Requests and answers (answering.py) are lines of JSON.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+
+from service.work.answering import INTERNAL
 
 log = structlog.get_logger("turnwise.processes")
 
@@ -35,20 +37,18 @@ COMPUTING = (
 engines of an operator's own."""
 WALLS = {"network", "landlock", "privileges_dropped"}
 """What service/work/decode_process.py says of its sandbox."""
-INTERNAL = "InternalError"
-"""Code of a stage that failed by a fault of ours; its standard error has the traceback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What to start for a kind of work; `kept` processes take further requests.
+    """What to start for a kind of work.
 
-    `trusted` ones get the environment variables that engines need, others only those that Python needs.
+    `trusted` processes take further requests, and get the environment variables that engines need; others
+    take one request, and get only the variables that Python needs.
     """
 
     kind: str
     command: tuple[str, ...]
-    kept: bool = True
     trusted: bool = True
 
     def environment(self) -> dict[str, str]:
@@ -172,7 +172,7 @@ class Processes:
         except TimeoutError:
             outcome = TimedOut()
         finally:
-            if program.kept and isinstance(outcome, Done | Failed):
+            if program.trusted and isinstance(outcome, Done | Failed):
                 self._keep(child)
             else:
                 await asyncio.shield(self._end(child))
@@ -195,10 +195,6 @@ class Processes:
     def left(self) -> bool:
         """Whether any process may still be running."""
         return any(child.process.returncode is None for child in tuple(self._all))
-
-    @property
-    def pids(self) -> set[int]:
-        return {child.process.pid for child in self._all}
 
     async def _take(self, program: Program) -> _Child:
         idle = self._idle.get(program.kind, [])
@@ -237,11 +233,9 @@ class Processes:
         child.expiry = loop.call_later(self._idle_seconds, self._expire, child)
 
     def _expire(self, child: _Child) -> None:
-        idle = self._idle.get(child.program.kind, [])
-        if child in idle:
-            idle.remove(child)
-            self._all.discard(child)
-            child.kill()
+        self._idle[child.program.kind].remove(child)
+        self._all.discard(child)
+        child.kill()
 
     async def _end(self, child: _Child) -> None:
         child.kill()
@@ -249,11 +243,6 @@ class Processes:
         self._all.discard(child)
 
 
-def program(kind: str, module: str, *arguments: str, kept: bool = True, trusted: bool = True) -> Program:
+def program(kind: str, module: str, *arguments: str, trusted: bool = True) -> Program:
     """Returns the program of one of our modules; it does not search the working folder for modules."""
-    return Program(kind, (sys.executable, "-P", "-m", module, *arguments), kept, trusted)
-
-
-def arguments(niceness: int, memory_bytes: int) -> Sequence[str]:
-    """Returns the arguments of `service.work.stage_process`."""
-    return (f"--niceness={niceness}", f"--memory-bytes={memory_bytes}")
+    return Program(kind, (sys.executable, "-P", "-m", module, *arguments), trusted)

@@ -2,10 +2,9 @@
 
     python -P -m service.work.decode_process < request.json
 
-The request is one line of JSON, the fields of `Request`. The answers are lines of JSON: {"walls": {…}}, which
-walls of the sandbox stand; {"progress": 0.37} at most five times a second; and finally {"done": {}} or
-{"failed": {"code": …, "message": …}}, where the code is the name of a class in `pipelines.errors`, or
-DiskFullError. Without a final answer the process was killed, by SIGXCPU if its processor time was used up.
+The request is one line of JSON, the fields of `Request`. Before the answers that answering.py describes comes
+{"walls": {…}}, which walls of the sandbox stand. Without a final answer the process was killed, by SIGXCPU if
+its processor time was used up.
 
 The decoders are large and written in C, so a recording might take them over. It could then only use up the
 processor time and the memory, read itself, and write to the two output files. They are opened before its
@@ -24,27 +23,18 @@ import os
 import pkgutil
 import resource
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from pipelines.errors import MediaError, NotMediaError
-from pipelines.files import flush
+from pipelines.errors import MediaError, MediaLimitError, NotMediaError, code_of
+from pipelines.files import flush, is_full
 from pipelines.processes import die_with_parent
+from service.work.answering import DISK_FULL, Answer, failed, opened, paced
 
 SAMPLES, MEDIA = "samples.f32", "media.json"
 """The files in the folder: little-endian float32, mono, 16 kHz; and {"media": {…}, "warnings": [{…}]}."""
-
-PROGRESS_PERIOD = 0.2
-FAILURES = {
-    errno.ENOSPC: ("DiskFullError", "the disk is full: try again when there is space"),
-    errno.EDQUOT: ("DiskFullError", "the disk is full: try again when there is space"),
-    errno.EFBIG: ("MediaLimitError", "its samples take more space than the limit: cut it into parts"),
-}
-"""Code and reason of errors that writing the samples may raise."""
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 PR_SET_NO_NEW_PRIVS = 38  # linux/prctl.h
@@ -67,39 +57,33 @@ class Request:
     output_bytes: int  # of each file
 
 
-Answer = Callable[[dict[str, object]], None]
-
-
 def main() -> None:
     die_with_parent()
     os.environ["OPENBLAS_NUM_THREADS"] = "1"  # every thread takes address space, and mixing needs only one
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)  # prints of libraries must not mix with the answers
-    request = Request(**json.loads(sys.stdin.readline()))
-    answer_all(request, lambda answer: print(json.dumps(answer), file=answers))
+    answer = opened()
+    answer_all(Request(**json.loads(sys.stdin.readline())), answer)
 
 
 def answer_all(request: Request, answer: Answer) -> None:
     """Decodes and answers; it raises only for mistakes of ours."""
+    limit = code_of(MediaLimitError)
     try:
         decode(request, answer)
     except MediaError as error:
-        code, message = type(error).__name__, str(error)
+        answer(failed(code_of(type(error)), str(error)))
     except MemoryError:
-        code = "MediaLimitError"
-        message = (
-            f"{request.name} needs more memory to decode than the limit of "
-            f"{request.memory_bytes / 1e6:.0f} MB: cut it into parts."
-        )
+        most = f"the limit of {request.memory_bytes / 1e6:.0f} MB"
+        answer(failed(limit, f"{request.name} needs more memory to decode than {most}: cut it into parts."))
     except OSError as error:
-        if error.errno not in FAILURES:
+        if is_full(error):
+            kind, reason = DISK_FULL, "the disk is full: try again when there is space"
+        elif error.errno == errno.EFBIG:
+            kind, reason = limit, "its samples take more space than the limit: cut it into parts"
+        else:
             raise
-        code, reason = FAILURES[error.errno]
-        message = f"{request.name} cannot be decoded because {reason}."
+        answer(failed(kind, f"{request.name} cannot be decoded because {reason}."))
     else:
         answer({"done": {}})
-        return
-    answer({"failed": {"code": code, "message": message}})
 
 
 def decode(request: Request, answer: Answer) -> None:
@@ -146,20 +130,6 @@ def _write(file: BinaryIO, content: bytes | memoryview) -> None:
     file.write(content)
     file.flush()
     os.fsync(file.fileno())
-
-
-def paced(answer: Answer) -> Callable[[float], None]:
-    """Returns a function that answers with the progress, at intervals of PROGRESS_PERIOD at least."""
-    due = -math.inf
-
-    def progress(fraction: float) -> None:
-        nonlocal due
-        now = time.monotonic()
-        if now >= due:
-            due = now + PROGRESS_PERIOD
-            answer({"progress": round(fraction, 3)})
-
-    return progress
 
 
 def leave_network() -> bool:

@@ -10,8 +10,7 @@ def delete(job: str, parts: Parts) -> None:
     """Deletes a job with its files and workflows. Raises AwayError, if it can before deleting anything."""
     parts.storage.check()
     parts.queue.cancel(job)
-    with parts.engine.begin() as connection:
-        jobs.delete(connection, job)
+    parts.apply(jobs.delete, job)
     try:
         parts.storage.discard(job)
     finally:

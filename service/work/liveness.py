@@ -14,25 +14,19 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import sqlalchemy as sa
 
 from service.records import database
 
-
-class Liveness(Protocol):
-    """The lock of this process, and a view of those of others."""
-
-    def hold(self) -> None:
-        """Takes the lock, again if it was lost. Raises OperationalError while the server is away."""
-        ...
-
-    def is_dead(self, executor: str) -> bool:
-        """Whether the process that took the lock under this id has ended for certain."""
-        ...
-
-    def release(self) -> None: ...
+LOOK = sa.text(
+    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+    " AND classid::bigint = :high AND objid::bigint = :low"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),"
+    " extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"
+)
+"""Asks PostgreSQL whether a lock is held, and for the seconds since it started."""
 
 
 class FileLiveness:
@@ -44,6 +38,7 @@ class FileLiveness:
         self._file: IO[bytes] | None = None
 
     def hold(self) -> None:
+        """Takes the lock of this process, again if it was lost."""
         if self._file is None:
             with ExitStack() as opened:
                 file = opened.enter_context(self._path.open("wb"))
@@ -52,6 +47,7 @@ class FileLiveness:
             self._file = file
 
     def is_dead(self, executor: str) -> bool:
+        """Whether the process that took the lock under this id has ended for certain."""
         path = self._folder / f"{executor}.lock"
         try:
             with path.open("rb") as file:
@@ -92,7 +88,11 @@ class PostgresLiveness:
         )
 
     def hold(self) -> None:
-        if self._session is not None and not self._answers(self._session):
+        """Does the same as `FileLiveness.hold`. Raises OperationalError while the server is away."""
+        try:
+            if self._session is not None:
+                self._session.execute(sa.select(1))
+        except sa.exc.SQLAlchemyError:  # also raised by a session that has failed in `is_dead`
             self._drop()
         try:
             if self._session is None:
@@ -104,37 +104,21 @@ class PostgresLiveness:
             self._drop()
             raise
 
-    def _answers(self, session: sa.Connection) -> bool:
-        try:
-            return bool(session.execute(sa.text("SELECT 1")).scalar_one())
-        except sa.exc.SQLAlchemyError:  # also raised by a session that has failed in `is_dead`
-            return False
-
     def is_dead(self, executor: str) -> bool:
+        """Does the same as `FileLiveness.is_dead`; not certain without a session."""
         if self._session is None:
             return False
-        held, server_seconds = self._look(self._session, executor)
+        high, low = divmod(_number(executor) % 2**64, 2**32)
+        held, server_seconds = self._session.execute(LOOK, {"high": high, "low": low}).one()
         if held:
             self._free_since.pop(executor, None)
             return False
         since = self._free_since.setdefault(executor, self._clock())
-        return server_seconds >= self.RESTART and self._clock() - since >= self.GRACE
+        return bool(server_seconds >= self.RESTART) and self._clock() - since >= self.GRACE
 
     def release(self) -> None:
         self._drop()
         self._engine.dispose()
-
-    def _look(self, session: sa.Connection, executor: str) -> tuple[bool, float]:
-        """Returns whether the lock is held, and the seconds since the server started."""
-        high, low = divmod(_number(executor) % 2**64, 2**32)
-        query = sa.text(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
-            " AND classid::bigint = :high AND objid::bigint = :low"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())),"
-            " extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())"
-        )
-        held, server_seconds = session.execute(query, {"high": high, "low": low}).one()
-        return bool(held), float(server_seconds)
 
     def _drop(self) -> None:
         self._free_since.clear()
@@ -142,6 +126,10 @@ class PostgresLiveness:
             with suppress(sa.exc.SQLAlchemyError):
                 self._session.close()
             self._session, self._holds = None, False
+
+
+Liveness = FileLiveness | PostgresLiveness
+"""The lock of this process, and a view of those of others."""
 
 
 def _number(executor: str) -> int:

@@ -1,24 +1,21 @@
 """What each stage of a job does: it reads results of earlier stages in the job's folder, and writes its own.
 
-Run as `python -m service.work.stage_process` by children.py, with one request per line on the standard input,
+Run as `python -m service.work.stage_process NICENESS MEMORY_BYTES` by children.py, 0 bytes for no limit, with
+one request per line on the standard input,
 
     {"stage": "transcribe", "job": FOLDER, "attempt": FOLDER, "engines": "module:function",
      "asr": "auto", "diarizer": "auto", "device": "auto"}
 
-and for each of them any number of {"progress": 0.25} and finally {"done": {}} or
-{"failed": {"code": …, "message": …}} on the standard output. Models stay loaded between requests.
+and answered as answering.py says. Models stay loaded between requests.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import resource
 import sys
-import time
 import traceback
-from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -30,20 +27,18 @@ import numpy as np
 
 from pipelines import formats, models
 from pipelines.audio import playable
-from pipelines.errors import EngineMemoryError, TurnwiseError
+from pipelines.engines import choose
+from pipelines.errors import EngineMemoryError, TurnwiseError, code_of
+from pipelines.files import is_full
 from pipelines.pipeline import LEFT_BY, STEPS, Decoded, Stage, Text
 from pipelines.processes import die_with_parent
 from pipelines.protocols import Engines, Progress
 from pipelines.types import Audio, Notice, Options, Transcript
 from service.files import artifacts
 from service.files.storage import JobFolder
-from service.work.children import INTERNAL
+from service.work.answering import DISK_FULL, INTERNAL, failed, opened, paced
 
 Value = TypeVar("Value")
-
-DISK_FULL = "DiskFullError"
-PROGRESS_INTERVAL = 0.2
-"""Seconds between two lines about one stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +73,9 @@ class Work:
         """Returns the engines that the job named, replaced by results that the user supplied."""
         named, folder = self.request, self.folder
         language = folder.request().options.language
-        engines = _choose(named["engines"], named["asr"], named["diarizer"], named["device"], language)
+        names = (named["asr"], named["diarizer"], named["device"])
+        factory = load_factory(named["engines"])
+        engines = choose(*names, language)[0] if factory is choose else _made(factory, *names)
         return replace(
             engines,
             transcriber=folder.given_transcriber() or engines.transcriber,
@@ -99,9 +96,12 @@ EngineFactory = Callable[[str, str, str, str], tuple[Engines, Sequence[Notice]]]
 
 
 @lru_cache(maxsize=1)
-def _choose(factory: str, asr: str, diarizer: str, device: str, language: str) -> Engines:
-    """Loads the engines, and keeps them for the next job with the same ones."""
-    engines, _ = load_factory(factory)(asr, diarizer, device, language)
+def _made(factory: EngineFactory, asr: str, diarizer: str, device: str) -> Engines:
+    """Keeps a builder's engines, with their models, for the next job that names the same, in any language.
+
+    Our own `choose` keeps its engines itself: they may differ by language.
+    """
+    engines, _ = factory(asr, diarizer, device, "")
     return engines
 
 
@@ -128,17 +128,17 @@ def answer(request: dict[str, str], progress: Callable[[float], None]) -> dict[s
         perform(request, progress)
     except TurnwiseError as error:
         message = str(error).replace(str(models.folder()), "the models folder")  # users never see our paths
-        return _failed(type(error).__name__, message)
+        return failed(code_of(type(error)), message)
     except MemoryError:
         message = (
             "This recording needs more memory than there is: give the stages more, or cut it into parts."
         )
-        return _failed(EngineMemoryError.__name__, message)
+        return failed(code_of(EngineMemoryError), message)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _failed(DISK_FULL, "The disk is full: free some space.")
+        if isinstance(error, OSError) and is_full(error):
+            return failed(DISK_FULL, "The disk is full: free some space.")
         _trace(error)
-        return _failed(INTERNAL, f"An internal error in the stage {request['stage']}: please report it.")
+        return failed(INTERNAL, f"An internal error in the stage {request['stage']}: please report it.")
     return {"done": {}}
 
 
@@ -150,41 +150,16 @@ def _trace(error: BaseException | None) -> None:
         error = error.__cause__ or error.__context__
 
 
-def _failed(code: str, message: str) -> dict[str, object]:
-    return {"failed": {"code": code, "message": message}}
-
-
-def throttled(write: Callable[[dict[str, object]], None]) -> Callable[[float], None]:
-    """Returns a function that writes progress lines, at intervals of PROGRESS_INTERVAL at least."""
-    last = 0.0
-
-    def progress(fraction: float) -> None:
-        nonlocal last
-        if time.monotonic() - last >= PROGRESS_INTERVAL:
-            last = time.monotonic()
-            write({"progress": fraction})
-
-    return progress
-
-
 def main() -> None:
-    """Answers requests until the standard input ends; sends prints of libraries to the standard error."""
+    """Answers requests until the standard input ends."""
     die_with_parent()
-    parser = ArgumentParser()
-    parser.add_argument("--niceness", type=int, default=0)
-    parser.add_argument("--memory-bytes", type=int, default=0)
-    options = parser.parse_args()
-    os.nice(options.niceness)
-    if options.memory_bytes:
-        resource.setrlimit(resource.RLIMIT_AS, (options.memory_bytes, options.memory_bytes))
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def write(line: dict[str, object]) -> None:
-        print(json.dumps(line), file=answers, flush=True)
-
+    niceness, memory_bytes = map(int, sys.argv[1:])
+    os.nice(niceness)
+    if memory_bytes:
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    write = opened()
     for line in sys.stdin:
-        write(answer(json.loads(line), throttled(write)))
+        write(answer(json.loads(line), paced(write)))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,6 @@ class Outcome:
 
     verdict: Verdict
     reason: str
-    status: int = 0  # 0 without an answer
     retry_after: float = 0.0  # seconds that the receiver asks us to wait
 
 
@@ -81,10 +80,9 @@ def payload(job: str, state: str, finished: float, metadata: Mapping[str, str]) 
     return json.dumps(body, separators=(",", ":")).encode()
 
 
-def waits(attempts: int, random: Random) -> list[float]:
-    """Returns the seconds to wait after each attempt but the last: 5, six times that, … up to 6 h, ±20 %."""
-    grown = (min(FIRST_WAIT * GROWTH**count, LONGEST_WAIT) for count in range(attempts - 1))
-    return [wait * random.uniform(0.8, 1.2) for wait in grown]
+def wait(number: int, random: Random) -> float:
+    """Returns the seconds to wait after attempt 0, 1, …: 5, six times that, … up to 6 h, ±20 %."""
+    return min(FIRST_WAIT * GROWTH**number, LONGEST_WAIT) * random.uniform(0.8, 1.2)
 
 
 def check_url(url: str, settings: Settings) -> None:
@@ -172,12 +170,8 @@ async def _post(
     The client lives for one attempt: a pooled connection is found by its address, and might then serve a name
     that its certificate was not checked for.
     """
-    sent = {
-        **headers,
-        "host": url.netloc.decode("ascii"),
-        "content-type": "application/json",
-        "user-agent": "turnwise",
-    }
+    about = {"content-type": "application/json", "user-agent": "turnwise"}
+    sent = {**headers, **about, "host": url.netloc.decode("ascii")}
     transport = transport or httpx.AsyncHTTPTransport(verify=_trusted(), trust_env=False)
     async with httpx.AsyncClient(transport=transport, timeout=TIMEOUT, trust_env=False) as client:
         unreachable: httpx.HTTPError = httpx.ConnectError("it has no address")
@@ -199,10 +193,10 @@ async def _post(
 def _judge(status: int, headers: Mapping[str, str]) -> Outcome:
     """Standard Webhooks: 2xx is success, 410 means no more; a redirect is not followed."""
     if 200 <= status < 300:
-        return Outcome(Verdict.DELIVERED, "taken", status)
+        return Outcome(Verdict.DELIVERED, f"answered {status}")
     if status == HTTPStatus.GONE:
-        return Outcome(Verdict.GIVEN_UP, "the receiver wants no more", status)
-    return Outcome(Verdict.RETRY, "not taken", status, _seconds(headers.get("retry-after", "")))
+        return Outcome(Verdict.GIVEN_UP, "answered 410: the receiver wants no more")
+    return Outcome(Verdict.RETRY, f"answered {status}", _seconds(headers.get("retry-after", "")))
 
 
 def _seconds(retry_after: str) -> float:
@@ -213,8 +207,8 @@ def _seconds(retry_after: str) -> float:
         date = parsedate_to_datetime(retry_after)
     except ValueError:
         return 0.0
-    wait = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(wait, 0.0), LONGEST_RETRY_AFTER)
+    seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 
 def _parse(url: str) -> httpx.URL:

@@ -23,13 +23,13 @@ import sqlalchemy as sa
 import structlog
 
 from service.files.objects import AwayError
-from service.files.storage import Storage
 from service.observability import health
 from service.parts import Parts
 from service.records import jobs
 from service.records.jobs import JobState
 from service.records.workflows import JOB, WEBHOOK, Step, Taken, Workflows
 from service.work import webhooks
+from service.work.answering import INTERNAL
 from service.work.deletion import delete
 from service.work.liveness import FileLiveness, Liveness, PostgresLiveness
 from service.work.runner import Runner
@@ -65,13 +65,17 @@ class Worker:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._settings = parts.settings
-        self._engine = parts.engine
         self._storage = parts.storage
         self._queue = parts.queue
         self._executor = token_hex(8)
-        self._liveness = _liveness(self._executor, parts.engine, parts.storage)
+        self._liveness: Liveness = (
+            FileLiveness(self._executor, parts.storage.executors)
+            if parts.engine.dialect.name == "sqlite"
+            else PostgresLiveness(self._executor, parts.engine.url)
+        )
         self._workflows = Workflows(parts.engine, self._executor)
         self.runner = Runner(parts)
+        self._persistence = self.runner.persistence
         self._newest: dict[str, Execution] = {}  # by workflow; one that was given back may run twice here
         self._unseen: Counter[str] = Counter()
         self._stopped = threading.Event()
@@ -108,7 +112,7 @@ class Worker:
         async with self._seen():
             wait = await Step("deliver").run(lambda: self._deliver(job, number))
             if wait >= 0:
-                await self.runner.transact(self._call_again, job, number + 1, wait)
+                await self._persistence.transact(self._call_again, job, number + 1, wait)
 
     def _call_again(self, connection: sa.Connection, job: str, number: int, wait: float) -> None:
         """Queues a retry, unless the job is deleted: a deletion forgets only retries that exist."""
@@ -117,11 +121,11 @@ class Worker:
 
     async def _deliver(self, job: str, number: int) -> float:
         """Returns the seconds until the next attempt, negative for none."""
-        found = await self.runner.transact(jobs.find, job)
+        found = await self._persistence.transact(jobs.find, job)
         if found is None or found.finished is None:
             return -1.0
         try:
-            request = await self.runner.on_disk(self._storage.request, job)
+            request = await self._persistence.on_disk(self._storage.request, job)
         except FileNotFoundError:  # deleted a moment ago
             return -1.0
         body = webhooks.payload(job, found.state, found.finished, request.metadata)
@@ -133,8 +137,7 @@ class Worker:
         self._parts.metrics.webhooks.labels(counted).inc()
         if not again:
             return -1.0
-        waits = webhooks.waits(self._settings.webhook_attempts, Random())
-        return max(outcome.retry_after, waits[number])
+        return max(outcome.retry_after, webhooks.wait(number, Random()))
 
     @asynccontextmanager
     async def _seen(self) -> AsyncIterator[None]:
@@ -145,7 +148,7 @@ class Worker:
             except sa.exc.DBAPIError as error:  # from the workflow engine: our own transactions are repeated
                 reason = type(error).__name__
                 log.warning("step was not recorded, it goes on from there", workflow=workflow, reason=reason)
-                await self.runner.persist(lambda: self._workflows.give_back(workflow))
+                await self._persistence.persist(self._workflows.give_back, workflow)
             except Exception:  # the engine records that it failed, but not why
                 log.exception("workflow broke", workflow=workflow)
                 raise
@@ -220,14 +223,12 @@ class Worker:
 
     def _clean(self) -> None:
         """Fails broken jobs, and deletes expired ones and stray files."""
-        with self._engine.begin() as connection:
-            for job in self._workflows.broken():
-                self._fail(connection, job)
+        for job in self._workflows.broken():
+            if self._parts.apply(self._queue.end, job, JobState.FAILED, failure=INTERNAL):
+                log.error("workflow broke", job=job)
         if self._settings.retention_hours:
             before = time.time() - self._settings.retention_hours * 3600
-            with self._engine.begin() as connection:
-                expired = jobs.expired(connection, before)
-            for job in expired:
+            for job in self._parts.apply(jobs.expired, before):
                 if not self._stopped.is_set():
                     delete(job, self._parts)
         health.forget_gone(self._storage.executors)
@@ -240,20 +241,8 @@ class Worker:
     def _drop_strays(self) -> None:
         """Deletes files that belong neither to a job nor to an active upload."""
         ids = self._storage.ids()
-        with self._engine.begin() as connection:
-            ids -= jobs.revisions(connection, ids).keys()
+        ids -= self._parts.apply(jobs.revisions, ids).keys()
         before = time.time() - STRAY_AGE
         for id in ids:
             if not self._stopped.is_set() and self._storage.changed(id) < before:
                 self._storage.discard(id)
-
-    def _fail(self, connection: sa.Connection, job: str) -> None:
-        """Fails a job that has not ended."""
-        if self._queue.end(connection, job, JobState.FAILED, failure="internal"):
-            log.error("workflow broke", job=job)
-
-
-def _liveness(executor: str, engine: sa.Engine, storage: Storage) -> Liveness:
-    if engine.dialect.name == "sqlite":
-        return FileLiveness(executor, storage.executors)
-    return PostgresLiveness(executor, engine.url)

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from pipelines import errors
-from service.problems import snake
 from tests.acceptance.server import Program, recording, service, submit, wait_for
 from tests.support.hostile import DURATION, Hostile, corpus, mutation
 from tests.support.surroundings import Surroundings, surroundings
@@ -23,7 +22,7 @@ EVERY = int(os.environ.get("TURNWISE_HOSTILE_EVERY", "4"))
 """One of so many recordings is sent; 1 sends all."""
 MUTATIONS = 20
 NAMES = ("{}.mp3", "../../{}.wav", "/etc/{}", "file:{}.m3u8", "")
-CODES = {snake(name) for name in vars(errors) if name.endswith("Error")}
+CODES = {errors.code_of(kind) for name, kind in vars(errors).items() if name.endswith("Error")}
 
 
 @dataclass

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from service.work.answering import INTERNAL
 from service.work.children import (
-    INTERNAL,
     STDERR_TAIL_BYTES,
     Died,
     Done,
@@ -26,7 +26,6 @@ from service.work.children import (
     Processes,
     Program,
     TimedOut,
-    arguments,
     program,
 )
 
@@ -86,6 +85,10 @@ def do(code: str, done: bool = True) -> dict[str, Any]:
     return {"do": code, "done": done}
 
 
+def pids_of(processes: Processes) -> set[int]:
+    return {child.process.pid for child in processes._all}
+
+
 def is_gone(pid: int) -> bool:
     """Whether a process ends, or has ended, that may not be a child of ours."""
     try:
@@ -118,10 +121,10 @@ def test_an_answer_and_the_progress_before_it(child: Program) -> None:
 
 def test_a_failure_is_told(child: Program) -> None:
     async def body(processes: Processes) -> None:
-        for code in ("TextError", INTERNAL):
+        for code in ("text", INTERNAL):
             asked = do(f"say({{'failed': {{'code': {code!r}, 'message': 'Why? “é”'}}}})", done=False)
             assert await processes.run(child, asked) == Failed(code, "Why? “é”")
-        assert len(processes.pids) == 1  # it works on
+        assert len(pids_of(processes)) == 1  # it works on
 
     running(body)
 
@@ -138,7 +141,7 @@ def test_a_failure_is_told(child: Program) -> None:
 def test_a_process_that_ends_has_died(child: Program, code: str, status: int) -> None:
     async def body(processes: Processes) -> None:
         assert await processes.run(child, do(code)) == Died(status)
-        assert processes.pids == set()
+        assert pids_of(processes) == set()
         assert await processes.run(child, do("pass")) == Done()
 
     running(body)
@@ -170,7 +173,7 @@ def test_a_program_that_cannot_read_has_died() -> None:
 def test_a_process_that_talks_nonsense_is_ended(child: Program, code: str) -> None:
     async def body(processes: Processes) -> None:
         assert await processes.run(child, do(code)) == Died(-signal.SIGKILL)
-        assert processes.pids == set()
+        assert pids_of(processes) == set()
 
     running(body)
 
@@ -178,10 +181,10 @@ def test_a_process_that_talks_nonsense_is_ended(child: Program, code: str) -> No
 def test_a_process_that_takes_too_long_is_ended(child: Program) -> None:
     async def body(processes: Processes) -> None:
         assert await processes.run(child, do("pass")) == Done()
-        [pid] = processes.pids
+        [pid] = pids_of(processes)
         asked = do("signal.signal(signal.SIGTERM, signal.SIG_IGN); grandchild(); time.sleep(600)")
         assert await processes.run(child, asked, timeout=0.5) == TimedOut()
-        assert processes.pids == set()
+        assert pids_of(processes) == set()
         assert is_gone(pid)
         assert all(map(is_gone, grandchildren(child)))
 
@@ -205,12 +208,12 @@ def test_what_it_says_is_kept_for_the_log(child: Program) -> None:
 def test_an_idle_process_works_on(child: Program) -> None:
     async def body(processes: Processes) -> None:
         await processes.run(child, do("pass"))
-        [first] = processes.pids
+        [first] = pids_of(processes)
         await asyncio.gather(*(processes.run(child, do("time.sleep(0.2)")) for _ in range(2)))
-        assert len(processes.pids) == 2
-        assert first in processes.pids
+        assert len(pids_of(processes)) == 2
+        assert first in pids_of(processes)
         await processes.run(child, do("pass"))
-        assert len(processes.pids) == 2
+        assert len(pids_of(processes)) == 2
 
     running(body)
 
@@ -219,16 +222,16 @@ def test_another_kind_has_a_process_of_its_own(child: Program) -> None:
     async def body(processes: Processes) -> None:
         await processes.run(child, do("pass"))
         await processes.run(Program("other", child.command), do("pass"))
-        assert len(processes.pids) == 2
+        assert len(pids_of(processes)) == 2
 
     running(body)
 
 
 def test_a_process_for_one_request_is_gone_after_it(child: Program) -> None:
     async def body(processes: Processes) -> None:
-        once = Program("once", child.command, kept=False)
+        once = Program("once", child.command, trusted=False)
         assert await processes.run(once, do("grandchild()")) == Done()
-        assert processes.pids == set()
+        assert pids_of(processes) == set()
         assert all(map(is_gone, grandchildren(child)))
 
     running(body)
@@ -237,8 +240,8 @@ def test_a_process_for_one_request_is_gone_after_it(child: Program) -> None:
 def test_an_idle_process_ends_in_time(child: Program) -> None:
     async def body(processes: Processes) -> None:
         await processes.run(child, do("grandchild()"))
-        [pid] = processes.pids
-        while processes.pids:
+        [pid] = pids_of(processes)
+        while pids_of(processes):
             await asyncio.sleep(0.01)
         assert is_gone(pid)
         assert all(map(is_gone, grandchildren(child)))
@@ -257,12 +260,12 @@ def test_a_process_that_is_at_work_does_not_expire(child: Program) -> None:
 def test_a_process_that_died_while_it_was_idle_is_not_asked(child: Program) -> None:
     async def body(processes: Processes) -> None:
         await processes.run(child, do("grandchild()"))
-        [pid] = processes.pids
+        [pid] = pids_of(processes)
         os.kill(pid, signal.SIGKILL)
         [other] = grandchildren(child)
         assert await asyncio.to_thread(is_gone, other)  # its group goes with it
         assert await processes.run(child, do("pass")) == Done()
-        assert pid not in processes.pids
+        assert pid not in pids_of(processes)
 
     running(body)
 
@@ -276,11 +279,11 @@ def test_who_is_cancelled_leaves_no_process(child: Program) -> None:
         asked = do("grandchild(); say({'progress': 0}); time.sleep(600)")
         task = asyncio.create_task(processes.run(child, asked, lambda fraction: begun.set()))
         await begun.wait()
-        [pid] = processes.pids
+        [pid] = pids_of(processes)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert processes.pids == set()
+        assert pids_of(processes) == set()
         assert is_gone(pid)
         assert all(map(is_gone, grandchildren(child)))
 
@@ -298,7 +301,7 @@ def test_who_is_cancelled_early_leaves_no_process(child: Program, steps: int) ->
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert processes.pids == set()
+        assert pids_of(processes) == set()
 
     running(body)
 
@@ -320,7 +323,7 @@ def test_closing_from_another_thread_ends_all(child: Program) -> None:
         work = asyncio.create_task(processes.run(child, asked, lambda fraction: begun.set()))
         other = asyncio.create_task(processes.run(child, do("time.sleep(600)")))
         await begun.wait()
-        pids = processes.pids
+        pids = pids_of(processes)
         thread = threading.Thread(target=processes.close)
         thread.start()
         assert await work == Died(-signal.SIGKILL)
@@ -335,7 +338,7 @@ def test_nothing_begins_after_closing(child: Program) -> None:
     async def body(processes: Processes) -> None:
         processes.close()
         assert await processes.run(child, do("time.sleep(600)")) == Died(-signal.SIGKILL)
-        assert processes.pids == set()
+        assert pids_of(processes) == set()
 
     running(body)
 
@@ -344,10 +347,10 @@ def test_what_is_starting_when_it_closes_is_ended(child: Program) -> None:
     async def body(processes: Processes) -> None:
         tasks = [asyncio.create_task(processes.run(child, do("time.sleep(600)"))) for _ in range(4)]
         await asyncio.sleep(0)
-        assert processes.pids == set()  # they are on their way
+        assert pids_of(processes) == set()  # they are on their way
         processes.close()
         assert await asyncio.gather(*tasks) == [Died(-signal.SIGKILL)] * 4
-        assert processes.pids == set()
+        assert pids_of(processes) == set()
 
     running(body)
 
@@ -355,23 +358,23 @@ def test_what_is_starting_when_it_closes_is_ended(child: Program) -> None:
 def test_each_process_leads_a_group_of_its_own(child: Program) -> None:
     async def body(processes: Processes) -> None:
         await processes.run(child, do("pass"))
-        [pid] = processes.pids
+        [pid] = pids_of(processes)
         assert os.getpgid(pid) == os.getsid(pid) == pid != os.getpgid(0)
 
     running(body)
 
 
 def test_programs_of_ours_do_not_search_the_working_folder() -> None:
-    made = program("hear", "service.work.stage_process", *arguments(5, 2**30), kept=False)
+    made = program("hear", "service.work.stage_process", "5", "4")
     assert made.command[0] == sys.executable
     assert made.command[1:] == (
         "-P",
         "-m",
         "service.work.stage_process",
-        "--niceness=5",
-        f"--memory-bytes={2**30}",
+        "5",
+        "4",
     )
-    assert (made.kind, made.kept) == ("hear", False)
+    assert (made.kind, made.trusted) == ("hear", True)
 
 
 def test_no_process_knows_our_secrets_and_an_untrusted_one_next_to_nothing(

@@ -19,6 +19,7 @@ from service.parts import opened
 from service.records import jobs
 from service.records.jobs import JobState
 from service.running import serving
+from service.running.working import set_up
 from service.settings import Settings
 
 SECRET = "whsec_" + "c2VjcmV0" * 4
@@ -72,7 +73,6 @@ def _list(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
 
 
 def test_a_key_is_made_listed_and_revoked(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _list(capsys) == []
     tokens = []
     for name in ("newsroom", "Archiv der Redaktion"):
         assert main(["keys", "create", name]) == 0
@@ -87,10 +87,30 @@ def test_a_key_is_made_listed_and_revoked(capsys: pytest.CaptureFixture[str]) ->
     assert not any(token[20:] in str(_list(capsys)) for token in tokens)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["keys", "list"],
+        ["keys", "revoke", "0" * 16],
+        ["jobs", "list"],
+        ["jobs", "delete", "--orphans"],
+        ["jobs", "adopt", "0" * 16],
+    ],
+)
+def test_where_no_service_is_nothing_is_made(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = _refusal(capsys, *command)
+    assert f"no service in the data folder {tmp_path / 'data'}" in said
+    assert "TURNWISE_DATA_DIR" in said
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("identity", ["nobody", "", "tw_0000000000000000_x"])
 def test_a_key_that_does_not_work_cannot_be_revoked(
     identity: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    _said(capsys, "keys", "create", "newsroom")
     assert "turnwise keys list" in _refusal(capsys, "keys", "revoke", identity)
 
 
@@ -134,7 +154,7 @@ def _jobs(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, str]:
     """The owner of every job in the list."""
     lines, _ = _said(capsys, "jobs", "list", *options)
     rows = [line.split() for line in lines]
-    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\+00:00", row[2]) for row in rows)
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}Z", row[2]) for row in rows)
     return {id: owner for id, _, _, owner in rows}
 
 
@@ -191,6 +211,13 @@ def test_a_key_that_does_not_work_adopts_nothing(tmp_path: Path, capsys: pytest.
     _said(capsys, "keys", "revoke", token[3:19])
     for key in (token[3:19], "nobody"):
         assert "turnwise keys list" in _refusal(capsys, "jobs", "adopt", key)
+
+
+def test_a_key_that_never_was_has_no_jobs_to_adopt(capsys: pytest.CaptureFixture[str]) -> None:
+    [token], _ = _said(capsys, "keys", "create", "newsroom")
+    said = _refusal(capsys, "jobs", "adopt", token[3:19], "--owner", "newsroom")
+    assert "no key 'newsroom'" in said
+    assert "turnwise keys list" in said
 
 
 # --------------------------------------------------------------------------- settings
@@ -254,6 +281,24 @@ def test_a_setting_that_cannot_be_used(
 
 
 # --------------------------------------------------------------------------- serve
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+@pytest.mark.parametrize("name", ["ASR", "DIARIZER"])
+def test_an_engine_that_is_none(
+    command: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(f"TURNWISE_{name}", "nope")
+    assert "There is no engine 'nope': choose auto, or one of: " in _refusal(capsys, command)
+    assert not (tmp_path / "data").exists()
+
+
+def test_builders_name_their_engines_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(Settings(asr="nope", diarizer="none-of-ours:7", engines="tests.service.engines:choose"))
 
 
 def test_a_port_that_is_taken(capsys: pytest.CaptureFixture[str]) -> None:

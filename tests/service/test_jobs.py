@@ -25,7 +25,7 @@ from service.settings import Settings
 
 ENDS = [state for state in JobState if state.ended]
 OWNERS = ["", "1234567890abcdef", "fedcba0987654321"]
-TRIED = st.sampled_from(["decode", "transcribe", "store"])  # few, so that much happens to each
+TRIED = st.sampled_from([Stage.DECODE, Stage.TRANSCRIBE, Stage.STORE])  # few, so that much happens to each
 FRACTIONS = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
@@ -106,7 +106,7 @@ class Machine(RuleBasedStateMachine):
         assert runs == (job is not None and job.state is JobState.RUNNING)
 
     @rule(id=ids, state=st.sampled_from(ENDS), stage=TRIED)
-    def end(self, id: str, state: JobState, stage: str) -> None:
+    def end(self, id: str, state: JobState, stage: Stage) -> None:
         job = self.model.get(id)
         failure = (stage, "no_speech") if state is JobState.FAILED else ("", "")
         with self.engine.begin() as connection:
@@ -120,7 +120,7 @@ class Machine(RuleBasedStateMachine):
                     progress.state = StageState.CANCELLED
 
     @rule(id=ids, stage=TRIED)
-    def begin_stage(self, id: str, stage: str) -> None:
+    def begin_stage(self, id: str, stage: Stage) -> None:
         job = self.model.get(id)
         with self.engine.begin() as connection:
             attempts = jobs.begin_stage(connection, id, stage)
@@ -136,7 +136,7 @@ class Machine(RuleBasedStateMachine):
         assert attempts == progress.attempts
 
     @rule(id=ids, stage=TRIED, fraction=FRACTIONS)
-    def advance_stage(self, id: str, stage: str, fraction: float) -> None:
+    def advance_stage(self, id: str, stage: Stage, fraction: float) -> None:
         job = self.model.get(id)
         with self.engine.begin() as connection:
             goes_on = jobs.advance_stage(connection, id, stage, fraction)
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
             job.stages[stage].fraction, job.revision = fraction, job.revision + 1
 
     @rule(id=ids, stage=TRIED)
-    def release_stage(self, id: str, stage: str) -> None:
+    def release_stage(self, id: str, stage: Stage) -> None:
         with self.engine.begin() as connection:
             jobs.release_stage(connection, id, stage)
         if job := self.model.get(id):
@@ -156,7 +156,7 @@ class Machine(RuleBasedStateMachine):
         stage=TRIED,
         state=st.sampled_from([StageState.SUCCEEDED, StageState.FAILED, StageState.CANCELLED]),
     )
-    def end_stage(self, id: str, stage: str, state: StageState) -> None:
+    def end_stage(self, id: str, stage: Stage, state: StageState) -> None:
         job = self.model.get(id)
         with self.engine.begin() as connection:
             jobs.end_stage(connection, id, stage, state)
@@ -166,7 +166,7 @@ class Machine(RuleBasedStateMachine):
             job.revision += 1
 
     @rule(id=ids, stage=TRIED, attempt=st.sampled_from(["one", "other"]))
-    def accept(self, id: str, stage: str, attempt: str) -> None:
+    def accept(self, id: str, stage: Stage, attempt: str) -> None:
         job = self.model.get(id)
         with self.engine.begin() as connection:
             counts = jobs.accept(connection, id, stage, attempt)
@@ -370,7 +370,7 @@ def at_once(engine: sa.Engine, count: int, change: Callable[[sa.Connection, int]
 
 def test_no_attempt_is_lost_among_many(tables: sa.Engine) -> None:
     [job] = make(tables, 1, lambda number: None)
-    counted = at_once(tables, 12, lambda connection, _: jobs.begin_stage(connection, job.id, "align"))
+    counted = at_once(tables, 12, lambda connection, _: jobs.begin_stage(connection, job.id, Stage.ALIGN))
     assert sorted(counted) == list(range(1, 13))
     with tables.connect() as connection:
         found = jobs.find(connection, job.id)
@@ -381,14 +381,14 @@ def test_no_attempt_is_lost_among_many(tables: sa.Engine) -> None:
 def test_attempts_count_until_one_ends_or_is_given_back(tables: sa.Engine) -> None:
     [job] = make(tables, 1, lambda number: None)
     with tables.begin() as connection:
-        assert [jobs.begin_stage(connection, job.id, "align") for _ in range(3)] == [1, 2, 3]
-        assert jobs.begin_stage(connection, job.id, "roles") == 1
-        jobs.release_stage(connection, job.id, "align")
-        assert jobs.begin_stage(connection, job.id, "align") == 3
-        jobs.end_stage(connection, job.id, "align", StageState.SUCCEEDED)
-        assert jobs.count_attempts(connection, job.id, "align") == 0
-        jobs.release_stage(connection, job.id, "align")
-        assert jobs.begin_stage(connection, job.id, "align") == 1
+        assert [jobs.begin_stage(connection, job.id, Stage.ALIGN) for _ in range(3)] == [1, 2, 3]
+        assert jobs.begin_stage(connection, job.id, Stage.ROLES) == 1
+        jobs.release_stage(connection, job.id, Stage.ALIGN)
+        assert jobs.begin_stage(connection, job.id, Stage.ALIGN) == 3
+        jobs.end_stage(connection, job.id, Stage.ALIGN, StageState.SUCCEEDED)
+        assert jobs.count_attempts(connection, job.id, Stage.ALIGN) == 0
+        jobs.release_stage(connection, job.id, Stage.ALIGN)
+        assert jobs.begin_stage(connection, job.id, Stage.ALIGN) == 1
 
 
 def test_a_job_ends_once(tables: sa.Engine) -> None:
@@ -400,12 +400,12 @@ def test_a_job_ends_once(tables: sa.Engine) -> None:
 def test_one_attempt_of_many_counts(tables: sa.Engine) -> None:
     [job] = make(tables, 1, lambda number: None)
     counts = at_once(
-        tables, 8, lambda connection, number: jobs.accept(connection, job.id, "align", str(number))
+        tables, 8, lambda connection, number: jobs.accept(connection, job.id, Stage.ALIGN, str(number))
     )
     assert sorted(counts) == [False] * 7 + [True]
     with tables.begin() as connection:
         assert jobs.accepted(connection, job.id)["align"] == str(counts.index(True))
-        assert jobs.accept(connection, job.id, "align", str(counts.index(True)))
+        assert jobs.accept(connection, job.id, Stage.ALIGN, str(counts.index(True)))
 
 
 @pytest.mark.parametrize("first", ["end", "delete", "accept"])
@@ -413,11 +413,11 @@ def test_no_attempt_counts_that_comes_after_the_end(tables: sa.Engine, first: st
     """Whichever of two comes first is over before the other begins."""
     [job] = make(tables, 1, lambda number: None)
     with tables.begin() as connection:
-        jobs.begin_stage(connection, job.id, "align")
+        jobs.begin_stage(connection, job.id, Stage.ALIGN)
     changes: dict[str, Callable[[sa.Connection], object]] = {
         "end": lambda connection: jobs.end(connection, job.id, JobState.CANCELLED),
         "delete": lambda connection: jobs.delete(connection, job.id),
-        "accept": lambda connection: jobs.accept(connection, job.id, "align", "one"),
+        "accept": lambda connection: jobs.accept(connection, job.id, Stage.ALIGN, "one"),
     }
 
     def run(change: Callable[[sa.Connection], object]) -> object:
@@ -452,10 +452,10 @@ def test_one_key_is_one_job(tables: sa.Engine) -> None:
 def test_a_deleted_job_leaves_no_row(tables: sa.Engine) -> None:
     gone, kept = make(tables, 2, lambda number: None)
     with tables.begin() as connection:
-        jobs.begin_stage(connection, gone.id, "decode")
+        jobs.begin_stage(connection, gone.id, Stage.DECODE)
         jobs.delete(connection, gone.id)
         assert jobs.begin(connection, gone.id) is False
-        assert jobs.begin_stage(connection, gone.id, "decode") == 0
+        assert jobs.begin_stage(connection, gone.id, Stage.DECODE) == 0
         left = set(connection.execute(sa.select(database.stages.c.job)).scalars())
     assert left == {kept.id}
 
@@ -466,9 +466,9 @@ def test_the_furthest_stage_at_work_is_shown(tables: sa.Engine) -> None:
     with tables.begin() as connection:
         for change in (
             lambda: None,
-            lambda: jobs.begin_stage(connection, job.id, "transcribe"),
-            lambda: jobs.begin_stage(connection, job.id, "diarize"),
-            lambda: jobs.end_stage(connection, job.id, "diarize", StageState.SUCCEEDED),
+            lambda: jobs.begin_stage(connection, job.id, Stage.TRANSCRIBE),
+            lambda: jobs.begin_stage(connection, job.id, Stage.DIARIZE),
+            lambda: jobs.end_stage(connection, job.id, Stage.DIARIZE, StageState.SUCCEEDED),
             lambda: jobs.end(connection, job.id, JobState.SUCCEEDED),
         ):
             change()

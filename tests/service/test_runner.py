@@ -6,7 +6,6 @@ import asyncio
 import errno
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from service.parts import Parts, opened
 from service.records import jobs
 from service.records.jobs import JobState
 from service.settings import Settings
-from service.work import runner
+from service.work import persistence
 from service.work.children import Done, Failed, Outcome, Program
 from service.work.deletion import delete
 from service.work.runner import OVER, Runner
@@ -52,8 +51,13 @@ class At:
         assert isinstance(self.storage, SharedStorage)
         return set(self.storage.objects.find(f"jobs/{job}/stages"))
 
-    def perform(self, job: str, stage: str) -> dict[str, str]:
-        return asyncio.run(self.runner.perform(job, stage))
+    def perform(self, job: str, stage: Stage) -> str:
+        return asyncio.run(self.outcome(job, stage))
+
+    async def outcome(self, job: str, stage: Stage) -> str:
+        """The code of its failure, or what it has left here."""
+        code = await self.runner.perform(job, stage)
+        return code or (self.storage.job(job).stage(stage) / LEFT).read_text()
 
 
 def leave(content: str) -> Work:
@@ -65,14 +69,9 @@ def leave(content: str) -> Work:
     return work
 
 
-def result(content: str) -> dict[str, str]:
-    """Of a stage that has left this."""
-    return {"sha256": sha256(content.encode()).hexdigest()}
-
-
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Work], At]]:
-    monkeypatch.setattr(runner, "RETRY_INTERVAL", 0.01)
+    monkeypatch.setattr(persistence, "RETRY_INTERVAL", 0.01)
     settings = Settings(data_dir=tmp_path / "data", storage_url=f"file://{tmp_path}/store", min_free_mb=0)
     with ExitStack() as stack:
         yield lambda work: At(stack.enter_context(opened(settings)), work)
@@ -111,7 +110,7 @@ def end(at: At, job: str) -> None:
 
 
 def test_a_worker_goes_on_with_what_another_has_done(one: At, other: At, job: str) -> None:
-    assert one.perform(job, Stage.DECODE) == result("one's")
+    assert one.perform(job, Stage.DECODE) == "one's"
     seen = []
 
     def work(folder: Path, attempt: Path) -> None:
@@ -119,16 +118,16 @@ def test_a_worker_goes_on_with_what_another_has_done(one: At, other: At, job: st
         (attempt / LEFT).write_bytes((folder / "stages" / Stage.DECODE / LEFT).read_bytes())
 
     other.work = work
-    assert other.perform(job, Stage.DETECT) == result("one's")
+    assert other.perform(job, Stage.DETECT) == "one's"
     assert seen == [{"request.json", f"stages/decode/{LEFT}"}]
-    assert one.perform(job, Stage.DETECT) == result("one's")
+    assert one.perform(job, Stage.DETECT) == "one's"
     assert len(seen) == 1
 
 
 def test_what_is_done_is_not_done_again(one: At, other: At, job: str) -> None:
-    assert one.perform(job, Stage.STORE) == other.perform(job, Stage.STORE) == result("one's")
+    assert one.perform(job, Stage.STORE) == other.perform(job, Stage.STORE) == "one's"
     one.storage.leave(job)
-    assert one.perform(job, Stage.STORE) == result("one's")
+    assert one.perform(job, Stage.STORE) == "one's"
     assert one.left(job) == {f"store/{one.accepted(job, Stage.STORE)}/{LEFT}"}
 
 
@@ -137,7 +136,7 @@ def test_why_a_stage_failed_is_said_elsewhere(one: At, other: At, job: str) -> N
         return Failed("no_speech", "“talk.wav” has no speech.")
 
     one.work = fail
-    assert one.perform(job, Stage.DETECT) == {"failed": "no_speech"}
+    assert one.perform(job, Stage.DETECT) == "no_speech"
     assert other.storage.note(job, f"{Stage.DETECT}.message") == "“talk.wav” has no speech."
     assert one.left(job) == set()
 
@@ -159,11 +158,11 @@ def test_an_attempt_that_lost_takes_what_counts(one: At, other: At, job: str) ->
 
     async def late(folder: Path, attempt: Path) -> Outcome:
         (attempt / LEFT).write_text("one's")
-        assert await other.runner.perform(job, Stage.STORE) == result("other's")
+        assert await other.outcome(job, Stage.STORE) == "other's"
         return Done()
 
     one.work = late
-    assert one.perform(job, Stage.STORE) == result("other's")
+    assert one.perform(job, Stage.STORE) == "other's"
     assert one.left(job) == {f"store/{one.accepted(job, Stage.STORE)}/{LEFT}"}
     assert (one.storage.job(job).stage(Stage.STORE) / LEFT).read_text() == "other's"
     assert not list(one.storage.job(job).path.glob("attempts/*"))
@@ -198,7 +197,7 @@ def test_an_attempt_at_a_job_that_is_over_leaves_nothing(
     one.work = work
     monkeypatch.setattr(Objects, "put", put_one)
     monkeypatch.setattr(SharedStorage, "publish", publish_all)
-    assert one.perform(job, Stage.STORE) == {"failed": OVER}
+    assert one.perform(job, Stage.STORE) == OVER
     assert one.accepted(job, Stage.STORE) == ""
     assert one.left(job) == set()
     asyncio.run(one.runner._finish(job))
@@ -238,7 +237,7 @@ def test_what_counts_stays_where_its_step_is_cancelled(
     attempt = one.accepted(job, Stage.STORE)
     assert attempt
     assert one.left(job) == {f"store/{attempt}/{LEFT}"}
-    assert other.perform(job, Stage.STORE) == result("one's")
+    assert other.perform(job, Stage.STORE) == "one's"
 
 
 # --------------------------------------------------------------------------- what is away, or full
@@ -249,7 +248,7 @@ def test_what_counts_stays_where_its_step_is_cancelled(
 def test_a_worker_waits_and_goes_on(
     one: At, other: At, job: str, name: str, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert one.perform(job, Stage.DECODE) == result("one's")
+    assert one.perform(job, Stage.DECODE) == "one's"
     real, fails = getattr(Objects, name), iter(range(3))
 
     def fail(*args: Any) -> Any:
@@ -263,10 +262,10 @@ def test_a_worker_waits_and_goes_on(
     monkeypatch.setattr(Objects, name, fail)
     if name == "write":
         other.work = refuse
-        assert other.perform(job, Stage.DETECT) == {"failed": "no_speech"}
+        assert other.perform(job, Stage.DETECT) == "no_speech"
         assert one.storage.note(job, f"{Stage.DETECT}.message") == "No."
     else:
-        assert other.perform(job, Stage.DETECT) == result("other's")
+        assert other.perform(job, Stage.DETECT) == "other's"
     assert next(fails, None) is None
     with one.parts.engine.begin() as connection:
         assert jobs.count_attempts(connection, job, Stage.DETECT) == 0
@@ -291,7 +290,7 @@ def test_a_stage_that_goes_on_without_the_store_is_not_done_twice(
 
     one.work = work
     monkeypatch.setattr(Objects, "put", fail)
-    assert one.perform(job, Stage.STORE) == result("one's")
+    assert one.perform(job, Stage.STORE) == "one's"
     assert worked == ["worked", *["failed"] * 4]
 
 

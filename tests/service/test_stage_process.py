@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,18 +22,17 @@ from hypothesis import strategies as st
 
 from pipelines import errors, formats
 from pipelines.audio.preview import playable
+from pipelines.engines import Entry
 from pipelines.engines.given import GivenDiarizer, GivenTranscriber
 from pipelines.formats import heard as heard_format
 from pipelines.formats import html, rttm
 from pipelines.pipeline import Decoded, Stage, run
-from pipelines.protocols import Engines, no_progress
+from pipelines.protocols import Engines, Transcriber, no_progress
 from pipelines.supplied import parsing as supplied
 from pipelines.types import Audio, Heard, HeardWord, Media, Notice, Options, SpeakerCount, Transcript
 from service.files import artifacts
 from service.files.storage import JobFolder, Request
-from service.problems import snake
-from service.work import stage_process as stages
-from service.work.children import INTERNAL
+from service.work.answering import DISK_FULL, INTERNAL
 from service.work.stage_process import Work, answer
 from tests.pipelines.test_pipeline import SCRIPT, TEXT
 from tests.service import engines as fakes
@@ -221,6 +219,37 @@ def test_the_samples_on_the_disk_never_change(tmp_path: Path) -> None:
     assert (folder.stage(Stage.DECODE) / artifacts.SAMPLES).read_bytes() == audio.samples.tobytes()
 
 
+loads: list[tuple[str, ...]] = []
+"""What was asked for when models were loaded."""
+
+
+def choose_ours(*named: str) -> tuple[Engines, list[Notice]]:
+    """As a builder's function that loads models whenever it is called."""
+    loads.append(named)
+    return fakes.choose("", "", "", "")
+
+
+@pytest.mark.parametrize("factory", [f"{__name__}:choose_ours", "pipelines.engines.choice:choose"])
+def test_models_stay_loaded_where_only_the_language_differs(
+    factory: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(model: str, device: str) -> fakes.Transcriber:
+        loads.append((model, device))
+        return fakes.Transcriber()
+
+    toy: Entry[Transcriber] = Entry("toy", "A toy.", make)
+    monkeypatch.setattr("pipelines.engines.choice.TRANSCRIBERS", [toy])
+    monkeypatch.setattr("pipelines.engines.choice.SileroDetector", fakes.Detector)
+    monkeypatch.setattr("pipelines.models.read", lambda name: b"")
+    loads.clear()
+    for number, language in enumerate(("en", "", "en", "de", "en")):
+        request = Request("talk.wav", options=Options(language))
+        folder = decoded(tmp_path / str(number), recording(2.0), request)
+        named = asked(folder, Stage.DETECT, factory) | {"asr": "toy", "diarizer": "none", "device": "cpu"}
+        assert answer(named, no_progress) == {"done": {}}
+    assert loads in ([("toy", "none", "cpu", "")], [("", "cpu")])
+
+
 # --------------------------------------------------------------------------- what goes wrong
 
 
@@ -231,8 +260,8 @@ def tree(error: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def test_every_error_has_a_code_of_its_own() -> None:
-    classes = [kind.__name__ for kind in tree(errors.TurnwiseError) if kind.__module__ == "pipelines.errors"]
-    codes = [snake(name) for name in (*classes, stages.DISK_FULL, INTERNAL)]
+    classes = [kind for kind in tree(errors.TurnwiseError) if kind.__module__ == "pipelines.errors"]
+    codes = [*map(errors.code_of, classes), DISK_FULL, INTERNAL]
     assert len(set(codes)) == len(codes) > 15
     assert all(re.fullmatch(r"[a-z]+(_[a-z]+)*", code) for code in codes)
     assert {"no_speech", "text", "engine_memory", "disk_full", "internal"} <= set(codes)
@@ -247,13 +276,13 @@ def test_an_error_is_the_answer(tmp_path: Path) -> None:
     folder = decoded(tmp_path / "job", recording(name="deaf.wav"))
     perform(folder, Stage.DETECT)
     said = failed(asked(folder, Stage.TRANSCRIBE))
-    assert said == ("EngineError", "The engine heard nothing: try another one.")
+    assert said == ("engine", "The engine heard nothing: try another one.")
 
 
 def test_a_text_that_cannot_be_used_is_an_error_of_the_text(tmp_path: Path) -> None:
     folder = decoded(tmp_path / "job", recording(2.0), Request("talk.wav", "talk.json"), text="{")
     perform(folder, Stage.DETECT, Stage.TRANSCRIBE)
-    assert snake(failed(asked(folder, Stage.ALIGN))[0]) == "text"
+    assert failed(asked(folder, Stage.ALIGN))[0] == "text"
 
 
 @pytest.mark.parametrize("name", ["heard", "diarization"])
@@ -261,7 +290,7 @@ def test_what_was_brought_along_and_is_no_text(name: str, tmp_path: Path) -> Non
     folder = decoded(tmp_path / "job", recording(2.0))
     (folder.path / name).write_bytes(b"\xff\xfe\x00")
     code, message = failed(asked(folder, Stage.DETECT))
-    assert code == "TextError"
+    assert code == "text"
     assert name in message
     assert str(tmp_path) not in message
 
@@ -269,11 +298,11 @@ def test_what_was_brought_along_and_is_no_text(name: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (OSError(errno.ENOSPC, "No space left on device", "/secret/place"), stages.DISK_FULL),
-        (OSError(errno.EDQUOT, "Disk quota exceeded", "/secret/place"), stages.DISK_FULL),
+        (OSError(errno.ENOSPC, "No space left on device", "/secret/place"), DISK_FULL),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/secret/place"), DISK_FULL),
         (OSError(errno.EIO, "Input/output error", "/secret/place"), INTERNAL),
         (ValueError("/secret/place holds: the words of a user"), INTERNAL),
-        (MemoryError(), "EngineMemoryError"),
+        (MemoryError(), "engine_memory"),
     ],
 )
 def test_faults_are_answered_without_their_words(
@@ -304,20 +333,6 @@ def test_faults_are_answered_without_their_words(
         assert "in fail" in said
         assert type(error).__name__ in said
         assert "KeyError" in said
-
-
-# --------------------------------------------------------------------------- progress
-
-
-def test_progress_is_as_dense_as_anybody_can_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
-    monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: now))
-    lines: list[dict[str, object]] = []
-    progress = stages.throttled(lines.append)
-    for fraction in (0.0, 0.1, 0.2, 0.3, 0.4):
-        progress(fraction)
-        now += stages.PROGRESS_INTERVAL * 0.6
-    assert lines == [{"progress": 0.0}, {"progress": 0.2}, {"progress": 0.4}]
 
 
 # --------------------------------------------------------------------------- the process
@@ -353,14 +368,14 @@ Ask = Callable[[dict[str, str]], list[dict[str, Any]]]
 
 
 @contextmanager
-def process(folder: Path, module: str, *options: str) -> Iterator[Ask]:
+def process(folder: Path, module: str, niceness: str = "0", memory_bytes: str = "0") -> Iterator[Ask]:
     """A real one, with `plugin` to import, and what it answers to a request. Its errors go to a file."""
     (folder / "plugin.py").write_text(module)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)])}
     with (
         (folder / "errors").open("w") as errors_file,
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "service.work.stage_process", *options],
+            [sys.executable, "-P", "-m", "service.work.stage_process", niceness, memory_bytes],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors_file,
@@ -418,7 +433,7 @@ def test_a_process_answers_and_keeps_its_models(tmp_path: Path) -> None:
 def test_a_process_lives_within_its_memory(tmp_path: Path) -> None:
     folder = decoded(tmp_path / "job", recording(2.0))
     perform(folder, Stage.DETECT)
-    with process(tmp_path, GREEDY, f"--memory-bytes={2**34}", "--niceness=3") as ask:
+    with process(tmp_path, GREEDY, "3", f"{2**34}") as ask:
         failure = ask(asked(folder, Stage.TRANSCRIBE, "plugin:choose"))[-1]["failed"]
-        assert failure["code"] == "EngineMemoryError"
+        assert failure["code"] == "engine_memory"
         assert ask(asked(folder, Stage.DETECT, "plugin:choose"))[-1] == {"done": {}}  # it goes on

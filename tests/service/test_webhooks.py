@@ -25,7 +25,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from service.problems import Code, ProblemError
 from service.settings import Settings
 from service.work import webhooks
-from service.work.webhooks import Outcome, Verdict, check_url, is_public, payload, waits
+from service.work.webhooks import Outcome, Verdict, check_url, is_public, payload, wait
 from tests.service.receiver import TLS, Answer, Receiver, receive
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -148,7 +148,8 @@ def test_statuses(status: int, verdict: Verdict) -> None:
     with receive() as receiver:
         receiver.answers.append(Answer(status, {"Content-Length": "0"}))
         outcome = deliver(receiver.url())
-    assert (outcome.verdict, outcome.status) == (verdict, status)
+    assert outcome.verdict is verdict
+    assert f"answered {status}" in outcome.reason
 
 
 def test_redirects_are_not_followed() -> None:
@@ -162,7 +163,7 @@ def test_nobody_listening_is_tried_again() -> None:
     with receive() as receiver:
         url = receiver.url()
     outcome = deliver(url)
-    assert (outcome.verdict, outcome.status) == (Verdict.RETRY, 0)
+    assert (outcome.verdict, outcome.reason) == (Verdict.RETRY, "ConnectError")
 
 
 def test_an_endless_body_is_not_read() -> None:
@@ -206,15 +207,14 @@ def test_any_retry_after_is_a_bounded_wait(value: str) -> None:
 
 @given(st.integers(1, 30), st.integers())
 def test_waits_grow_from_seconds_to_hours(attempts: int, seed: int) -> None:
-    result = waits(attempts, Random(seed))
-    assert len(result) == attempts - 1
-    assert result == waits(attempts, Random(seed))
-    for wait, expected in zip(result, [5, 30, 180, 1080, 6480, *[21600] * 30], strict=False):
-        assert 0.8 * expected <= wait <= 1.2 * expected
+    for number, expected in enumerate([5, 30, 180, 1080, 6480, *[21600] * 30][:attempts]):
+        waited = wait(number, Random(seed))
+        assert 0.8 * expected <= waited <= 1.2 * expected
+        assert waited == wait(number, Random(seed))
 
 
 def test_two_jobs_do_not_knock_at_the_same_moment() -> None:
-    assert waits(8, Random(1)) != waits(8, Random(2))
+    assert wait(0, Random(1)) != wait(0, Random(2))
 
 
 # ------------------------------------------------------------------ where it may go

@@ -44,7 +44,7 @@ def until(what: Callable[[], object]) -> None:
 def queued(worker: Worker) -> str:
     """A job that nobody has begun."""
     id = new_id()
-    with worker._engine.begin() as connection:
+    with worker._parts.engine.begin() as connection:
         jobs.insert(connection, id, "", "")
         worker._queue.enqueue(connection, JOB, id)
     return id
@@ -94,7 +94,7 @@ def test_what_was_taken_over_ends_here(worker: Worker, monkeypatch: pytest.Monke
         if by == "another":
             take = sa.text("UPDATE workflow_status SET executor_id = 'another', owner_xid = 'another'")
             monkeypatch.setattr(worker._liveness, "is_dead", lambda executor: False)
-            with worker._engine.begin() as connection:
+            with worker._parts.engine.begin() as connection:
                 connection.execute(take)
         else:
             worker._workflows.give_back(f"job-{id}-0")
@@ -116,12 +116,12 @@ def test_only_of_an_ended_job_what_was_left_goes(
     id = new_id()
     left = worker._storage.job(id).stage("decode")
     left.mkdir(parents=True)
-    with worker._engine.begin() as connection:
+    with worker._parts.engine.begin() as connection:
         jobs.insert(connection, id, "", "")
 
     async def stages(job: str) -> None:
         if end:
-            await worker.runner.transact(jobs.end, job, end)
+            await worker._persistence.transact(jobs.end, job, end)
         raise Taken(job)
 
     monkeypatch.setattr(worker.runner, "_stages", stages)
@@ -187,7 +187,7 @@ def test_only_a_fault_is_an_alarm(
         begun.append("")
         if away == "broken":
             raise ValueError("canary")
-        while await worker.runner.transact(jobs.find, id):  # as the runner attends to it
+        while await worker._persistence.transact(jobs.find, id):  # as the runner attends to it
             await asyncio.sleep(0.05)
 
     async def run(job: str) -> None:
@@ -230,7 +230,7 @@ def test_tries_of_webhooks_are_counted(
     folder = worker._storage.incoming(job)
     folder.write_request(Request("talk.wav", webhook="https://hooks.example.org/"))
     worker._storage.admit(job)
-    with worker._engine.begin() as connection:
+    with worker._parts.engine.begin() as connection:
         jobs.end(connection, job, JobState.SUCCEEDED)
     wait = asyncio.run(worker._deliver(job, number))
     assert (wait >= 0) is (counted == "retried")
@@ -243,10 +243,10 @@ def test_tries_of_webhooks_are_counted(
 
 
 def test_the_age_of_the_oldest_waiting_job(worker: Worker) -> None:
-    with worker._engine.begin() as connection:
+    with worker._parts.engine.begin() as connection:
         assert jobs.oldest_seconds(connection) == 0.0
     first, _ = queued(worker), queued(worker)
-    with worker._engine.begin() as connection:
+    with worker._parts.engine.begin() as connection:
         connection.execute(sa.update(database.jobs).where(database.jobs.c.id == first).values(created=1000.0))
         assert jobs.oldest_seconds(connection) > 1_000_000
         jobs.begin(connection, first)

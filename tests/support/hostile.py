@@ -25,11 +25,11 @@ import numpy as np
 from pipelines.types import SAMPLE_RATE, Samples
 from tests.support.media import CODECS, noise, tone, write, write_video
 
-NOT_MEDIA = frozenset({"NotMediaError"})
-LIMIT = frozenset({"MediaLimitError"})
-EMPTY = frozenset({"EmptyMediaError"})
-SILENT = frozenset({"NoSpeechError"})
-NO_TRACK = frozenset({"NoAudioTrackError"})
+NOT_MEDIA = frozenset({"not_media"})
+LIMIT = frozenset({"media_limit"})
+EMPTY = frozenset({"empty_media"})
+SILENT = frozenset({"no_speech"})
+NO_TRACK = frozenset({"no_audio_track"})
 DONE = frozenset({"done"})
 REFUSED = NOT_MEDIA | NO_TRACK
 EITHER = REFUSED | DONE
