@@ -192,6 +192,8 @@ def read(table: Sequence[Entry[Engine]], wanted: str) -> tuple[Entry[Engine], st
     for entry in table:
         if entry.name == name:
             return entry, model
+    if name == AUTO:
+        raise OptionError(f"auto chooses the model, too: leave out {':' + model!r}.")
     known = "; ".join(f"{entry.name} ({entry.summary})" for entry in table)
     raise OptionError(f"There is no engine {name!r}: choose auto, or one of: {known}.")
 

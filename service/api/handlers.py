@@ -14,6 +14,7 @@ from starlette.routing import Match
 
 from pipelines.files import is_full
 from service.api.tracing import METHODS, request_id
+from service.fields import reason
 from service.files.objects import AwayError
 from service.problems import MEDIA_TYPE, Code, Problem, ProblemError
 
@@ -69,7 +70,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    return answer(ProblemError(Code.INVALID, f"{where}: {first['msg'].removeprefix('Value error, ')}."))
+    return answer(ProblemError(Code.INVALID, f"{where}: {reason(first)}."))
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -34,6 +34,7 @@ from service.api.shapes import (
 )
 from service.api.submission import SUBMISSION, Form, incoming, receive, submit, used_bytes
 from service.api.upload_routes import handed_over
+from service.fields import must
 from service.files import artifacts
 from service.files.storage import FAILURE, Failure, Storage
 from service.problems import Code, ProblemError, responses
@@ -143,17 +144,20 @@ async def list_jobs(
     state: JobState | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Annotated[
-        str, Query(pattern="^([0-9a-f]{32})?$", description="Cursor of the previous page.")
+        str,
+        Query(pattern="^([0-9a-f]{32})?$", description="Cursor of the previous page."),
+        must("it must be the cursor of the previous page"),
     ] = "",
     ids: Annotated[
-        str,
+        str | None,
         Query(
             pattern=r"^([0-9a-f]{32}(,[0-9a-f]{32}){0,99})?$",
             description="Only these jobs, at most 100, separated by commas; missing ones are left out.",
         ),
-    ] = "",
+        must("it must be the ids of at most 100 jobs, separated by commas"),
+    ] = None,
 ) -> Page:
-    if ids:
+    if ids is not None:
         there = await context.transact(jobs.find_all, set(ids.split(",")))
         found = sorted((job for job in there if job.owner == owner), key=lambda job: job.id, reverse=True)
         limit = len(found)

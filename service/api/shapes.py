@@ -19,7 +19,7 @@ from pydantic import (
 from pipelines.engines import DIARIZERS, TRANSCRIBERS, Engine, Entry, check_name
 from pipelines.errors import OptionError
 from pipelines.types import MOST_SPEAKERS, Options, speaker_count, terms
-from service.fields import EngineName, Language, Term, said
+from service.fields import EngineName, Language, Term, reason, said
 from service.files.storage import Failure, Request
 from service.problems import Code, ProblemError
 from service.records.jobs import Job, JobState, StageState
@@ -36,7 +36,7 @@ Metadata = Annotated[
 def _number(value: object) -> object:
     """Raises ValueError for true and "3", which pydantic would convert."""
     if isinstance(value, bool | str):
-        raise ValueError("it must be a number")
+        raise ValueError("it must be a whole number")
     return value
 
 
@@ -100,7 +100,7 @@ def parse_options(text: str) -> JobOptions:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(["options", *(str(part)[:64] for part in first["loc"])])
-        raise ProblemError(Code.INVALID, f"{where}: {first['msg'].removeprefix('Value error, ')}.") from None
+        raise ProblemError(Code.INVALID, f"{where}: {reason(first)}.") from None
 
 
 def check_engines(options: JobOptions, ours: bool) -> None:

@@ -38,6 +38,7 @@ from service.api.submission import (
     idempotency,
     used_bytes,
 )
+from service.fields import must
 from service.files.objects import AwayError
 from service.files.storage import JobFolder
 from service.files.uploads import USED, BusyError, GoneError, Info, Tail, Upload, Used
@@ -166,6 +167,7 @@ async def create(
             pattern=METADATA,
             examples=["filename aW50ZXJ2aWV3LndhdgA="],
         ),
+        must("it must be pairs of a name and a Base64 value, separated by commas"),
     ] = "",
 ) -> UploadView:
     """Then send the recording with PATCH, in pieces or all at once. If a connection breaks, ask with HEAD how

@@ -16,7 +16,7 @@ from pydantic_core import ErrorDetails
 from pipelines.engines import AUTO, TRANSCRIBERS, check_name
 from pipelines.errors import OptionError
 from pipelines.types import MOST_SPEAKERS, Options, speaker_count, terms
-from service.fields import EngineName, Language, Term
+from service.fields import EngineName, Language, Term, reason
 from service.openai.answers import Granularity, ResponseFormat, Wish
 from service.problems import Code, ProblemError
 
@@ -189,8 +189,7 @@ def _problem(error: ErrorDetails) -> ProblemError:
     if error["type"] == "extra_forbidden":
         known = ", ".join(["file", "text", *TranscriptionOptions.model_fields])
         return ProblemError(Code.INVALID, f"There is no field {name}: the fields are {known}.")
-    reason = error["msg"].removeprefix("Value error, ")
-    return ProblemError(Code.INVALID, f"The field {name} cannot be used: {reason[:1].lower()}{reason[1:]}.")
+    return ProblemError(Code.INVALID, f"The field {name} cannot be used: {reason(error)}.")
 
 
 def _shown(name: str) -> str:

@@ -154,7 +154,7 @@ def test_a_wrong_value_is_told_by_its_field(name: str, value: str) -> None:
 
 def test_the_formats_are_named_to_who_asks_for_another() -> None:
     assert refusal(("response_format", "xml")) == (
-        "The field 'response_format' cannot be used: input should be 'json', 'text', 'srt', 'verbose_json',"
+        "The field 'response_format' cannot be used: it must be 'json', 'text', 'srt', 'verbose_json',"
         " 'vtt' or 'diarized_json'."
     )
 

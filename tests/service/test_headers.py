@@ -91,8 +91,11 @@ def test_jobs_by_their_ids(client: TestClient, context: Context) -> None:
     assert page["cursor"] == ""
     many = ",".join(new_id() for _ in range(100))
     assert client.get("/v1/jobs", params={"ids": many}).json()["jobs"] == []
+    assert client.get("/v1/jobs", params={"ids": ""}).json() == {"jobs": [], "cursor": ""}
     for wrong in (f"{many},{new_id()}", "x", f"{mine[0]},", ","):
-        assert client.get("/v1/jobs", params={"ids": wrong}).status_code == 422
+        refused = client.get("/v1/jobs", params={"ids": wrong})
+        assert refused.status_code == 422
+        assert refused.json()["detail"] == "ids: it must be the ids of at most 100 jobs, separated by commas."
 
 
 def test_an_answer_waits_for_the_end_of_a_job(client: TestClient, context: Context) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any
@@ -193,6 +194,51 @@ def test_what_are_no_options(text: str) -> None:
     assert error.value.detail.startswith("options")
     assert error.value.detail.endswith(".")
     assert "Value error" not in error.value.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"asr": 3}', "asr: it must be NAME or NAME:MODEL, as GET /v1/engines lists them."),
+        ('{"asr": "a b"}', "asr: it must be NAME or NAME:MODEL, as GET /v1/engines lists them."),
+        ('{"asr": "auto:x"}', "asr: auto chooses the model, too: leave out ':x'."),
+        ('{"language": "../de"}', "language: it must be a BCP 47 tag, such as en or de-CH."),
+        ('{"language": null}', "language: it must be a BCP 47 tag, such as en or de-CH."),
+        ('{"speakers": "3"}', "speakers: it must be a whole number."),
+        ('{"speakers": 1.5}', "speakers: it must be a whole number."),
+        ('{"speakers": 0}', "speakers: it must be 1 or more."),
+        ('{"speakers": 1001}', "speakers: it must be 1000 or less."),
+        ('{"glossary": "Basel"}', "glossary: it must be a list."),
+        ('{"glossary": [""]}', "glossary.0: it must not be empty."),
+        ('{"metadata": {"k": 3}}', "metadata.k: it must be a string."),
+        ('{"metadata": []}', "metadata: it must be an object."),
+        ('{"speaker": 3}', "speaker: there is no such option."),
+    ],
+)
+def test_what_an_option_must_be(text: str, sentence: str) -> None:
+    with pytest.raises(ProblemError) as error:
+        check_engines(parse_options(text), ours=True)
+    assert error.value.detail == f"options.{sentence}"
+
+
+OPTIONS = st.dictionaries(
+    st.sampled_from([*JobOptions.model_fields, "other"]),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner, max_size=17) | st.dictionaries(st.text(), inner, max_size=17),
+    ),
+    min_size=1,
+)
+
+
+@given(OPTIONS)
+def test_nobody_is_told_what_pydantic_says(options: dict[str, object]) -> None:
+    said = ""
+    try:
+        parse_options(json.dumps(options))
+    except ProblemError as error:
+        said = error.detail
+    assert not re.search("(Input|String|Dictionary|Tuple) should|pattern|Extra inputs", said)
 
 
 def test_no_options_are_options() -> None:

@@ -175,6 +175,9 @@ def test_an_unknown_name_is_told_the_known_ones_and_their_limits(
 
 @pytest.mark.usefixtures("weights")
 def test_an_engine_with_one_model_takes_no_name_for_it() -> None:
+    for name in ("auto:x", "auto:"):
+        with pytest.raises(OptionError, match=f"auto chooses the model, too: leave out {name[4:]!r}"):
+            choose(name, "none")
     with pytest.raises(OptionError, match="pocketsphinx has only one model: leave out ':en'"):
         choose("pocketsphinx:en")
 
