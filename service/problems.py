@@ -45,41 +45,41 @@ class Code(Enum):
     UNAVAILABLE = ("unavailable", HTTPStatus.SERVICE_UNAVAILABLE)
     DISK_FULL = ("disk_full", HTTPStatus.INSUFFICIENT_STORAGE)
 
-    @property
-    def text(self) -> str:
-        return self.value[0]
-
-    @property
-    def status(self) -> HTTPStatus:
-        return self.value[1]
+    def __init__(self, text: str, status: HTTPStatus) -> None:
+        self.text = text
+        self.status = status
 
 
-EXAMPLES = {
+USUAL = {
     Code.BAD_REQUEST: "The form is cut off or not valid multipart: send it again, whole.",
     Code.UNAUTHORIZED: "A valid key is needed: send it as Authorization: Bearer tw_…",
     Code.FORBIDDEN: "Without keys this server answers only as localhost: use that name, or set"
     " TURNWISE_PUBLIC_URL.",
     Code.NOT_FOUND: "There is no job with this id: check it, or list your jobs.",
     Code.METHOD_NOT_ALLOWED: "This address does not take this method: see /docs for those it takes.",
-    Code.TIMEOUT: "Nothing arrived for 120 s: send it again, or use a resumable upload.",
     Code.KEY_REUSED: "This Idempotency-Key was used for a different request: use a new one.",
     Code.NOT_FINISHED: "The job has not ended: wait for it, or watch its events.",
-    Code.JOB_FAILED: "The job has failed: there is no result.",
-    Code.UPLOAD_CONFLICT: "The upload does not continue at byte 0: send from byte 1000.",
     Code.UPLOAD_GONE: "The upload has expired, or was deleted or used: begin a new one.",
-    Code.VERSION: "This is tus 1.0.0: send the header Tus-Resumable: 1.0.0.",
-    Code.TOO_LARGE: "The part audio is larger than the limit of 4096 MiB: send less.",
-    Code.QUOTA: "Your jobs and uploads take 9 of 10 MiB, and this does not fit: delete jobs, or send less.",
     Code.MEDIA_TYPE: "Send the recording and its files as multipart/form-data.",
-    Code.RANGE: "The recording has 192044 bytes: ask for a range within them.",
-    Code.INVALID: "The part audio is missing: send the recording as a file, or name an upload.",
-    Code.TOO_MANY_REQUESTS: "More than 600 requests in a minute: try again in 12 s.",
-    Code.QUEUE_FULL: "1000 of your jobs are waiting or running, the limit: try again when some have ended.",
     Code.INTERNAL: "An internal error: please report it with the request_id.",
     Code.UNAVAILABLE: "The database cannot be reached: try again in a moment.",
     Code.DISK_FULL: "The disk of the service is nearly full: try again later, or tell its operator.",
 }
+"""What a problem says where nothing more precise is known."""
+EXAMPLES = USUAL | {
+    Code.TIMEOUT: "Nothing arrived for 120 s: send it again, or use a resumable upload.",
+    Code.JOB_FAILED: "The job has failed: there is no result.",
+    Code.UPLOAD_CONFLICT: "The upload does not continue at byte 0: send from byte 1000.",
+    Code.VERSION: "This is tus 1.0.0: send the header Tus-Resumable: 1.0.0.",
+    Code.TOO_LARGE: "The part audio is larger than the limit of 4096 MiB: send less.",
+    Code.QUOTA: "Your jobs and uploads take 9 of 10 MiB, and this does not fit: delete jobs, or send less.",
+    Code.RANGE: "The recording has 192044 bytes: ask for a range within them.",
+    Code.INVALID: "The part audio is missing: send the recording as a file, or name an upload.",
+    Code.TOO_MANY_REQUESTS: "More than 600 requests in a minute: try again in 12 s.",
+    Code.QUEUE_FULL: "1000 of your jobs are waiting or running, the limit: try again when some have ended.",
+}
 """An example sentence for each code, for the documentation."""
+EXAMPLE_REQUEST = "0192f7c66f1e7e4b9d5c0b8e3f6a1d27"
 HEADERS = {
     HTTPStatus.UNAUTHORIZED: "WWW-Authenticate",
     HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: "Content-Range",
@@ -93,11 +93,14 @@ HEADERS = {
 
 @dataclass(eq=False)
 class ProblemError(Exception):
-    """Raised anywhere below a request; `detail` is one sentence that says what to do."""
+    """Raised anywhere below a request; `detail` is one sentence that says what to do, or the usual one."""
 
     code: Code
-    detail: str
+    detail: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.detail = self.detail or USUAL[self.code]
 
     def __str__(self) -> str:
         return self.detail
@@ -108,7 +111,7 @@ class OpenAIError(BaseModel):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
-    message: str = Field(examples=["There is no job with this id: check it, or list your jobs."])
+    message: str = Field(examples=[EXAMPLES[Code.NOT_FOUND]])
     """As `detail`."""
     type: str = Field(examples=["invalid_request_error"])
     """invalid_request_error, or server_error where the request is not at fault."""
@@ -128,31 +131,27 @@ class Problem(BaseModel):
     title: str = Field(examples=["Not Found"])
     """The name of the status."""
     status: int = Field(examples=[404])
-    detail: str = Field(examples=["There is no job with this id: check it, or list your jobs."])
+    detail: str = Field(examples=[EXAMPLES[Code.NOT_FOUND]])
     """One sentence that says what to do."""
     code: str = Field(examples=["not_found"])
     """Stable, for programs."""
-    request_id: str = Field(examples=["0192f7c66f1e7e4b9d5c0b8e3f6a1d27"])
+    request_id: str = Field(examples=[EXAMPLE_REQUEST])
     """Also in the header X-Request-Id and in the log: quote it when you ask for help."""
     error: OpenAIError
     """For programs written for OpenAI's API."""
 
     @classmethod
-    def of(cls, code: Code, detail: str, request_id: str) -> Problem:
+    def of(cls, error: ProblemError, request_id: str) -> Problem:
+        code, status = error.code.text, error.code.status
+        kind = "server_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
         return cls(
             type="about:blank",
-            title=code.status.phrase,
-            status=int(code.status),
-            detail=detail,
-            code=code.text,
+            title=status.phrase,
+            status=int(status),
+            detail=error.detail,
+            code=code,
             request_id=request_id,
-            error=OpenAIError(
-                message=detail,
-                type="server_error"
-                if code.status >= HTTPStatus.INTERNAL_SERVER_ERROR
-                else "invalid_request_error",
-                code=code.text,
-            ),
+            error=OpenAIError(message=error.detail, type=kind, code=code),
         )
 
 
@@ -168,12 +167,8 @@ def responses(*codes: Code) -> dict[int | str, dict[str, Any]]:
 
 
 def _describe(status: HTTPStatus, codes: list[Code]) -> dict[str, Any]:
-    examples = {
-        code.text: {
-            "value": Problem.of(code, EXAMPLES[code], "0192f7c66f1e7e4b9d5c0b8e3f6a1d27").model_dump()
-        }
-        for code in codes
-    }
+    shown = {code: Problem.of(ProblemError(code, EXAMPLES[code]), EXAMPLE_REQUEST) for code in codes}
+    examples = {code.text: {"value": problem.model_dump()} for code, problem in shown.items()}
     headers = ["X-Request-Id", *([HEADERS[status]] if status in HEADERS else [])]
     return {
         "description": f"{status.phrase}: {', '.join(code.text for code in codes)}",

@@ -6,7 +6,10 @@ job_routes            /v1/jobs
 upload_routes         /v1/uploads: resumable uploads
 transcription_routes  /v1/audio/transcriptions: OpenAI's API
 system_routes         engines, health, metrics
-submission            what is sent with a job, to the disk as it arrives
+body                  a large body, and the space that it may take
+forms                 a multipart form, to the disk as it arrives
+handover              an upload becomes a job's recording
+submission            a job that is sent becomes one that is queued
 sending               a job's file as an answer
 watching              one look at the database for all who watch
 access                keys and rates

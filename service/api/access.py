@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from service import keys
 from service.api import guard
-from service.api.context import Context, Reach
+from service.api.context import Reach
 from service.files.storage import is_id
 from service.problems import Code, ProblemError
 from service.records import jobs
@@ -66,8 +66,7 @@ async def _owner(
         return ANYBODY
     if owner is None:
         limit.spend(f"address {client}")
-        detail = "A valid key is needed: send it as Authorization: Bearer tw_…"
-        raise ProblemError(Code.UNAUTHORIZED, detail, {"WWW-Authenticate": "Bearer"})
+        raise ProblemError(Code.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
     limit.spend(f"key {owner}")
     return owner
 
@@ -81,9 +80,8 @@ def _identify(connection: sa.Connection, token: str) -> tuple[bool, str | None]:
 Owner = Annotated[str, Depends(_owner)]
 
 
-@contextmanager
-def waiting(context: Context, owner: str) -> Iterator[None]:
-    """Counts a request that waits for a job. Raises ProblemError when too many are waiting."""
+async def _waits(context: Reach, owner: Owner) -> AsyncIterator[None]:
+    """Counts a request that waits for a job, until it is answered. Raises ProblemError if too many wait."""
     if context.waiting[owner] >= MOST_WAITING:
         detail = f"{MOST_WAITING} of your requests are waiting, the limit: poll jobs with GET /v1/jobs?ids=…"
         raise ProblemError(Code.TOO_MANY_REQUESTS, detail, {"Retry-After": "5", "Connection": "close"})
@@ -94,24 +92,13 @@ def waiting(context: Context, owner: str) -> Iterator[None]:
         context.waiting[owner] -= 1
 
 
-async def _waits(context: Reach, owner: Owner) -> AsyncIterator[None]:
-    """Counts the request as waiting until its whole answer is sent."""
-    with waiting(context, owner):
-        yield
-
-
+waiting = asynccontextmanager(_waits)
 WAITS = Depends(_waits)
 
 
-async def own_job(id: str, context: Context, owner: str) -> Job:
-    """Returns the caller's job. Raises ProblemError, the same for another's job as for a missing one."""
-    return await context.transact(find_own, id, owner)
-
-
 def find_own(connection: sa.Connection, id: str, owner: str) -> Job:
-    """Does the same as `own_job`, inside a transaction."""
+    """Returns the caller's job. Raises ProblemError, the same for another's job as for a missing one."""
     job = jobs.find(connection, id) if is_id(id) else None
     if job is None or job.owner != owner:
-        detail = "There is no job with this id: check it, or list your jobs."
-        raise ProblemError(Code.NOT_FOUND, detail)
+        raise ProblemError(Code.NOT_FOUND)
     return job

@@ -47,6 +47,6 @@ def create_app(context: Context) -> FastAPI:
         )
     app.add_middleware(upload_routes.Tus)
     app.add_middleware(Guard)
-    app.add_middleware(Tracing, metrics=context.metrics, fault=handlers.fault, stopping=handlers.stopping)
+    app.add_middleware(Tracing, metrics=context.metrics)
     app.openapi = cache(lambda: describe(app, context.settings))  # type: ignore[method-assign]
     return app

@@ -62,10 +62,7 @@ def check_host(hosts: Sequence[str], public_url: str) -> None:
         host = named[0][1].lower().strip("[]")
         if is_loopback(host) or host == urlsplit(public_url).hostname:
             return
-    raise ProblemError(
-        Code.FORBIDDEN,
-        "Without keys this server answers only as localhost: use that name, or set TURNWISE_PUBLIC_URL.",
-    )
+    raise ProblemError(Code.FORBIDDEN)
 
 
 def check_site(host: str, sites: Sequence[str], origins: Sequence[str], trusted: Iterable[str]) -> None:
@@ -79,7 +76,5 @@ def check_site(host: str, sites: Sequence[str], origins: Sequence[str], trusted:
         own = all(origin.lower().partition("://")[2] == host.lower() for origin in origins)
     if own or (origins and set(origins) <= set(trusted)):
         return
-    raise ProblemError(
-        Code.FORBIDDEN,
-        "Without keys this server refuses pages of other origins: add yours to TURNWISE_CORS_ORIGINS.",
-    )
+    detail = "Without keys this server refuses pages of other origins: add yours to TURNWISE_CORS_ORIGINS."
+    raise ProblemError(Code.FORBIDDEN, detail)

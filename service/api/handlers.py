@@ -1,4 +1,4 @@
-"""Turns every error of a request into a problem document."""
+"""Turns every error of a request into a problem document, which has the id of the request."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from pipelines.files import is_full
-from service.api.tracing import METHODS, request_id
 from service.fields import reason
 from service.files.objects import AwayError
 from service.problems import MEDIA_TYPE, Code, Problem, ProblemError
 
 log = structlog.get_logger("turnwise.api")
 
+METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 BY_STATUS = {
     HTTPStatus.NOT_FOUND: (Code.NOT_FOUND, "There is nothing at this address: see /docs for all addresses."),
-    HTTPStatus.METHOD_NOT_ALLOWED: (
-        Code.METHOD_NOT_ALLOWED,
-        "This address does not take this method: see /docs for those it takes.",
-    ),
+    HTTPStatus.METHOD_NOT_ALLOWED: (Code.METHOD_NOT_ALLOWED, ""),
 }
 
 
@@ -41,17 +38,20 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AwayError, _store)
 
 
+def document(error: ProblemError) -> Problem:
+    """Returns the error as a problem document of the current request."""
+    return Problem.of(error, structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
 def answer(error: ProblemError) -> JSONResponse:
-    """Returns the error as a problem document."""
-    problem = Problem.of(error.code, error.detail, request_id())
-    return JSONResponse(
-        problem.model_dump(), int(error.code.status), dict(error.headers), media_type=MEDIA_TYPE
-    )
+    """Returns the error as an answer."""
+    body = document(error).model_dump()
+    return JSONResponse(body, int(error.code.status), dict(error.headers), media_type=MEDIA_TYPE)
 
 
 def fault() -> JSONResponse:
     """Returns the answer to a request that failed by a fault of ours."""
-    return answer(ProblemError(Code.INTERNAL, "An internal error: please report it with the request_id."))
+    return answer(ProblemError(Code.INTERNAL))
 
 
 def stopping() -> JSONResponse:
@@ -90,8 +90,7 @@ async def _database(request: Request, error: Exception) -> Response:
     log.warning("database is away", reason=type(error).__name__)
     if "disk is full" in str(error):
         return answer(full())
-    detail = "The database cannot be reached: try again in a moment."
-    return answer(ProblemError(Code.UNAVAILABLE, detail, {"Retry-After": "5"}))
+    return answer(ProblemError(Code.UNAVAILABLE, headers={"Retry-After": "5"}))
 
 
 async def _store(request: Request, error: Exception) -> Response:
@@ -110,5 +109,4 @@ async def _disk(request: Request, error: Exception) -> Response:
 
 def full() -> ProblemError:
     """Returns the problem of too little disk space for new data."""
-    detail = "The disk of the service is nearly full: try again later, or tell its operator."
-    return ProblemError(Code.DISK_FULL, detail, {"Retry-After": "60"})
+    return ProblemError(Code.DISK_FULL, headers={"Retry-After": "60"})

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import AfterValidator
@@ -18,9 +18,11 @@ from starlette.concurrency import run_in_threadpool
 from pipelines.formats import FORMATS, heard, rttm
 from pipelines.pipeline import Diarized, Stage
 from pipelines.types import Heard
-from service.api.access import ACCESS, WAITS, Owner, find_own, own_job, waiting
+from service.api.access import ACCESS, WAITS, Owner, find_own, waiting
 from service.api.context import Context, Reach
 from service.api.descriptions import AUDIO, DIARIZATION, EVENTS, EXPORTS, FORM, HEARD, RESULT
+from service.api.forms import Form, receive
+from service.api.handover import handed_over
 from service.api.sending import named, send
 from service.api.shapes import (
     EXAMPLE_ID,
@@ -32,8 +34,7 @@ from service.api.shapes import (
     check_engines,
     parse_options,
 )
-from service.api.submission import SUBMISSION, Form, incoming, receive, submit, used_bytes
-from service.api.upload_routes import handed_over
+from service.api.submission import SUBMISSION, incoming, submit
 from service.fields import must
 from service.files import artifacts
 from service.files.storage import FAILURE, Failure, Storage
@@ -53,12 +54,17 @@ PAGE = {
     "Content-Security-Policy": "sandbox allow-scripts"
 }  # the page may run its player, but reach nothing of ours
 LARGEST_SUPPLIED_BYTES = 2**28  # of heard words, and of speakers
-DEFAULT_OPTIONS = JobOptions()
-
 JobId = Annotated[
     str,
     InPath(description="Id of the job.", examples=[EXAMPLE_ID], json_schema_extra={"pattern": ID_PATTERN}),
 ]
+
+
+async def _own_job(id: JobId, context: Reach, owner: Owner) -> Job:
+    return await context.transact(find_own, id, owner)
+
+
+OwnJob = Annotated[Job, Depends(_own_job)]
 
 
 def _known(name: str) -> str:
@@ -97,14 +103,13 @@ async def create(
     ] = "",
 ) -> JobView:
     settings = context.settings
-    async with incoming(context, owner, idempotency_key) as (id, folder):
+    async with incoming(context, owner, idempotency_key) as (id, folder, used):
         places = {
             "audio": (folder.recording, settings.max_upload_bytes),
             "text": (folder.text, settings.max_text_bytes),
             "heard": (folder.heard, LARGEST_SUPPLIED_BYTES),
             "diarization": (folder.diarization, LARGEST_SUPPLIED_BYTES),
         }
-        used = await used_bytes(context, owner, idempotency_key)
         form = await receive(request, context, places, used)
         options, upload = _options(form, settings)
         async with (
@@ -122,7 +127,7 @@ async def create(
 
 def _options(form: Form, settings: Settings) -> tuple[JobOptions, str | None]:
     """Returns the options, and the id of the upload in place of the recording."""
-    options, upload = DEFAULT_OPTIONS, None
+    options, upload = JobOptions(), None
     for name, value in form.fields:
         if name == "upload":
             upload = value
@@ -188,10 +193,11 @@ async def show(
     shown = await run_in_threadpool(look)
     if not wait or shown.state.ended:
         return shown
-    with waiting(context, owner), suppress(TimeoutError):
-        async with asyncio.timeout(wait), aclosing(context.watcher.changes(id)) as changes:
-            async for _ in changes:
-                pass
+    async with waiting(context, owner):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait), aclosing(context.watcher.changes(id)) as changes:
+                async for _ in changes:
+                    pass
     return await run_in_threadpool(look)
 
 
@@ -205,12 +211,18 @@ def _views(found: Sequence[Job], storage: Storage) -> tuple[JobView, ...]:
 
 
 def _view(job: Job, storage: Storage) -> JobView:
-    try:
-        request = storage.request(job.id)
+    with _unless_deleted():
         failure = storage.noted(job.id, FAILURE, Failure) if job.state is JobState.FAILED else None
-    except FileNotFoundError:  # deleted a moment ago
+        return JobView.of(job, storage.request(job.id), failure)
+
+
+@contextmanager
+def _unless_deleted() -> Iterator[None]:
+    """Raises ProblemError if the job was deleted a moment ago."""
+    try:
+        yield
+    except FileNotFoundError:
         raise ProblemError(Code.NOT_FOUND, "This job was deleted.") from None
-    return JobView.of(job, request, failure)
 
 
 @router.delete(
@@ -220,9 +232,8 @@ def _view(job: Job, storage: Storage) -> JobView:
     summary="Delete a job with all its files, ended or not",
     responses={204: {"description": "The job and its files are deleted."}, **responses(*OWN)},
 )
-async def remove(id: JobId, context: Reach, owner: Owner) -> Response:
-    job = await own_job(id, context, owner)
-    await run_in_threadpool(delete, job.id, context)
+def remove(job: OwnJob, context: Reach) -> Response:
+    delete(job.id, context)
     return Response(status_code=204)
 
 
@@ -232,10 +243,10 @@ async def remove(id: JobId, context: Reach, owner: Owner) -> Response:
     summary="Cancel a job, unless it has ended",
     responses=responses(*OWN),
 )
-async def cancel(id: JobId, context: Reach, owner: Owner) -> JobView:
-    job = await own_job(id, context, owner)
+async def cancel(job: OwnJob, context: Reach) -> JobView:
     await stop(job, context)
-    return await run_in_threadpool(_view, await own_job(id, context, owner), context.storage)
+    stopped = await context.transact(find_own, job.id, job.owner)
+    return await run_in_threadpool(_view, stopped, context.storage)
 
 
 async def stop(job: Job, context: Context) -> None:
@@ -252,14 +263,12 @@ async def stop(job: Job, context: Context) -> None:
     responses={**EVENTS, **responses(*OWN, Code.INVALID)},
 )
 async def events(
-    id: JobId,
+    job: OwnJob,
     context: Reach,
-    owner: Owner,
     last_event_id: Annotated[
         int, Header(description="Last revision seen; only later changes are sent.", ge=0, le=2**53)
     ] = 0,
 ) -> Response:
-    job = await own_job(id, context, owner)
     if job.state.ended and job.revision <= last_event_id:
         return Response(status_code=204)
 
@@ -291,8 +300,8 @@ ENDED = (*OWN, Code.NOT_FINISHED, Code.JOB_FAILED)
     summary="Fetch the result, as in the command's result.json",
     responses={**RESULT, **responses(*ENDED)},
 )
-async def result(id: JobId, request: Request, context: Reach, owner: Owner) -> Response:
-    return await export(id, "json", request, context, owner)
+def result(job: OwnJob, request: Request, context: Reach) -> Response:
+    return export(job, "json", request, context)
 
 
 @router.get(
@@ -304,32 +313,19 @@ async def result(id: JobId, request: Request, context: Reach, owner: Owner) -> R
         **responses(*ENDED, Code.INVALID),
     },
 )
-async def export(id: JobId, format: FormatName, request: Request, context: Reach, owner: Owner) -> Response:
-    job = await own_job(id, context, owner)
-    check_succeeded(job)
-
-    def answer() -> Response:
+def export(job: OwnJob, format: FormatName, request: Request, context: Reach) -> Response:
+    _check_succeeded(job)
+    with _unless_deleted():
         file = context.storage.left(job.id, Stage.STORE, job.accepted(Stage.STORE), f"result.{format}")
         stem = Path(context.storage.request(job.id).recording_name).stem.lstrip(". ") or "recording"
         headers = named(f"{stem}.{format}") | (PAGE if format == "html" else {})
         return send(file, request, FORMATS[format].media_type, headers)
 
-    return await _unless_deleted(answer)
 
-
-async def _unless_deleted(answer: Callable[[], Response]) -> Response:
-    """Makes the answer in a thread. Raises ProblemError if the job was deleted a moment ago."""
-    try:
-        return await run_in_threadpool(answer)
-    except FileNotFoundError:
-        raise ProblemError(Code.NOT_FOUND, "This job was deleted.") from None
-
-
-def check_succeeded(job: Job) -> None:
+def _check_succeeded(job: Job) -> None:
     """Raises ProblemError if the job has no result."""
     if not job.state.ended:
-        detail = "The job has not ended: wait for it, or watch its events."
-        raise ProblemError(Code.NOT_FINISHED, detail, {"Retry-After": "2"})
+        raise ProblemError(Code.NOT_FINISHED, headers={"Retry-After": "2"})
     if job.state is not JobState.SUCCEEDED:
         raise ProblemError(Code.JOB_FAILED, f"The job has {job.state}: there is no result.")
 
@@ -340,8 +336,8 @@ def check_succeeded(job: Job) -> None:
     summary="Fetch the recognised words, once they exist; another job can reuse them",
     responses={**HEARD, **responses(*OWN, Code.NOT_FINISHED)},
 )
-async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
-    words = await _left(await own_job(id, context, owner), context, Stage.TRANSCRIBE, Heard)
+def show_heard(job: OwnJob, context: Reach) -> Response:
+    words = _left(job, context.storage, Stage.TRANSCRIBE, Heard)
     return Response(heard.serialize(words), media_type="application/json", headers=named("heard.json"))
 
 
@@ -351,24 +347,17 @@ async def show_heard(id: JobId, context: Reach, owner: Owner) -> Response:
     summary="Fetch who speaks when, once it is known; another job can reuse it",
     responses={**DIARIZATION, **responses(*OWN, Code.NOT_FINISHED)},
 )
-async def show_diarization(id: JobId, context: Reach, owner: Owner) -> Response:
-    job = await own_job(id, context, owner)
-    diarized = await _left(job, context, Stage.DIARIZE, Diarized)
-
-    def answer() -> Response:
+def show_diarization(job: OwnJob, context: Reach) -> Response:
+    diarized = _left(job, context.storage, Stage.DIARIZE, Diarized)
+    with _unless_deleted():
         name = context.storage.request(job.id).recording_name
-        text = rttm.serialize_segments(diarized.diarization.segments, name)
-        return Response(text, media_type="text/plain", headers=named("diarization.rttm"))
-
-    return await _unless_deleted(answer)
+    text = rttm.serialize_segments(diarized.diarization.segments, name)
+    return Response(text, media_type="text/plain", headers=named("diarization.rttm"))
 
 
-async def _left(job: Job, context: Context, stage: Stage, type: type[Value]) -> Value:
-    def load() -> Value:
-        return artifacts.load(context.storage.left(job.id, stage, job.accepted(stage), artifacts.LEFT), type)
-
+def _left(job: Job, storage: Storage, stage: Stage, type: type[Value]) -> Value:
     try:
-        return await run_in_threadpool(load)
+        return artifacts.load(storage.left(job.id, stage, job.accepted(stage), artifacts.LEFT), type)
     except FileNotFoundError:
         detail = f"The stage {stage} has not finished: wait for it, or look at the job."
         raise ProblemError(Code.NOT_FINISHED, detail) from None
@@ -380,19 +369,14 @@ async def _left(job: Job, context: Context, stage: Stage, type: type[Value]) -> 
     summary="Fetch the recording as it was sent, or a range of it",
     responses={**AUDIO, **responses(*OWN, Code.RANGE)},
 )
-async def audio(
-    id: JobId,
+def audio(
+    job: OwnJob,
     request: Request,
     context: Reach,
-    owner: Owner,
     range: Annotated[str, Header(description="bytes=START-END")] = "",
 ) -> Response:
-    job = await own_job(id, context, owner)
-
-    def answer() -> Response:
+    with _unless_deleted():
         name = context.storage.request(job.id).recording_name
         guessed = mimetypes.guess_type(name)[0] or ""
         media_type = guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
         return send(context.storage.recording(job.id), request, media_type, named(name))
-
-    return await _unless_deleted(answer)

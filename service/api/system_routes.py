@@ -9,10 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from pipelines import models
 from pipelines.engines import AUTO, DIARIZERS, TRANSCRIBERS, Engine, Entry
 from pipelines.errors import TurnwiseError
-from service.api.access import Owner
+from service.api.access import ACCESS, Owner
+from service.api.body import check_space
 from service.api.context import Reach
 from service.api.shapes import Engines, EngineView, Health, ModelView
-from service.api.submission import check_space
 from service.observability.metrics import CONTENT_TYPE
 from service.problems import Code, responses
 from service.records import jobs
@@ -25,12 +25,10 @@ router = APIRouter()
     response_model=Engines,
     tags=["engines"],
     summary="List the engines that options can name, with their models",
-    responses=responses(Code.UNAUTHORIZED, Code.FORBIDDEN, Code.TOO_MANY_REQUESTS, Code.UNAVAILABLE),
+    responses=responses(*ACCESS),
 )
-async def list_engines(owner: Owner) -> Engines:
-    return await run_in_threadpool(
-        lambda: Engines(asr=tuple(map(_describe, TRANSCRIBERS)), diarizer=tuple(map(_describe, DIARIZERS)))
-    )
+def list_engines(owner: Owner) -> Engines:
+    return Engines(asr=tuple(map(_describe, TRANSCRIBERS)), diarizer=tuple(map(_describe, DIARIZERS)))
 
 
 def _describe(entry: Entry[Engine]) -> EngineView:

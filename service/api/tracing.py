@@ -1,17 +1,16 @@
-"""Middleware: an id, a log line, a count and a time for every request; answers to internal errors."""
+"""Middleware: an id, a log line, a count and a time for every request; answers where nothing else answers."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import time
-from collections.abc import Callable
-from contextvars import ContextVar
 from http import HTTPStatus
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api import handlers as errors
 from service.files.storage import new_id
 from service.observability.metrics import Metrics
 
@@ -19,34 +18,21 @@ log = structlog.get_logger("turnwise.api")
 
 HEADER = b"x-request-id"
 ACCEPTABLE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"}
 QUIET = {"/health/live", "/health/ready", "/metrics"}
-
-_request_id: ContextVar[str] = ContextVar("request_id", default="")
-
-
-def request_id() -> str:
-    """Returns the id of the current request, "" outside of one."""
-    return _request_id.get()
 
 
 class Tracing:
     """The outermost ASGI middleware."""
 
-    def __init__(
-        self, app: ASGIApp, metrics: Metrics, fault: Callable[[], ASGIApp], stopping: Callable[[], ASGIApp]
-    ) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
-        self._fault = fault  # makes the answer when nothing else does
-        self._stopping = stopping  # makes the answer when the server shuts down before there is one
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         id = _sent_id(scope) or new_id()
-        _request_id.set(id)
         structlog.contextvars.bind_contextvars(request_id=id)
         begin, status = time.perf_counter(), 0
 
@@ -61,18 +47,18 @@ class Tracing:
             await self._app(scope, receive, send_with_id)
         except asyncio.CancelledError:  # by the server, which shuts down and waits no longer
             if status == 0:
-                await self._stopping()(scope, receive, send_with_id)
+                await errors.stopping()(scope, receive, send_with_id)
         except Exception:
             log.exception("fault")
             if status == 0:
-                await self._fault()(scope, receive, send_with_id)
+                await errors.fault()(scope, receive, send_with_id)
         finally:
             self._note(scope, status, time.perf_counter() - begin)
             structlog.contextvars.unbind_contextvars("request_id")
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
-        method = scope["method"] if scope["method"] in METHODS else "other"
+        method = scope["method"] if scope["method"] in errors.METHODS else "other"
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.request_seconds.labels(method, route).observe(seconds)
         if scope["path"] not in QUIET or status >= HTTPStatus.BAD_REQUEST:

@@ -18,9 +18,10 @@ from pipelines.types import Transcript
 from service.api.access import ACCESS, WAITS, Owner
 from service.api.context import Context, Reach
 from service.api.descriptions import EXPORTS, TEXT
+from service.api.forms import receive
+from service.api.handlers import document
 from service.api.job_routes import STREAM, stop
-from service.api.submission import SUBMISSION, incoming, receive, submit, used_bytes
-from service.api.tracing import request_id
+from service.api.submission import SUBMISSION, incoming, submit
 from service.files import artifacts
 from service.files.storage import FAILURE, Failure, Storage
 from service.files.storage import Request as JobRequest
@@ -35,7 +36,7 @@ from service.openai.answers import (
     serialize_event,
 )
 from service.openai.form import TranscriptionForm, parse
-from service.problems import Code, Problem, ProblemError, responses
+from service.problems import Code, ProblemError, responses
 from service.records import jobs
 from service.records.jobs import Job, JobState
 
@@ -109,12 +110,11 @@ async def create(
     for it work unchanged. For a long recording, set a long timeout in the client, or use POST /v1/jobs, which
     needs none."""
     settings = context.settings
-    async with incoming(context, owner, idempotency_key) as (id, folder):
+    async with incoming(context, owner, idempotency_key) as (id, folder, used):
         places = {
             "file": (folder.recording, settings.max_upload_bytes),
             "text": (folder.text, settings.max_text_bytes),
         }
-        used = await used_bytes(context, owner, idempotency_key)
         form = await receive(request, context, places, used)
         options = parse(form.fields, ours=settings.are_engines_ours)
         missing = "The field file is missing: send the recording as a file."
@@ -220,8 +220,7 @@ async def _stream(job: Job, wish: Wish, context: Context, kept: bool) -> AsyncIt
         try:
             transcript = await _transcript(job, context)
         except ProblemError as error:
-            problem = Problem.of(error.code, error.detail, request_id())
-            yield format_sse_event(data_str=problem.model_dump_json(ensure_ascii=True))
+            yield format_sse_event(data_str=document(error).model_dump_json(ensure_ascii=True))
             return
     for data in await run_in_threadpool(lambda: list(map(serialize_event, events(transcript, wish)))):
         yield format_sse_event(data_str=data)

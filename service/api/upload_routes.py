@@ -10,12 +10,9 @@ from __future__ import annotations
 import re
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
 from email.utils import formatdate
 from typing import Annotated, Any
 
-import anyio
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi import Path as InPath
 from pydantic import BeforeValidator, Field
@@ -23,28 +20,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.access import ACCESS, Owner
+from service.api.body import BODY, blocks, check_quota, check_space, used_bytes
 from service.api.context import Context, Reach
 from service.api.descriptions import FILE
-from service.api.handlers import full
+from service.api.forms import clean_name
+from service.api.handover import answered, expiry, own_upload, tail_of
 from service.api.shapes import EXAMPLE_ID, ID_PATTERN, UploadView
-from service.api.submission import (
-    BODY,
-    Form,
-    ReceivedFile,
-    blocks,
-    check_quota,
-    check_space,
-    clean_name,
-    idempotency,
-    used_bytes,
-)
 from service.fields import must
-from service.files.objects import AwayError
-from service.files.storage import JobFolder
-from service.files.uploads import USED, BusyError, GoneError, Info, Tail, Upload, Used
+from service.files.uploads import Info, Tail, Upload
 from service.problems import Code, ProblemError, responses
-from service.records import jobs
-from service.settings import MEBIBYTE, Settings
+from service.settings import MEBIBYTE
 
 PREFIX = "/v1/uploads"
 VERSION = "1.0.0"
@@ -172,13 +157,14 @@ async def create(
 ) -> UploadView:
     """Then send the recording with PATCH, in pieces or all at once. If a connection breaks, ask with HEAD how
     much has arrived. When all of it has, name the upload as `upload` in POST /v1/jobs."""
-    _check_size(upload_length, context)
-    if context.settings.quota_mb:
-        others = await run_in_threadpool(_begun_bytes, context.begun[owner], context)
-        check_quota(context.settings, await used_bytes(context, owner) + others, upload_length)
+    most = context.settings.max_upload_bytes
+    if upload_length > most:
+        detail = f"A recording may have {most / MEBIBYTE:.0f} MiB at most: send less."
+        raise ProblemError(Code.TOO_LARGE, detail)
+    check_space(context, upload_length)
     name, sha256 = _described(upload_metadata)
     info = Info(owner, upload_length, upload_metadata, name, sha256, time.time())
-    await _check_begun(context.begun[owner], context)
+    await _check_begun(upload_length, context, owner)
     upload = await run_in_threadpool(context.uploads.create, info)
     context.begun[owner].add(upload.id)
     headers = {"Location": f"{PREFIX}/{upload.id}", "Upload-Offset": "0", **await _expires(upload, context)}
@@ -205,8 +191,8 @@ async def create(
     },
 )
 async def show(id: UploadId, context: Reach, owner: Owner) -> Response:
-    upload = await _own(id, context, owner)
-    with _answered():
+    upload = await own_upload(id, context, owner)
+    with answered():
         offset_bytes = await run_in_threadpool(upload.offset_bytes)
         headers = {
             "Upload-Offset": str(offset_bytes),
@@ -252,12 +238,12 @@ async def append(
     ],
 ) -> Response:
     """Everything that arrives is kept, even if the connection breaks."""
-    upload = await _own(id, context, owner)
+    upload = await own_upload(id, context, owner)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in {BODY_TYPE, PLAIN_TYPE}:
         raise ProblemError(Code.MEDIA_TYPE, f"Send the piece as {BODY_TYPE}.", {"Connection": "close"})
-    with _answered():
-        async with _tail(upload) as tail:
+    with answered():
+        async with tail_of(upload) as tail:
             offset_bytes = await _receive(request, upload, tail, upload_offset, context)
         headers = {"Upload-Offset": str(offset_bytes), **await _expires(upload, context)}
     return Response(status_code=204, headers=headers)
@@ -291,71 +277,25 @@ async def _receive(request: Request, upload: Upload, tail: Tail, begin: int, con
     responses={**_answer(204, "The upload is deleted."), **responses(*OWN)},
 )
 async def remove(id: UploadId, context: Reach, owner: Owner) -> Response:
-    upload = await _own(id, context, owner)
+    upload = await own_upload(id, context, owner)
     await run_in_threadpool(context.storage.discard, upload.id)
     return Response(status_code=204)
 
 
-async def _own(id: str, context: Context, owner: str) -> Upload:
-    """Returns the caller's upload. Raises the same ProblemError for another caller's as for a missing one."""
-    upload = await run_in_threadpool(context.uploads.find, id)
-    if upload is None or upload.info.owner != owner:
-        detail = "There is no upload with this id, or a job has used it: check the id, or begin a new upload."
-        raise ProblemError(Code.NOT_FOUND, detail)
-    with _answered():
-        if await run_in_threadpool(upload.changed) + context.settings.upload_hours * 3600 < time.time():
-            raise GoneError
-    return upload
-
-
-@contextmanager
-def _answered() -> Iterator[None]:
-    """Turns errors of an upload's files into problems."""
-    try:
-        yield
-    except GoneError:
-        detail = "The upload has expired, or was deleted or used: begin a new one."
-        raise ProblemError(Code.UPLOAD_GONE, detail) from None
-    except BusyError:
-        detail = "Another request is writing to this upload: wait, then ask with HEAD how much has arrived."
-        headers = {"Retry-After": "2", "Connection": "close"}
-        raise ProblemError(Code.UPLOAD_CONFLICT, detail, headers) from None
-
-
-@asynccontextmanager
-async def _tail(upload: Upload) -> AsyncIterator[Tail]:
-    """Yields the end of the upload's data, locked; closes it even if the request is cancelled."""
-    tail = await run_in_threadpool(upload.tail)
-    try:
-        yield tail
-    finally:
-        with anyio.CancelScope(shield=True):
-            await run_in_threadpool(tail.close)
-
-
-def _begun_bytes(begun: set[str], context: Context) -> int:
-    """Size of these uploads once they are complete."""
-    found = (context.uploads.find(id) for id in begun)
-    return sum(upload.info.length_bytes for upload in found if upload is not None)
-
-
-async def _check_begun(begun: set[str], context: Context) -> None:
-    """Raises ProblemError if the caller has too many uploads that no job has used."""
-    if len(begun) >= MOST_BEGUN:
-        begun -= await run_in_threadpool(lambda: {id for id in begun if context.uploads.find(id) is None})
+async def _check_begun(more_bytes: int, context: Context, owner: str) -> None:
+    """Raises ProblemError if the caller has too many uploads that no job has used, or if all of them together
+    with this one exceed the quota. Asks for them only where it matters: it may take a request for each."""
+    begun = context.begun[owner]
+    if context.settings.quota_mb or len(begun) >= MOST_BEGUN:
+        asked = list(begun)  # other requests begin uploads meanwhile
+        found = await run_in_threadpool(lambda: [context.uploads.find(id) for id in asked])
+        there = {upload.id: upload.info.length_bytes for upload in found if upload is not None}
+        begun.difference_update(set(asked) - there.keys())
+        used = await used_bytes(context, owner) + sum(there.values())
+        check_quota(context.settings, used, more_bytes)
     if len(begun) >= MOST_BEGUN:
         detail = f"You have {MOST_BEGUN} unused uploads, the limit: use them for jobs, or delete some."
         raise ProblemError(Code.TOO_MANY_REQUESTS, detail, {"Retry-After": "30"})
-
-
-def _check_size(length_bytes: int, context: Context) -> None:
-    """Raises ProblemError for an upload that is too large, before any of it is sent."""
-    settings = context.settings
-    if length_bytes > settings.max_upload_bytes:
-        most = settings.max_upload_bytes / MEBIBYTE
-        raise ProblemError(Code.TOO_LARGE, f"A recording may have {most:.0f} MiB at most: send less.")
-    if context.storage.free_bytes() - length_bytes < settings.min_free_bytes:
-        raise full()
 
 
 def _check_piece(end_bytes: int, upload: Upload) -> None:
@@ -367,8 +307,7 @@ def _check_piece(end_bytes: int, upload: Upload) -> None:
 
 
 async def _expires(upload: Upload, context: Context) -> dict[str, str]:
-    at = await run_in_threadpool(upload.changed) + context.settings.upload_hours * 3600
-    return {"Upload-Expires": formatdate(at, usegmt=True)}
+    return {"Upload-Expires": formatdate(await expiry(upload, context), usegmt=True)}
 
 
 def _described(metadata: str) -> tuple[str, str]:
@@ -409,51 +348,3 @@ class Tus:
         if scope["method"] == "POST" and meant in {"PATCH", "DELETE"}:
             scope = {**scope, "method": meant}
         await self._app(scope, receive, send_with_version)
-
-
-@asynccontextmanager
-async def handed_over(
-    id: str, form: Form, folder: JobFolder, context: Context, owner: str, idempotency_key: str
-) -> AsyncIterator[None]:
-    """Makes an upload the part `audio` of a form, and deletes it once the job is stored. Raises ProblemError.
-
-    If an earlier request with the same Idempotency-Key has used the upload, its job still knows the file.
-    """
-    if "audio" in form.files:
-        raise ProblemError(Code.INVALID, "Both audio and upload were sent: send only one of them.")
-    try:
-        upload = await _own(id, context, owner)
-    except ProblemError:
-        used = await _used(id, context, owner, idempotency_key)
-        if used is None:
-            raise
-        form.files["audio"] = used
-        yield
-        return
-    with _answered():
-        async with _tail(upload) as tail:
-            await _check_complete(upload, tail, context.settings)
-            sha256 = await run_in_threadpool(upload.hand_over, folder)
-            if upload.info.sha256 not in {"", sha256}:
-                detail = f"The upload has the SHA-256 {sha256}, not the one announced: send it again."
-                raise ProblemError(Code.INVALID, detail)
-            form.files["audio"] = ReceivedFile(upload.info.name, sha256, upload.info.length_bytes)
-            yield
-            with suppress(AwayError):  # the job is stored; the rest of the upload expires
-                await run_in_threadpool(context.storage.discard, upload.id)
-
-
-async def _check_complete(upload: Upload, tail: Tail, settings: Settings) -> None:
-    here, length = await run_in_threadpool(tail.offset_bytes), upload.info.length_bytes
-    if here != length:
-        detail = f"Only {here} of {length} bytes of the upload have arrived: send the rest first."
-        raise ProblemError(Code.UPLOAD_CONFLICT, detail)
-
-
-async def _used(id: str, context: Context, owner: str, idempotency_key: str) -> ReceivedFile | None:
-    """Returns the file as the job of this key knows it, if that job was made from the upload."""
-    if not idempotency_key:
-        return None
-    earlier = await context.transact(jobs.find_repeated, idempotency(owner, idempotency_key))
-    used = await run_in_threadpool(context.storage.noted, earlier[0], USED, Used) if earlier else None
-    return ReceivedFile(used.name, used.sha256, 0) if used and used.id == id else None

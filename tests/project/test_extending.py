@@ -5,7 +5,6 @@ Weights of its own are one more entry, in the manifest.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -137,7 +136,7 @@ def test_the_stages_take_both(tmp_path: Path) -> None:
 def test_the_api_takes_both() -> None:
     check_engines(parse_options(json.dumps({"asr": "toy"})), ours=True)
     assert parse([("model", "toy")]).options.asr == "toy"
-    toy, trained = asyncio.run(list_engines("")).asr[-2:]
+    toy, trained = list_engines("").asr[-2:]
     assert (toy.name, toy.ready) == ("toy", True)
     check_engines(parse_options(json.dumps({"asr": "trained:small"})), ours=True)
     assert (trained.ready, [(model.name, model.ready) for model in trained.models]) == (

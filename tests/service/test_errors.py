@@ -56,7 +56,7 @@ def client() -> TestClient:
     def number(value: int) -> int:
         return value
 
-    app.add_middleware(Tracing, metrics=Metrics(), fault=errors.fault, stopping=errors.stopping)
+    app.add_middleware(Tracing, metrics=Metrics())
     return TestClient(app, raise_server_exceptions=False)
 
 
@@ -128,7 +128,7 @@ def test_an_error_after_the_answer_has_begun_does_not_begin_another() -> None:
     async def send(message: dict[str, object]) -> None:
         sent.append(message["type"])
 
-    tracing = Tracing(break_off, Metrics(), errors.fault, errors.stopping)
+    tracing = Tracing(break_off, Metrics())
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     with capture_logs() as logged:
         asyncio.run(tracing(scope, receive, send))  # type: ignore[arg-type]

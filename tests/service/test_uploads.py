@@ -9,6 +9,7 @@ import json
 import os
 import re
 from base64 import b64encode
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -518,6 +519,28 @@ def test_no_key_reaches_the_upload_of_another(tmp_path: Path) -> None:
         assert my_call.make_job(url, "key").status_code == 202
         assert my_call.make_job(url, "key").status_code == 202
         assert her_call.make_job(url, "key").status_code == 404
+
+
+@pytest.mark.parametrize("quota_mb", [0, 1])
+def test_uploads_that_begin_while_others_are_counted(
+    context: Context, quota_mb: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are looked up in a thread, while further requests add to them."""
+    monkeypatch.setattr("service.api.upload_routes.MOST_BEGUN", 3)
+    settings = context.settings.model_copy(update={"quota_mb": quota_mb})
+    small = Caller(replace(context, settings=settings, begun=defaultdict(set)))
+    urls = [small.begin(10) for _ in range(3)]
+    assert small("DELETE", urls[0], headers=TUS).status_code == 204
+    find = type(context.uploads).find
+
+    def find_while_another_begins(self: Any, id: str) -> Any:
+        small.context.begun[""].add(new_id())
+        return find(self, id)
+
+    monkeypatch.setattr(type(context.uploads), "find", find_while_another_begins)
+    answer = small("POST", "/v1/uploads", headers=TUS | {"Upload-Length": "10"})
+    assert answer.status_code == 429
+    assert urls[0][-32:] not in small.context.begun[""]
 
 
 def test_a_quota_counts_what_is_begun(context: Context) -> None:
