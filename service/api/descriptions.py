@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from typing import Any
 
 from pipelines.formats import FORMATS, result, serialize
@@ -79,107 +80,35 @@ JSON = "application/json"
 SHOWN = 1000
 """Characters of an example that are shown."""
 
-ENGINE = {"engine": "faster-whisper", "version": "1.2.1", "model": "small", "model_sha256": ""}
-WORDS = [
-    {"text": "Good", "start": 0.1, "end": 0.5, "confidence": 0.98},
-    {"text": "evening", "start": 0.5, "end": 1.2, "confidence": 0.97},
-]
 
-
-def _ok(description: str, media_type: str, schema: Any, example: Any) -> dict[int | str, dict[str, Any]]:
-    content = {media_type: {"schema": schema, "example": example}}
-    return {200: {"description": description, "content": content}}
+def _ok(description: str, media_type: str, schema: Any, **example: Any) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": description, "content": {media_type: {"schema": schema, **example}}}}
 
 
 HEARD = _ok(
     "The recognised words, as heard.json",
     JSON,
     {"type": "object", "required": ["schema", "language", "engine", "words"]},
-    {"schema": "turnwise-heard/1", "language": "en", "engine": ENGINE, "words": WORDS},
+    example={
+        "schema": "turnwise-heard/1",
+        "language": "en",
+        "engine": {"engine": "faster-whisper", "version": "1.2.1", "model": "small", "model_sha256": ""},
+        "words": [{"text": "Good", "start": 0.1, "end": 0.5, "confidence": 0.98}],
+    },
 )
 DIARIZATION = _ok(
     "Speaker segments, as RTTM",
     "text/plain",
     TEXT,
-    "SPEAKER interview 1 0.100 1.100 <NA> <NA> S1 <NA> <NA>\n",
+    example="SPEAKER interview 1 0.100 1.100 <NA> <NA> speaker_1 <NA> <NA>\n",
 )
-GOOD = {
-    "text": "Good",
-    "char_start": 0,
-    "char_end": 4,
-    "kind": "word",
-    "line": 0,
-    "cue": {"start": 0.0, "end": 1.5},
-    "match": "matched",
-    "start": 0.1,
-    "end": 0.5,
-    "speaker": "S1",
-    "speaker_confidence": 1.0,
-    "heard": "Good",
-    "heard_start": 0,
-    "heard_end": 1,
-    "confidence": 0.98,
-}
-EVENING = GOOD | {"text": "evening.", "char_start": 5, "char_end": 13, "start": 0.5, "end": 1.2}
-EVENING |= {"heard": "evening", "heard_start": 1, "heard_end": 2, "confidence": 0.97}
-TRANSCRIPT = {
-    "schema": "turnwise/1",
-    "media": {
-        "name": "interview.wav",
-        "sha256": "4b69f0b58a3a51bee9f15b3d1b65e19befc4313763891b1d3a23aad27b9dd1d2",
-        "size_bytes": 64044,
-        "container": "wav",
-        "codec": "pcm_s16le",
-        "sample_rate_hz": 16000,
-        "channels": 1,
-        "duration": 2.0,
-    },
-    "language": "en",
-    "engines": {"transcribe": ENGINE},
-    "supplied": {"format": "srt", "encoding": "utf-8"},
-    "readings": {"supplied": "Good evening.", "heard": "Good evening", "corrected": "Good evening."},
-    "speakers": [
-        {
-            "id": "S1",
-            "role": "unknown",
-            "role_confidence": 0.55,
-            "name": "",
-            "name_confidence": 0.0,
-            "affiliation": "",
-            "evidence": [],
-            "talk_time": 1.1,
-            "turn_count": 1,
-        }
-    ],
-    "turns": [
-        {
-            "speaker": "S1",
-            "start": 0.1,
-            "end": 1.2,
-            "token_start": 0,
-            "token_end": 2,
-            "text": "Good evening.",
-            "corrected": "Good evening.",
-        }
-    ],
-    "tokens": [GOOD, EVENING],
-    "heard": WORDS,
-    "heard_by": {"language": "en", **ENGINE},
-    "findings": [],
-    "corrections": [],
-    "warnings": [],
-}
-RESULT = _ok(
-    "Text, speakers, turns, times and findings.",
-    JSON,
-    {"$ref": "#/components/schemas/Result"},
-    TRANSCRIPT,
-)
+RESULT = _ok("Text, speakers, turns, times and findings.", JSON, {"$ref": "#/components/schemas/Result"})
 
 
 def _exports() -> dict[str, dict[str, Any]]:
     """Each media type of an export, text first: generated clients read all of them as the first."""
-    transcript = result.parse(json.dumps(TRANSCRIPT))
+    schema = json.loads(files("pipelines.formats").joinpath("result.schema.json").read_text("utf-8"))
+    transcript = result.parse(json.dumps(schema["examples"][0]))
     found: dict[str, dict[str, Any]] = {}
     for name, form in sorted(FORMATS.items(), key=lambda item: item[1].media_type == JSON):
         text, is_json = serialize(transcript, name), form.media_type == JSON

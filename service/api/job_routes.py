@@ -284,8 +284,8 @@ def _event(job: Job) -> bytes:
     data = Progress(
         state=job.state,
         stage=job.stage,
-        fraction=round(job.fraction, 4),
-        stages={progress.stage: round(progress.fraction, 4) for progress in job.stages},
+        fraction=job.fraction,
+        stages={progress.stage: progress.fraction for progress in job.stages},
     )
     kind = "end" if job.state.ended else "progress"
     return format_sse_event(id=str(job.revision), event=kind, data_str=data.model_dump_json())

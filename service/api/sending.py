@@ -35,7 +35,8 @@ def send(file: File, request: Request, media_type: str, headers: Mapping[str, st
         "Last-Modified": formatdate(changed, usegmt=True),
         **headers,
     }
-    if _is_known(request, sent["ETag"]):
+    known = request.headers.get("if-none-match", "").split(",")  # this tag, or * (RFC 9110, 13.1.2)
+    if {tag.strip().removeprefix("W/") for tag in known} & {"*", sent["ETag"]}:
         return Response(status_code=304, headers={"ETag": sent["ETag"]})
     asked = _range(request, size_bytes, sent)
     start, end = asked or (0, size_bytes)
@@ -64,12 +65,6 @@ def _blocks(path: Path, start: int, end: int) -> Iterator[bytes]:
         file.seek(start)
         while block := file.read(min(BLOCK_BYTES, end - file.tell())):
             yield block
-
-
-def _is_known(request: Request, etag: str) -> bool:
-    """Whether If-None-Match holds this tag or * (RFC 9110, 13.1.2)."""
-    tags = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    return bool(tags & {"*", etag})
 
 
 def _range(request: Request, size_bytes: int, known: Mapping[str, str]) -> tuple[int, int] | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -16,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from pipelines.engines import DIARIZERS, TRANSCRIBERS, Engine, Entry, check_name
+from pipelines.engines import DIARIZERS, TRANSCRIBERS, Entry, check_name
 from pipelines.errors import OptionError
 from pipelines.types import MOST_SPEAKERS, Options, speaker_count, terms
 from service.fields import EngineName, Language, Term, reason, said
@@ -46,8 +47,16 @@ EXAMPLE_ID = "0192f7c66f1e7e4b9d5c0b8e3f6a1d27"
 ID_PATTERN = "^[0-9a-f]{32}$"
 
 
+INTERNAL = "An internal error: please report it with the id of this job."
+Fraction = Annotated[
+    float, Field(ge=0, le=1, examples=[0.42]), AfterValidator(lambda fraction: round(fraction, 4))
+]
+
+
 class Shape(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        use_attribute_docstrings=True, extra="forbid", frozen=True, from_attributes=True
+    )
 
 
 class JobOptions(Shape):
@@ -105,16 +114,12 @@ def parse_options(text: str) -> JobOptions:
 
 def check_engines(options: JobOptions, ours: bool) -> None:
     """Raises ProblemError for an unknown engine, if the engines are `ours` and not an operator's own."""
-    if ours:
-        _check_engine("asr", TRANSCRIBERS, options.asr)
-        _check_engine("diarizer", DIARIZERS, options.diarizer)
-
-
-def _check_engine(name: str, table: Sequence[Entry[Engine]], wanted: str) -> None:
-    try:
-        check_name(table, wanted)
-    except OptionError as error:
-        raise ProblemError(Code.INVALID, f"options.{name}: {error}") from None
+    tables: dict[str, Sequence[Entry[Any]]] = {"asr": TRANSCRIBERS, "diarizer": DIARIZERS} if ours else {}
+    for name, table in tables.items():
+        try:
+            check_name(table, getattr(options, name))
+        except OptionError as error:
+            raise ProblemError(Code.INVALID, f"options.{name}: {error}") from None
 
 
 class StageView(Shape):
@@ -122,7 +127,7 @@ class StageView(Shape):
 
     stage: str = Field(examples=["transcribe"])
     state: StageState
-    fraction: float = Field(ge=0, le=1, examples=[0.42])
+    fraction: Fraction
     """Progress of the stage; never decreases."""
     started: datetime | None = Field(examples=["2026-11-25T20:15:03Z"])
     finished: datetime | None = Field(examples=[None])
@@ -151,7 +156,7 @@ class JobView(Shape):
     """As it was sent."""
     stage: str = Field(examples=["transcribe"])
     """The stage that is running, "" if none is."""
-    fraction: float = Field(ge=0, le=1, examples=[0.42])
+    fraction: Fraction
     """Progress of the whole job; never decreases."""
     stages: tuple[StageView, ...]
     created: datetime = Field(examples=["2026-11-25T20:15:00Z"])
@@ -169,20 +174,11 @@ class JobView(Shape):
             text=request.text_name,
             metadata=request.metadata,
             stage=job.stage,
-            fraction=round(job.fraction, 4),
-            stages=tuple(
-                StageView(
-                    stage=progress.stage,
-                    state=progress.state,
-                    fraction=round(progress.fraction, 4),
-                    started=moment(progress.started),
-                    finished=moment(progress.finished),
-                )
-                for progress in job.stages
-            ),
+            fraction=job.fraction,
+            stages=tuple(map(StageView.model_validate, job.stages)),
             created=datetime.fromtimestamp(job.created, UTC),
-            started=moment(job.started),
-            finished=moment(job.finished),
+            started=_moment(job.started),
+            finished=_moment(job.finished),
             failure=_failure(job, failure),
         )
 
@@ -201,9 +197,9 @@ class Progress(Shape):
     state: JobState
     stage: str = Field(examples=["transcribe"])
     """The stage that is running, "" if none is."""
-    fraction: float = Field(ge=0, le=1, examples=[0.42])
+    fraction: Fraction
     """Progress of the whole job; never decreases."""
-    stages: dict[str, float] = Field(examples=[{"decode": 1.0, "detect": 1.0, "transcribe": 0.5}])
+    stages: dict[str, Fraction] = Field(examples=[{"decode": 1.0, "detect": 1.0, "transcribe": 0.5}])
     """Progress of each stage."""
 
 
@@ -265,11 +261,8 @@ class Health(Shape):
 def _failure(job: Job, failure: Failure | None) -> FailureView | None:
     if job.state is not JobState.FAILED:
         return None
-    if failure is None:
-        message = "An internal error: please report it with the id of this job."
-        return FailureView(stage=job.failed_stage, code=job.failure, message=message)
-    return FailureView(stage=failure.stage, code=failure.code, message=failure.message)
+    return FailureView.model_validate(failure or Failure(job.failed_stage, job.failure, INTERNAL))
 
 
-def moment(seconds: float | None) -> datetime | None:
+def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

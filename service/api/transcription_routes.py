@@ -21,6 +21,7 @@ from service.api.descriptions import EXPORTS, TEXT
 from service.api.forms import receive
 from service.api.handlers import document
 from service.api.job_routes import STREAM, stop
+from service.api.shapes import INTERNAL
 from service.api.submission import SUBMISSION, incoming, submit
 from service.files import artifacts
 from service.files.storage import FAILURE, Failure, Storage
@@ -192,7 +193,7 @@ def _problem(id: str, job: Job | None, failure: Failure | None) -> ProblemError:
         return ProblemError(Code.UNAVAILABLE, detail, headers | {"Retry-After": "5"})
     if job.state is JobState.CANCELLED:
         return ProblemError(Code.JOB_FAILED, "The job was cancelled.", headers | FINAL)
-    message = failure.message if failure else "An internal error: please report it with the id of the job."
+    message = failure.message if failure else INTERNAL
     code = Code.UNAVAILABLE if job.failure in LACKING else Code.INTERNAL
     return ProblemError(Code.INVALID if job.failure in INPUT else code, message, headers | FINAL)
 
