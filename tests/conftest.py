@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from tests.support.postgres import Server
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the command does, and as early
+MODELS = Path(__file__).resolve().parents[1] / ".cache" / "models"
+if MODELS.is_dir():
+    os.environ.setdefault("TURNWISE_MODELS", str(MODELS))  # as `make test` does
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in the background ignores Ctrl-C for them, and the processes that
