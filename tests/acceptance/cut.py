@@ -16,16 +16,13 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,8 +32,10 @@ import sqlalchemy as sa
 from service.running.working import CUT_SHORT
 from tests.acceptance import kill
 from tests.acceptance.findings import (
-    SOUNDS,
     Findings,
+    conclude,
+    first_begun,
+    judge,
     look_at_jobs,
     look_at_results,
     look_at_stages,
@@ -45,7 +44,6 @@ from tests.acceptance.findings import (
     workers_of,
 )
 from tests.acceptance.hosts import Host, Network, Way, why_not
-from tests.acceptance.recordings import music, write_wav
 from tests.acceptance.server import Program, Service, service
 from tests.support import objects, postgres
 
@@ -214,8 +212,7 @@ class Trial(kill.Trial):
             return set(connection.execute(sa.text(query), {"executor": site.executor}).scalars())
 
     def are_begun(self, cut: Cut, program: Program) -> bool:
-        begun = {line.job for line in seen(program, "job begins") if line.time > cut.time}
-        return self.are_ended(cut.jobs - begun)
+        return self.are_ended(cut.jobs - first_begun(seen(program), cut.time).keys())
 
     def are_ended(self, ids: set[str]) -> bool:
         with self.database.connect() as connection:
@@ -231,11 +228,8 @@ class Outcome(Findings):
     """Beside what the kill test counts."""
 
     ended_twice: int = 0
-    never: list[str] = field(default_factory=list)
     together: int = 0
-    given_up: list[float] = field(
-        default_factory=list
-    )  # from the healing until it has stopped what is not its own
+    given_up: list[float] = field(default_factory=list)  # from the healing until what others have has stopped
     strays: list[str] = field(default_factory=list)
     undeleted: list[str] = field(default_factory=list)
 
@@ -258,12 +252,9 @@ def look(trial: Trial, jobs: dict[str, dict[str, Any]], notes: Path, folder: Pat
 
 def look_at_cut(trial: Trial, cut: Cut, found: Outcome) -> None:
     others = [program for program in workers_of(trial) if program is not cut.program]
-    begun = [line for program in others for line in seen(program, "job begins") if line.time > cut.time]
-    for job in cut.jobs:
-        if times := [line.time for line in begun if line.job == job]:
-            found.takeovers.append(min(times) - cut.time)
-        else:
-            found.never.append(job)
+    begun = first_begun((line for program in others for line in seen(program)), cut.time)
+    found.takeovers += [begun[job] - cut.time for job in cut.jobs & begun.keys()]
+    found.never_begun += cut.jobs - begun.keys()
     later = [other.time for other in trial.cuts if other.time > cut.time]
     gone = [line.time for line in seen(cut.program, TAKEN)]
     found.given_up += [time - cut.healed for time in gone if cut.time < time < min(later, default=time + 1)]
@@ -342,9 +333,8 @@ def trial(folder: Path, cuts: int, seed: int, storage: str = "s3", begin: int = 
                     database_url=address,
                     storage_url=f"s3://{bucket}/jobs" if store else "",
                     concurrency=CONCURRENCY,
-                    stage_attempts=1_000_000,
                     engine_stages=notes,
-                    min_free_mb=0,
+                    **kill.LASTING,
                 )
             )
             running.prefix, running.timeout = host.command, CLIENT_SECONDS
@@ -353,14 +343,17 @@ def trial(folder: Path, cuts: int, seed: int, storage: str = "s3", begin: int = 
         sites[1].running.programs = sites[0].running.programs  # of one trial
         database = sa.create_engine(address.replace("postgresql:", "postgresql+psycopg:"))
         stack.callback(database.dispose)
-        sounds = [
-            write_wav(folder / f"sound-{number}.wav", music(3.0 + number)).read_bytes()
-            for number in range(SOUNDS)
-        ]
         here = Trial(
-            sites[0].running, server, random.Random(seed), sounds, UNDER_WAY, sites=sites, database=database
+            sites[0].running,
+            server,
+            random.Random(seed),
+            kill.sounds(folder),
+            UNDER_WAY,
+            sites=sites,
+            database=database,
+            store=store,
+            bucket=bucket,
         )
-        here.store, here.bucket = store, bucket
         found = attack(here, range(begin, begin + cuts), notes, folder)
     return here, found
 
@@ -369,14 +362,9 @@ def attack(here: Trial, numbers: range, notes: Path, folder: Path) -> Outcome:
     here.running.key = here.running.run("keys", "create", "tests").strip()
     for site in here.sites:
         site.start()
-    submitter = threading.Thread(target=here.submit_until_stopped)
-    submitter.start()
-    try:
+    with here.submitting():
         for number in numbers:
             here.cut(number)
-    finally:
-        here.stopped.set()
-        submitter.join()
     jobs = here.wait_for_all()
     found = look(here, jobs, notes, folder)
     for site in here.sites:
@@ -391,36 +379,32 @@ def report(here: Trial, found: Outcome, most_seconds: float, say: Callable[[str]
     said = ", ".join(
         f"host {'a' if serves else 'b'} {way} {count}" for (serves, way), count in sorted(ways.items())
     )
-    say(f"cuts                    {len(here.cuts)}: {said}")
-    say(f"jobs under way then     {sum(len(cut.jobs) for cut in here.cuts)}")
-    say(f"jobs acknowledged       {len(here.acknowledged)}, sent again until then {here.retried} times")
-    say(f"lost                    {len(found.lost)}")
-    say(f"failed                  {len(found.failed)}")
-    say(f"made twice              {found.twice}, ended twice {found.ended_twice}")
-    say(f"interrupted stages      {found.interrupted} begun again, {found.together} on two hosts at once")
-    say(f"finished stages         {found.repeated} begun again")
-    say(f"takeovers               {spread(found.takeovers)}; never {len(found.never)}")
-    say(f"stopped what was not its own any more  {spread(found.given_up)} after the healing")
-    say(f"back at work            {spread(here.back)} after it")
-    say(
-        f"API: not ready          {spread(here.unready)} after the cut,"
-        f" ready {spread(here.ready)} after the healing"
+    good = conclude(
+        here,
+        found,
+        most_seconds,
+        say,
+        attacks=[
+            f"cuts                    {len(here.cuts)}: {said}",
+            f"jobs under way then     {sum(len(cut.jobs) for cut in here.cuts)}",
+        ],
+        rest=[
+            f"ended twice             {found.ended_twice}",
+            f"on two hosts at once    {found.together} stages",
+            f"stopped what was not its own any more  {spread(found.given_up)} after the healing",
+            f"back at work            {spread(here.back)} after it",
+            f"API: not ready          {spread(here.unready)} after the cut,"
+            f" ready {spread(here.ready)} after the healing",
+            f"told to stop when cut   {spread(here.stops)} until it had ended",
+            f"files left behind       {len(found.strays)},"
+            f" after all jobs were deleted {len(found.undeleted)}",
+        ],
+        wrong=[*found.undeleted, *here.wrong],
     )
-    say(f"told to stop when cut   {spread(here.stops)} until it had ended")
-    say(f"ended by themselves     {len(here.died)}")
-    say(f"files left behind       {len(found.strays)}, after all jobs were deleted {len(found.undeleted)}")
-    say(f"results compared        {found.compared}, different {len(found.different)}")
-    wrong = [*found.lost, *found.failed, *found.never, *found.different, *found.undeleted]
-    wrong += [*here.died, *here.wrong]
-    for line in wrong:
-        say(f"  {line}")
     return (
-        not wrong
+        good
         and (bool(found.given_up) or not any(cut.together and not cut.told for cut in here.cuts))
-        and not found.twice
         and not found.ended_twice
-        and not found.repeated
-        and max(found.takeovers, default=0.0) <= most_seconds
         and max(here.stops, default=0.0) <= STOP_SECONDS
         and all(cut.jobs for cut in here.cuts)
     )
@@ -429,28 +413,16 @@ def report(here: Trial, found: Outcome, most_seconds: float, say: Callable[[str]
 def main() -> int:
     parser = ArgumentParser(description="Cuts hosts off and counts what that costs.")
     parser.add_argument("--cuts", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--begin", type=int, default=0, help="number of the first cut, which says what it is")
     parser.add_argument("--storage", choices=("s3", "folder"), default="s3", help="or one folder for both")
-    parser.add_argument("--takeover", type=float, default=10.0, help="most seconds that a takeover may take")
-    parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
-    options = parser.parse_args()
-    if reason := why_not():
-        parser.error(reason)
-    folder = Path(tempfile.mkdtemp(prefix="turnwise-cut-"))
-    begin = time.monotonic()
-    try:
+
+    def attack_all(folder: Path, options: Namespace) -> bool:
+        if reason := why_not():
+            parser.error(reason)
         here, found = trial(folder, options.cuts, options.seed, options.storage, options.begin)
-        good = report(here, found, options.takeover)
-    finally:
-        if options.keep:
-            print(f"kept                    {folder}")
-        else:
-            with suppress(OSError):
-                shutil.rmtree(folder)
-    print(f"seconds                 {time.monotonic() - begin:.0f}")
-    print("as it should be" if good else "NOT as it should be")
-    return 0 if good else 1
+        return report(here, found, options.takeover)
+
+    return judge(parser, attack_all)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """What kills and cuts have cost: counted from the logs, the notes of the engines and the tables of the
-workflows, and by asking for the results."""
+workflows, and by asking for the results; and the verdict on it."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -77,7 +81,6 @@ class Findings:
     starts: list[float] = field(default_factory=list)
     noticed: list[float] = field(default_factory=list)
     takeovers: list[float] = field(default_factory=list)
-    late: list[str] = field(default_factory=list)
     never_begun: list[str] = field(default_factory=list)
     most_at_once: int = 0
     different: list[str] = field(default_factory=list)
@@ -100,26 +103,31 @@ def look_at_jobs(trial: Trial, jobs: dict[str, dict[str, Any]], findings: Findin
 def look_at_takeovers(trial: Trial, jobs: dict[str, dict[str, Any]], findings: Findings) -> None:
     """From each kill to the moment in which each of the jobs that it interrupted was begun again."""
     lines = [line for program in workers_of(trial) for line in seen(program)]
-    begun: dict[str, list[float]] = defaultdict(list)
-    for line in lines:
-        if line.event == "job begins":
-            begun[line.job].append(line.time)
     finished = {job["id"]: moment(job["finished"]) for job in jobs.values() if job.get("finished")}
     look_at_deaths(trial, lines, findings)
     for kill in trial.kills:
         ended = {line.job for line in seen(kill.program, "job ends")}
         interrupted = {line.job for line in seen(kill.program, "job begins")} - ended
+        again = first_begun(lines, kill.time)
         for job in interrupted:
             if finished.get(job, float("inf")) <= kill.time + 0.1:
                 continue
-            again = [time for time in begun[job] if time > kill.time]
-            if again:
-                findings.takeovers.append(min(again) - since(trial, kill, min(again)))
+            if job in again:
+                findings.takeovers.append(again[job] - since(trial, kill, again[job]))
             else:
                 findings.never_begun.append(job)
         begins = Counter((line.job, line.stage) for line in seen(kill.program, "stage begins"))
         begins -= Counter((line.job, line.stage) for line in seen(kill.program, "stage ends"))
         findings.stages_hit.update(stage for _, stage in begins)
+
+
+def first_begun(lines: Iterable[Line], after: float) -> dict[str, float]:
+    """When each job was first begun after that moment."""
+    first: dict[str, float] = {}
+    for line in lines:
+        if line.event == "job begins" and line.time > after:
+            first[line.job] = min(line.time, first.get(line.job, line.time))
+    return first
 
 
 def look_at_deaths(trial: Trial, lines: list[Line], findings: Findings) -> None:
@@ -229,3 +237,63 @@ def spread(seconds: list[float]) -> str:
     if not seconds:
         return "0"
     return f"{len(seconds)}: median {statistics.median(seconds):.1f} s, worst {max(seconds):.1f} s"
+
+
+# --------------------------------------------------------------------------- the verdict
+
+
+def conclude(
+    trial: Trial,
+    findings: Findings,
+    most_seconds: float,
+    say: Callable[[str], None],
+    *,
+    attacks: Sequence[str],
+    rest: Sequence[str],
+    wrong: Sequence[str],
+) -> bool:
+    """Prints what was counted, with the lines of one kind of trial; whether all of it is as it should be."""
+    faults = [*findings.lost, *findings.failed, *findings.never_begun, *findings.different]
+    faults += [*trial.died, *wrong]
+    for line in (
+        *attacks,
+        f"jobs acknowledged       {len(trial.acknowledged)}, sent again until then {trial.retried} times",
+        f"lost                    {len(findings.lost)}",
+        f"failed                  {len(findings.failed)}",
+        f"made twice              {findings.twice}",
+        f"interrupted stages      {findings.interrupted} begun again",
+        f"finished stages         {findings.repeated} begun again",
+        f"takeovers               {spread(findings.takeovers)}; never {len(findings.never_begun)}",
+        *rest,
+        f"ended by themselves     {len(trial.died)}",
+        f"results compared        {findings.compared}, different {len(findings.different)}",
+        *(f"  {fault}" for fault in faults),
+    ):
+        say(line)
+    return (
+        not faults
+        and not findings.twice
+        and not findings.repeated
+        and max(findings.takeovers, default=0.0) <= most_seconds
+        and bool(trial.acknowledged)
+    )
+
+
+def judge(parser: ArgumentParser, attack: Callable[[Path, Namespace], bool]) -> int:
+    """Runs a trial in a folder of its own; the exit status is 1 where not all was as it should be."""
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--takeover", type=float, default=10.0, help="most seconds that a takeover may take")
+    parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="turnwise-trial-"))
+    begin = time.monotonic()
+    try:
+        good = attack(folder, options)
+    finally:
+        if options.keep:
+            print(f"kept                    {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    print(f"seconds                 {time.monotonic() - begin:.0f}")
+    print("as it should be" if good else "NOT as it should be")
+    return 0 if good else 1

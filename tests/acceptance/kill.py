@@ -16,13 +16,11 @@ no worker was left, from when it was back, or new ones were started. It may have
 from __future__ import annotations
 
 import random
-import shutil
-import tempfile
 import threading
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -38,6 +36,8 @@ from tests.acceptance.findings import (
     SOUNDS,
     TEXT,
     Findings,
+    conclude,
+    judge,
     look_at_jobs,
     look_at_limits,
     look_at_results,
@@ -57,6 +57,8 @@ CONCURRENCY = 2
 PATIENCE = 120.0
 """Seconds after which the jobs that have not ended count as lost."""
 BOUNDARY = b"turnwise-boundary"
+LASTING: dict[str, Any] = {"stage_attempts": 1_000_000, "min_free_mb": 0}
+"""Settings of what is attacked: nothing but an attack ends anything."""
 
 
 # --------------------------------------------------------------------------- what happens
@@ -191,6 +193,17 @@ class Trial:
     def new_name(self) -> str:
         return f"every-{self.chance.choice((0.1, 0.2, 0.4))}-{next(self.numbers):04d}.wav"
 
+    @contextmanager
+    def submitting(self) -> Iterator[None]:
+        """Jobs keep coming meanwhile."""
+        submitter = threading.Thread(target=self.submit_until_stopped)
+        submitter.start()
+        try:
+            yield
+        finally:
+            self.stopped.set()
+            submitter.join()
+
     def submit_until_stopped(self) -> None:
         """Keeps so many jobs waiting or running."""
         while not self.stopped.is_set():
@@ -296,37 +309,21 @@ def trial(
         server = stack.enter_context(Server()) if database == "postgresql" else None
         options: dict[str, Any] = {"database_url": server.create_database()} if server else {}
         running = stack.enter_context(
-            service(
-                folder / "data",
-                concurrency=CONCURRENCY,
-                stage_attempts=1_000_000,
-                engine_stages=notes,
-                min_free_mb=0,
-                **options,
-            )
+            service(folder / "data", concurrency=CONCURRENCY, engine_stages=notes, **LASTING, **options)
         )
         if storage == "objects":
             objects = stack.enter_context(ObjectServer())
             running.environment |= objects.environment
             running.environment["TURNWISE_STORAGE_URL"] = f"s3://{objects.create_bucket()}/turnwise"
-        sounds = [
-            write_wav(folder / f"sound-{number}.wav", music(3.0 + number)).read_bytes()
-            for number in range(SOUNDS)
-        ]
-        here = Trial(running, server, random.Random(seed), sounds, under_way)
+        here = Trial(running, server, random.Random(seed), sounds(folder), under_way)
         here.start_api()
         for _ in range(WORKERS):
             here.start_worker()
-        submitter = threading.Thread(target=here.submit_until_stopped)
-        submitter.start()
-        try:
+        with here.submitting():
             for number in count():
                 if len(here.kills) >= kills:
                     break
                 here.attack(number)
-        finally:
-            here.stopped.set()
-            submitter.join()
         jobs = here.wait_for_all()
         here.check_alive()
         here.left_behind = left_after({child for kill in here.kills for child in kill.children}, 10.0)
@@ -335,6 +332,14 @@ def trial(
             assert program is not None
             program.process.terminate()
     return here, findings
+
+
+def sounds(folder: Path) -> list[bytes]:
+    """The recordings that are sent."""
+    return [
+        write_wav(folder / f"sound-{number}.wav", music(3.0 + number)).read_bytes()
+        for number in range(SOUNDS)
+    ]
 
 
 def look(
@@ -360,44 +365,33 @@ def address(running: Service) -> str:
 
 def report(here: Trial, findings: Findings, most_seconds: float, say: Callable[[str], None] = print) -> bool:
     """Prints what was counted; whether all of it is as it should be."""
-    worst = max(findings.takeovers, default=0.0)
-    say(
-        f"kills of workers        {len(here.kills)}, of the API in an upload {here.api_kills},"
-        f" of PostgreSQL {here.server_kills} and restarts of it {here.server_restarts}"
-    )
     hit = ", ".join(f"{stage} {findings.stages_hit[stage]}" for stage in Stage)
-    say(f"stages under way then   {hit}")
-    say(f"jobs acknowledged       {len(here.acknowledged)}, sent again until then {here.retried} times")
-    say(f"lost                    {len(findings.lost)}")
-    say(f"failed                  {len(findings.failed)}")
-    say(f"made twice              {findings.twice}")
-    say(f"interrupted stages      {findings.interrupted} begun again")
-    say(f"finished stages         {findings.repeated} begun again")
-    say(f"workers ready           {spread(findings.starts)} after they were started")
-    say(f"deaths noticed          {spread(findings.noticed)} after them")
-    say(f"takeovers               {spread(findings.takeovers)}; never {len(findings.never_begun)}")
-    say(f"jobs at once            {findings.most_at_once} of a limit of {CONCURRENCY} a worker")
-    say(f"processes left behind   {len(here.left_behind)}")
-    say(f"ended by themselves     {len(here.died)}")
-    say(f"results compared        {findings.compared}, different {len(findings.different)}")
-    wrong = [
-        *findings.lost,
-        *findings.failed,
-        *findings.never_begun,
-        *findings.different,
-        *here.died,
-        *(str(process) for process in here.left_behind),
-    ]
-    for line in wrong:
-        say(f"  {line}")
-    return (
-        not wrong
-        and not findings.twice
-        and not findings.repeated
-        and worst <= most_seconds
-        and findings.most_at_once <= CONCURRENCY
-        and bool(here.acknowledged)
+    good = conclude(
+        here,
+        findings,
+        most_seconds,
+        say,
+        attacks=[
+            f"kills of workers        {len(here.kills)}, of the API in an upload {here.api_kills},"
+            f" of PostgreSQL {here.server_kills} and restarts of it {here.server_restarts}",
+            f"stages under way then   {hit}",
+        ],
+        rest=[
+            f"workers ready           {spread(findings.starts)} after they were started",
+            f"deaths noticed          {spread(findings.noticed)} after them",
+            f"jobs at once            {findings.most_at_once} of a limit of {CONCURRENCY} a worker",
+            f"processes left behind   {len(here.left_behind)}",
+        ],
+        wrong=[str(process) for process in here.left_behind],
     )
+    return good and findings.most_at_once <= CONCURRENCY
+
+
+def attack(folder: Path, options: Namespace) -> bool:
+    here, findings = trial(
+        folder, options.database, options.kills, options.seed, options.jobs, options.storage
+    )
+    return report(here, findings, options.takeover)
 
 
 def main() -> int:
@@ -405,26 +399,8 @@ def main() -> int:
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--storage", choices=("folder", "objects"), default="folder")
     parser.add_argument("--kills", type=int, default=50, help="how many workers are killed")
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=4, help="how many wait or run at any time")
-    parser.add_argument("--takeover", type=float, default=10.0, help="most seconds that a takeover may take")
-    parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
-    options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="turnwise-kill-"))
-    begin = time.monotonic()
-    try:
-        here, findings = trial(
-            folder, options.database, options.kills, options.seed, options.jobs, options.storage
-        )
-        good = report(here, findings, options.takeover)
-    finally:
-        if options.keep:
-            print(f"kept                    {folder}")
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-    print(f"seconds                 {time.monotonic() - begin:.0f}")
-    print("as it should be" if good else "NOT as it should be")
-    return 0 if good else 1
+    return judge(parser, attack)
 
 
 if __name__ == "__main__":
