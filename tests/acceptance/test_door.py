@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import socket
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.acceptance.server import recording, service, submit, wait_for
+from tests.acceptance.server import Program, Service, recording, service, submit, wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -23,16 +24,23 @@ BODY = (
 HELD = 300
 
 
-def test_half_requests_hold_nobody_up(tmp_path: Path) -> None:
-    with service(tmp_path / "data") as running, ExitStack() as held:
+@contextmanager
+def beset(data: Path, half: bytes) -> Iterator[tuple[Service, Program]]:
+    """A server that answers at once, although many send it half a request and wait."""
+    with service(data) as running, ExitStack() as held:
         running.prefix = FEW
         program = running.serve()
         address = httpx.URL(running.url)
         for _ in range(HELD):
-            half = held.enter_context(socket.create_connection((address.host, address.port or 0)))
-            half.sendall(HALF)
+            connection = held.enter_context(socket.create_connection((address.host, address.port or 0)))
+            connection.sendall(half)
         for _ in range(20):
             assert httpx.get(f"{running.url}/health/live", timeout=5).status_code == 200
+        yield running, program
+
+
+def test_half_requests_hold_nobody_up(tmp_path: Path) -> None:
+    with beset(tmp_path / "data", HALF) as (running, program):
         began = time.time()
         with running.client() as client:
             job = submit(client, recording(tmp_path))["id"]
@@ -46,12 +54,5 @@ def test_half_requests_hold_nobody_up(tmp_path: Path) -> None:
 
 
 def test_half_bodies_hold_nobody_up(tmp_path: Path) -> None:
-    with service(tmp_path / "data") as running, ExitStack() as held:
-        running.prefix = FEW
-        running.serve()
-        address = httpx.URL(running.url)
-        for _ in range(HELD):
-            half = held.enter_context(socket.create_connection((address.host, address.port or 0)))
-            half.sendall(BODY)
-        for _ in range(20):
-            assert httpx.get(f"{running.url}/health/live", timeout=5).status_code == 200
+    with beset(tmp_path / "data", BODY) as (running, _), running.client() as client:
+        assert client.get("/v1/jobs").json()["jobs"] == []

@@ -150,13 +150,13 @@ def test_fields_that_are_too_large(running: Service, client: httpx.Client) -> No
 class Wire:
     """A connection on which a request is sent bit by bit."""
 
-    def __init__(self, running: Service, key: str, *headers: str) -> None:
+    def __init__(self, running: Service, key: str, *headers: str, path: str = "/v1/jobs") -> None:
         url = urlsplit(running.url)
         assert url.hostname
         assert url.port
         self.socket = socket.create_connection((url.hostname, url.port), PATIENCE)
         lines = [
-            "POST /v1/jobs HTTP/1.1",
+            f"POST {path} HTTP/1.1",
             f"Host: {url.netloc}",
             f"Authorization: Bearer {key}",
             f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
@@ -210,6 +210,27 @@ def test_a_recording_that_says_it_is_too_large_is_refused_unseen(running: Servic
     wire.socket.close()
     assert (status, problem["code"]) == (413, "too_large")
     assert _left(running) == []
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/audio/transcriptions"])
+def test_a_full_queue_is_told_before_anything_is_sent(
+    running: Service, key: str, client: httpx.Client, path: str
+) -> None:
+    assert [_post(client).status_code for _ in range(LIMITS["queue_limit"])] == [202] * LIMITS["queue_limit"]
+    wire = Wire(running, key, f"Content-Length: {MEBIBYTE}", path=path)
+    status, problem = wire.answer()
+    wire.socket.close()
+    assert (status, problem["code"]) == (429, "queue_full")
+    assert _left(running) == []
+
+
+def test_a_request_of_two_lengths_ends_its_connection(running: Service, key: str) -> None:
+    """Another server before this one may take the other length for true (RFC 9112, 6.1)."""
+    wire = Wire(running, key, "Content-Length: 5", "Transfer-Encoding: chunked")
+    status, problem = wire.answer()
+    assert (status, problem["code"]) == (400, "bad_request")
+    assert wire.socket.recv(1) == b""
+    wire.socket.close()
 
 
 def test_an_upload_that_stalls_is_given_up(running: Service, key: str) -> None:

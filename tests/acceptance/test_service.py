@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from pipelines import formats
 from pipelines.cli import main
-from tests.acceptance.server import DEMO, Service, recording, service, submit, wait_for
+from tests.acceptance.server import DEMO, PATIENCE, Service, recording, service, submit, wait_for
 
 pytestmark = pytest.mark.acceptance
 
@@ -68,6 +70,25 @@ def test_a_server_that_is_started_again_goes_on(tmp_path: Path) -> None:
         running.serve()
         with running.client() as client:
             assert wait_for(client, job["id"])["state"] == "succeeded"
+
+
+def test_a_worker_shows_its_metrics_where_it_is_told(tmp_path: Path) -> None:
+    here, elsewhere = "127.0.0.2", "127.0.0.1"
+    with socket.create_server((here, 0)) as free:
+        port = free.getsockname()[1]
+    with service(tmp_path / "data", worker_metrics_host=here, worker_metrics_port=port) as running:
+        running.work()
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                page = httpx.get(f"http://{here}:{port}/metrics").text
+                break
+            except httpx.ConnectError:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        assert 'turnwise_webhooks_total{outcome="retried"} 0.0' in page
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://{elsewhere}:{port}/metrics")
 
 
 @pytest.mark.engine

@@ -42,7 +42,8 @@ async def server(monkeypatch: pytest.MonkeyPatch, most: int = 100) -> AsyncItera
     running = uvicorn.Server(config)
     serving = asyncio.create_task(running._serve([listener]))
     try:
-        yield listener.getsockname()[1]
+        async with asyncio.timeout(60):  # or a fault would hang
+            yield listener.getsockname()[1]
     finally:
         running.should_exit = True
         await serving
@@ -117,18 +118,27 @@ def test_a_body_that_nobody_wants_is_not_waited_for(monkeypatch: pytest.MonkeyPa
     ids=["silent", "half", "answered", "unread"],
 )
 def test_the_most_silent_makes_room(monkeypatch: pytest.MonkeyPatch, idle: bytes) -> None:
-    async def run() -> list[bytes]:
-        async with server(monkeypatch, most=4) as port:
-            held = [await connect(port, idle) for _ in range(30)]
-            answers = [await ask(port) for _ in range(5)]
-            for _, writer in held:
-                writer.transport.abort()
-            return answers
-
     with capture_logs() as logged:
-        answers = asyncio.run(run())
+        answers = asyncio.run(crowd(monkeypatch, idle))
     assert all(answer.startswith(b"HTTP/1.1 200 ") for answer in answers)
     assert [line["event"] for line in logged] == ["too many connections, closing those idle longest"]
+
+
+def test_a_crowd_that_stays_is_in_the_log_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "LOG_INTERVAL", 0.0)
+    with capture_logs() as logged:
+        asyncio.run(crowd(monkeypatch, b""))
+    assert len(logged) > 1
+
+
+async def crowd(monkeypatch: pytest.MonkeyPatch, idle: bytes) -> list[bytes]:
+    """The answers that others get beside thirty connections, where there is room for four."""
+    async with server(monkeypatch, most=4) as port:
+        held = [await connect(port, idle) for _ in range(30)]
+        answers = [await ask(port) for _ in range(5)]
+        for _, writer in held:
+            writer.transport.abort()
+        return answers
 
 
 def test_where_all_are_at_work_the_next_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import os
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from starlette.testclient import TestClient
 
 from service.api import access, upload_routes
@@ -15,7 +20,7 @@ from service.api.app import create_app
 from service.api.context import Context
 from service.api.sending import named
 from service.files.storage import Request, new_id
-from service.records import jobs
+from service.records import database, jobs
 from service.records.jobs import JobState
 from service.running.serving import opened
 from service.settings import Settings
@@ -117,6 +122,16 @@ def test_an_answer_waits_for_the_end_of_a_job(client: TestClient, context: Conte
     assert not +context.waiting
 
 
+def test_the_age_of_the_oldest_waiting_job_is_a_metric(client: TestClient, context: Context) -> None:
+    assert "turnwise_oldest_waiting_seconds 0.0\n" in client.get("/metrics").text
+    id = made(context)
+    with context.engine.begin() as connection:
+        connection.execute(sa.update(database.jobs).where(database.jobs.c.id == id).values(created=1000.0))
+    found = re.search(r"^turnwise_oldest_waiting_seconds (.+)$", client.get("/metrics").text, re.MULTILINE)
+    assert found
+    assert float(found[1]) > 1_000_000
+
+
 def test_requests_that_wait_are_counted_by_key(
     client: TestClient, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,3 +166,47 @@ def test_begun_uploads_are_counted_by_key(
     assert client.delete(begun[1].headers["Location"], headers={"Tus-Resumable": "1.0.0"}).status_code == 204
     assert begin().status_code == 201
     assert begin().status_code == 429
+
+
+# --------------------------------------------------------------------------- the loop of events
+
+
+def test_no_file_is_touched_where_all_requests_wait(
+    client: TestClient, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk can take seconds, and everybody else would wait for it, too."""
+    touched: list[str] = []
+
+    def noted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(path: Any, *args: Any, **options: Any) -> Any:
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:  # a thread of its own
+                return call(path, *args, **options)
+            if str(path).startswith(str(context.storage.root)):
+                touched.append(f"{name} {path}")
+            return call(path, *args, **options)
+
+        return wrapped
+
+    for module, names in (
+        (os, ("listdir", "mkdir", "open", "rename", "replace", "rmdir", "scandir", "stat", "unlink")),
+        (io, ("open",)),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, noted(name, getattr(module, name)))
+    tus = {"Tus-Resumable": "1.0.0"}
+    piece = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    sent = {"audio": b"RIFF", "text": b"Good evening."}
+    assert client.post("/v1/jobs", files=sent | {"heard": b"{}"}).status_code == 422
+    job = client.post("/v1/jobs", files=sent).headers["Location"]
+    upload = client.post("/v1/uploads", headers=tus | {"Upload-Length": "4"}).headers["Location"]
+    assert client.patch(upload, headers=tus | piece, content=b"RIFF").status_code == 204
+    assert client.head(upload, headers=tus).status_code == 200
+    made_of_it = client.post("/v1/jobs", files={"upload": (None, upload.rpartition("/")[2])})
+    assert made_of_it.status_code == 202
+    for path in (job, f"{job}/audio", f"{job}/heard", f"{job}/diarization", f"{job}/export/vtt", "/v1/jobs"):
+        assert client.get(path).status_code in {200, 409}
+    for path in (job, made_of_it.headers["Location"]):
+        assert client.delete(path).status_code == 204
+    assert touched == []

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.files.storage import Request, new_id
+from service.files.storage import FolderStorage, Request, new_id
 from service.parts import opened
 from service.records import database, jobs
 from service.records.jobs import JobState
-from service.records.workflows import JOB, Step, Taken
+from service.records.workflows import JOB, Queue, Step, Taken
 from service.running.working import CUT_SHORT
 from service.settings import Settings
 from service.work.deletion import delete
@@ -251,6 +251,25 @@ def test_the_age_of_the_oldest_waiting_job(worker: Worker) -> None:
         assert jobs.oldest_seconds(connection) > 1_000_000
         jobs.begin(connection, first)
         assert jobs.oldest_seconds(connection) < 1_000_000
+
+
+@pytest.mark.parametrize(("broken", "is_left"), [("cancel", True), ("discard", False)])
+def test_a_deletion_that_fails_says_so(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, broken: str, is_left: bool
+) -> None:
+    """The caller sends it again, or the worker removes the rest."""
+
+    def fail(*_: object) -> None:
+        raise OSError("the disk does not answer")
+
+    id = queued(worker)
+    monkeypatch.setattr(*{"cancel": (Queue, "cancel"), "discard": (FolderStorage, "discard")}[broken], fail)
+    with pytest.raises(OSError, match="does not answer"):
+        delete(id, worker._parts)
+    with worker._engine.connect() as connection:
+        assert bool(jobs.find(connection, id)) is is_left
+        workflows = connection.execute(sa.text("SELECT count(*) FROM workflow_status")).scalar()
+    assert bool(workflows) is is_left
 
 
 def test_a_process_that_had_to_be_ended_says_so() -> None:

@@ -60,6 +60,13 @@ def test_the_json_of_whisper_and_its_relatives(document: object) -> None:
     assert found == Heard((HeardWord("Yes.", 1.0, 2.0, 0.7),), "en", heard.UNKNOWN)
 
 
+@pytest.mark.parametrize(
+    ("said", "tag"), [("dutch", "nl"), ("Japanese", "ja"), ("javanese", "jv"), ("pt-BR", "pt-BR"), (None, "")]
+)
+def test_openais_json_names_languages_in_english(said: str | None, tag: str) -> None:
+    assert parse(json.dumps({"language": said, "words": [YES]})).language == tag
+
+
 def test_a_word_without_a_probability_is_unsure() -> None:
     (word,) = parse('{"words": [{"word": "a", "start": 0, "end": 1}]}').words
     assert word.confidence == UNSURE
