@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
+import sys
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,23 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = [match["target"] for match in LINK.finditer(page.read_text(encoding="utf-8"))]
     missing = [t for t in targets if "://" not in t and not (page.parent / t).exists()]
     assert not missing
+
+
+PROGRAM = re.compile(r"python -m (?P<module>tests[.\w]+)(?P<words>(?: [^\s`|]+)*)")
+PROGRAMS = sorted({match[0] for page in PAGES for match in PROGRAM.finditer(page.read_text("utf-8"))})
+
+
+@pytest.mark.acceptance
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_prints_the_figures_is_there_and_has_these_options(program: str) -> None:
+    _, _, module, *words = program.split()
+    options = {word for word in words if word.startswith("--")}
+    command = [*takewhile(lambda word: word not in options, words), "--help"]
+    done = subprocess.run(
+        [sys.executable, "-m", module, *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert options <= set(re.findall(r"--[\w-]+", done.stdout))
 
 
 def test_every_make_target_in_the_docs_exists() -> None:

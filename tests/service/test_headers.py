@@ -7,7 +7,7 @@ import io
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from service.api import access, upload_routes
 from service.api.app import create_app
 from service.api.context import Context
 from service.api.sending import named
+from service.api.watching import Watcher
 from service.files.storage import Request, new_id
 from service.records import database, jobs
 from service.records.jobs import JobState
@@ -132,16 +133,23 @@ def test_the_age_of_the_oldest_waiting_job_is_a_metric(client: TestClient, conte
     assert float(found[1]) > 1_000_000
 
 
+async def no_changes(*watched: object) -> AsyncIterator[None]:
+    for _ in range(0):
+        yield
+
+
 def test_requests_that_wait_are_counted_by_key(
     client: TestClient, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(access, "MOST_WAITING", 2)
     id = made(context)
     context.waiting[""] = 2
-    waits = [client.get(f"/v1/jobs/{id}/events"), client.get(f"/v1/jobs/{id}", params={"wait": 5})]
-    waits.append(
-        client.post("/v1/audio/transcriptions", files={"file": b"RIFF"}, data={"model": "whisper-1"})
-    )
+    with monkeypatch.context() as patch:
+        patch.setattr(Watcher, "changes", no_changes)  # or what is not refused would wait for ever
+        waits = [client.get(f"/v1/jobs/{id}/events"), client.get(f"/v1/jobs/{id}", params={"wait": 5})]
+        waits.append(
+            client.post("/v1/audio/transcriptions", files={"file": b"RIFF"}, data={"model": "whisper-1"})
+        )
     assert {(answer.status_code, answer.json()["code"]) for answer in waits} == {(429, "too_many_requests")}
     assert client.get(f"/v1/jobs/{id}").status_code == 200
     context.waiting[""] = 1

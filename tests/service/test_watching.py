@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import aclosing, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +22,7 @@ from service.records.jobs import Job, JobState
 from service.settings import Settings
 
 FOREVER = 600.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,11 @@ async def first(changes: AsyncIterator[Job | None]) -> Job:
     job = await anext(changes)
     assert job is not None
     return job
+
+
+def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """To its end, or a fault would be waited for instead of told."""
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -115,7 +121,7 @@ def test_one_question_whoever_watches(
         assert len(asked) in (looks, looks + 1)  # one may have been under way when the counting began
         assert len(set(asked)) == 1
 
-    asyncio.run(run())
+    play(run)
 
 
 def test_changes_come_in_order_until_the_end(tables: sa.Engine, ids: list[str]) -> None:
@@ -134,7 +140,7 @@ def test_changes_come_in_order_until_the_end(tables: sa.Engine, ids: list[str]) 
         latest = await collect(watcher, ids[0])  # who comes late is told the end
         assert [job.state for job in latest] == [JobState.SUCCEEDED]
 
-    asyncio.run(run())
+    play(run)
 
 
 def test_what_was_seen_is_not_told_again(tables: sa.Engine, ids: list[str]) -> None:
@@ -149,7 +155,7 @@ def test_what_was_seen_is_not_told_again(tables: sa.Engine, ids: list[str]) -> N
                 pass
             assert (job.revision, job.stage) == (seen + 1, "decode")
 
-    asyncio.run(run())
+    play(run)
 
 
 def test_another_job_is_none_of_their_business(tables: sa.Engine, ids: list[str]) -> None:
@@ -165,7 +171,7 @@ def test_another_job_is_none_of_their_business(tables: sa.Engine, ids: list[str]
         await change(tables, jobs.end, ids[1], JobState.FAILED, "decode", "not_media")
         assert (await other)[-1].failure == "not_media"
 
-    asyncio.run(run())
+    play(run)
 
 
 def test_a_job_that_is_gone_ends_the_watching(tables: sa.Engine, ids: list[str]) -> None:
@@ -180,7 +186,7 @@ def test_a_job_that_is_gone_ends_the_watching(tables: sa.Engine, ids: list[str])
                 await anext(slow)
         assert await collect(watcher, new_id()) == []  # never there
 
-    asyncio.run(run())
+    play(run)
 
 
 def test_silence_is_told_of(tables: sa.Engine, ids: list[str]) -> None:
@@ -190,7 +196,7 @@ def test_silence_is_told_of(tables: sa.Engine, ids: list[str]) -> None:
             for _ in range(3):
                 assert await anext(changes) is None
 
-    asyncio.run(run())
+    play(run)
 
 
 def test_a_database_that_is_away_is_waited_for(tables: sa.Engine, ids: list[str]) -> None:
@@ -214,7 +220,7 @@ def test_a_database_that_is_away_is_waited_for(tables: sa.Engine, ids: list[str]
             assert (await first(changes)).revision == seen.revision + 2
 
     with capture_logs() as logged:
-        asyncio.run(run())
+        play(run)
     assert [(line["event"], line["reason"]) for line in logged] == [("watching fails", "OperationalError")]
 
 
@@ -239,7 +245,7 @@ def test_nothing_unexpected_ends_the_watching(
         assert (await told)[-1].state is JobState.SUCCEEDED
 
     with capture_logs() as logged:
-        asyncio.run(run())
+        play(run)
     assert len(logged) == -(-looks // 4)  # one for all that fail in a row
     assert all(line["exc_info"] for line in logged)
 
@@ -260,7 +266,7 @@ def test_a_job_that_a_newer_version_wrote_keeps_nobody_else_waiting(
         assert await strange == []
 
     with capture_logs() as logged:
-        asyncio.run(run())
+        play(run)
     assert [(line["job"], line["reason"]) for line in logged] == [(ids[0], "ValueError")]
 
 
@@ -274,7 +280,7 @@ def test_closing_ends_all(tables: sa.Engine, ids: list[str]) -> None:
         await asyncio.gather(*watchers)
         assert await collect(watcher, ids[0]) == []
 
-    asyncio.run(run())
+    play(run)
 
 
 def test_nobody_looks_where_nobody_watches(tables: sa.Engine, ids: list[str]) -> None:
@@ -288,4 +294,4 @@ def test_nobody_looks_where_nobody_watches(tables: sa.Engine, ids: list[str]) ->
             await looking
         assert watcher._topics == {}
 
-    asyncio.run(run())
+    play(run)

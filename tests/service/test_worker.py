@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from service.files.storage import FolderStorage, Request, new_id
+from service.files.storage import Request, Storage, new_id
 from service.parts import opened
 from service.records import database, jobs
 from service.records.jobs import JobState
@@ -263,7 +263,7 @@ def test_a_deletion_that_fails_says_so(
         raise OSError("the disk does not answer")
 
     id = queued(worker)
-    monkeypatch.setattr(*{"cancel": (Queue, "cancel"), "discard": (FolderStorage, "discard")}[broken], fail)
+    monkeypatch.setattr(*{"cancel": (Queue, "cancel"), "discard": (Storage, "discard")}[broken], fail)
     with pytest.raises(OSError, match="does not answer"):
         delete(id, worker._parts)
     with worker._engine.connect() as connection:
