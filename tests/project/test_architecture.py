@@ -77,7 +77,7 @@ SERVICE_ROOMS: dict[str, set[str]] = {
         *("problems", "records", "settings", "work"),
     },
     "service.running": {"api", "keys", "observability", "parts", "records", "settings", "work"},
-    "service.cli": {"observability", "parts", "records", "running", "settings"},
+    "service.cli": {"observability", "records", "running", "settings"},
 }
 """The rooms of the service, and which others of them each may enter; every one may use the library."""
 

@@ -266,7 +266,7 @@ def test_a_deletion_that_fails_says_so(
     monkeypatch.setattr(*{"cancel": (Queue, "cancel"), "discard": (Storage, "discard")}[broken], fail)
     with pytest.raises(OSError, match="does not answer"):
         delete(id, worker._parts)
-    with worker._engine.connect() as connection:
+    with worker._parts.engine.connect() as connection:
         assert bool(jobs.find(connection, id)) is is_left
         workflows = connection.execute(sa.text("SELECT count(*) FROM workflow_status")).scalar()
     assert bool(workflows) is is_left
