@@ -151,11 +151,12 @@ class Queue:
         """Starts nothing more of a job; its worker stops what is running within seconds."""
         self._client.cancel_workflow(_workflow(JOB, job))
 
-    def forget(self, job: str) -> None:
-        """Leaves nothing of a job in the engine's tables, however often its webhook was tried."""
+    def forget(self, job: str, *workflows: str) -> None:
+        """Leaves nothing of a job in the engine's tables, however often its webhook was tried, nor of these
+        workflows: steps that were recorded after an earlier `forget` belong to no workflow that is listed."""
         prefixes = [f"{kind}-{job}-" for kind in QUEUES]
         found = self._client.list_workflows(workflow_id_prefix=prefixes, load_input=False, load_output=False)
-        self._client.delete_workflows([status.workflow_id for status in found])
+        self._client.delete_workflows([*workflows, *(status.workflow_id for status in found)])
 
     def close(self) -> None:
         self._client.destroy()

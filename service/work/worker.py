@@ -104,12 +104,12 @@ class Worker:
         log.info("worker stopped", executor=self._executor)
 
     async def _job(self, job: str, number: int) -> None:
-        async with self._seen():
+        async with self._seen(job):
             await self.runner.run(job)
 
     async def _webhook(self, job: str, number: int) -> None:
         """Makes one attempt; a retry is a later workflow of its own."""
-        async with self._seen():
+        async with self._seen(job):
             wait = await Step("deliver").run(lambda: self._deliver(job, number))
             if wait >= 0:
                 await self._persistence.transact(self._call_again, job, number + 1, wait)
@@ -140,7 +140,7 @@ class Worker:
         return max(outcome.retry_after, webhooks.wait(number, Random()))
 
     @asynccontextmanager
-    async def _seen(self) -> AsyncIterator[None]:
+    async def _seen(self, job: str) -> AsyncIterator[None]:
         workflow = self._workflows.current
         async with self._alone(workflow):
             try:
@@ -152,6 +152,9 @@ class Worker:
             except Exception:  # the engine records that it failed, but not why
                 log.exception("workflow broke", workflow=workflow)
                 raise
+            finally:  # a step may have been recorded after the deletion of its job
+                if not self._stopped.is_set() and not await self._persistence.transact(jobs.find, job):
+                    await self._persistence.persist(self._queue.forget, job, workflow)
 
     @asynccontextmanager
     async def _alone(self, workflow: str) -> AsyncIterator[None]:

@@ -210,6 +210,35 @@ def test_only_a_fault_is_an_alarm(
     assert bool(alarms) is (away == "broken"), [record.getMessage() for record in alarms]
 
 
+@pytest.mark.parametrize("ends", ["returns", "raises"])
+def test_a_step_recorded_after_the_deletion_of_its_job_is_gone(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """PostgreSQL lets a deletion pass between the look at the workflow and the record of its step."""
+    queued(worker)
+    ran: list[str] = []
+    record = (
+        "INSERT INTO operation_outputs (workflow_uuid, function_id, function_name) VALUES (:id, 1, 'decode')"
+    )
+
+    async def run(job: str) -> None:
+        await asyncio.to_thread(delete, job, worker._parts)
+        with worker._parts.engine.begin() as connection:
+            connection.execute(sa.text(record), {"id": f"job-{job}-0"})
+        ran.append(job)
+        if ends == "raises":
+            raise Taken(job)
+
+    monkeypatch.setattr(worker.runner, "run", run)
+    worker.start()
+    try:
+        until(lambda: ran and not worker._newest)
+    finally:
+        worker.stop()
+    with worker._parts.engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM operation_outputs")).scalar_one() == 0
+
+
 @pytest.mark.parametrize(
     ("verdict", "number", "counted"),
     [
