@@ -20,7 +20,6 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 
 from pipelines.cli.arguments import NONE_ADDED, Command, parse
 from pipelines.errors import CancelledError, EngineError, InputError, ModelError, OutputError, TurnwiseError
@@ -72,9 +71,15 @@ def _run(request: Namespace, added: Mapping[str, Command]) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     if request.command in added:
         return added[request.command].run(request)
-    module = import_module(f"pipelines.cli.{request.command}")  # has a function of the same name
-    status: int = getattr(module, request.command)(request)
-    return status
+    if request.command == "run":
+        from pipelines.cli.run import run as command  # noqa: PLC0415
+    elif request.command == "demo":
+        from pipelines.cli.demo import demo as command  # noqa: PLC0415
+    elif request.command == "models":
+        from pipelines.cli.models import models as command  # noqa: PLC0415
+    else:
+        from pipelines.cli.score import score as command  # noqa: PLC0415
+    return command(request)
 
 
 def _drop_output() -> None:
