@@ -50,13 +50,13 @@ class Clue:
 def question_strengths(conversation: Conversation, phrases: Phrases) -> tuple[float, ...]:
     """For each turn, in [0, 1]: how surely it ends by asking something.
 
-    In a turn with punctuation, question marks decide; in one without, the phrases of a question.
+    Question marks decide where the turn or one beside it has punctuation; elsewhere, phrases do.
     """
+    texts = conversation.texts
+    ended = [any(ends_sentence(word.text) for word in passage.words) for passage in texts]
     return tuple(
-        _marked(passage, phrases)
-        if any(ends_sentence(word.text) for word in passage.words)
-        else _phrased(passage, phrases)
-        for passage in conversation.texts
+        _marked(passage, phrases) if any(ended[max(turn - 1, 0) : turn + 2]) else _phrased(passage, phrases)
+        for turn, passage in enumerate(texts)
     )
 
 

@@ -76,3 +76,10 @@ def test_one_question_mark_says_nothing_about_turns_without_punctuation() -> Non
 
 def test_a_turn_whose_sentences_end_without_a_question_mark_asks_nothing() -> None:
     assert strengths("A: What is the latest there.\nB: it is over") == (0.0, 0.0)
+
+
+def test_a_turn_that_lost_its_punctuation_is_no_question() -> None:
+    assert (
+        strengths("A: It is over.\nB: nobody said what is next\nA: what is the latest there\nB: No.")[2]
+        == 0.0
+    )
