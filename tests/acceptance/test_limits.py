@@ -361,7 +361,7 @@ def test_a_form_that_is_wrong(
         (422, "invalid", "GET", "/v1/jobs?state=lost"),
         (422, "invalid", "GET", f"/v1/jobs?cursor={'a' * 33}"),
         (422, "invalid", "GET", "/v1/jobs?cursor=%00"),
-        (422, "invalid", "GET", f"/v1/jobs/{NOBODYS}/export/exe"),
+        (404, "not_found", "GET", f"/v1/jobs/{NOBODYS}/export/exe"),
     ],
 )
 def test_an_address_that_is_wrong(
@@ -377,6 +377,7 @@ def test_a_job_that_is_not_done(running: Service, client: httpx.Client) -> None:
     job = f"/v1/jobs/{_post(client).json()['id']}"
     for part in ("result", "export/vtt", "heard", "diarization"):
         _check_problem(running, client.get(f"{job}/{part}"), 409, "not_finished")
+    _check_problem(running, client.get(f"{job}/export/exe"), 422, "invalid")
     beyond = client.get(f"{job}/audio", headers={"Range": "bytes=5000-"})
     _check_problem(running, beyond, 416, "range_not_satisfiable")
     _check_problem(running, client.get(f"{job}/events", headers={"Last-Event-ID": "x"}), 422, "invalid")
